@@ -1,0 +1,198 @@
+//! Which tensors of a graph can serve as features, and how each becomes one vector an image.
+
+use serde::Serialize;
+
+use super::BackboneError;
+use super::manifest::{FeatureChoice, Pooling, Port, Sourced, pooling_name};
+use super::session::GraphSession;
+use crate::image::spec::TensorLayout;
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
+use crate::onnx::{self, LayerCandidate};
+
+/// A tensor that can serve as features.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Layer {
+    /// Name of the tensor.
+    pub tensor: String,
+    /// The operator that makes it.
+    pub op_type: String,
+    /// Its depth in the graph, 0 (image) to 1 (output).
+    pub depth: f32,
+    /// Dimensions for one image, the batch left out.
+    pub dims: Vec<usize>,
+    /// How it is pooled unless the user says otherwise.
+    #[serde(serialize_with = "pooling_text")]
+    pub pooling: Pooling,
+    /// Width of the features.
+    pub dim: usize,
+}
+
+fn pooling_text<S: serde::Serializer>(pooling: &Pooling, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(pooling_name(*pooling))
+}
+
+/// Names of outputs that are features by the field's habits, best first.
+const FEATURE_NAMES: [&str; 8] = [
+    "features",
+    "pooler_output",
+    "image_features",
+    "image_embeds",
+    "embedding",
+    "embeddings",
+    "feature",
+    "last_hidden_state",
+];
+
+/// What serves as features unless the user says otherwise, with the reason.
+pub fn propose(graph: &GraphProto, outputs: &[Port]) -> Option<Sourced<FeatureChoice>> {
+    let floats: Vec<&Port> = outputs.iter().filter(|o| o.element.is_float()).collect();
+    let named = FEATURE_NAMES.iter().find_map(|name| floats.iter().find(|o| o.name == *name));
+    if let Some(output) = named {
+        return Some(choice(output, "the output's name says that it holds features"));
+    }
+    if let Some(output) = floats.iter().find(|o| matches!(o.dims.len(), 3 | 4)) {
+        return Some(choice(output, "the output is a feature map or a token sequence"));
+    }
+    let output = floats.first()?;
+    if let Some(tensor) = penultimate(graph, &output.name) {
+        let pooling = Pooling::None;
+        return Some(Sourced::guess(
+            FeatureChoice { tensor, pooling },
+            "what goes into the last linear layer: pooled features rather than class scores",
+        ));
+    }
+    Some(choice(output, "the graph's only kind of output"))
+}
+
+fn choice(output: &Port, why: &str) -> Sourced<FeatureChoice> {
+    let per_image: Vec<usize> = output.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect();
+    let pooling = default_pooling(&per_image);
+    Sourced::guess(FeatureChoice { tensor: output.name.clone(), pooling }, why)
+}
+
+/// The pooling that fits dimensions of one image (0 where dynamic): none for a vector; for tokens the class token where
+/// one more than a square stands there, else the mean; the global average for a map.
+pub fn default_pooling(per_image: &[usize]) -> Pooling {
+    match *per_image {
+        [n_tokens, _] => {
+            let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
+            if n_tokens == 0 || (n_tokens > 1 && is_square(n_tokens - 1)) { Pooling::ClsToken } else { Pooling::MeanToken }
+        }
+        [a, b, c] => {
+            // Channels last shows by equal sides in front: [H, W, C].
+            let layout = if a == b && b != c && a != 0 { TensorLayout::Nhwc } else { TensorLayout::Nchw };
+            Pooling::GlobalAverage { layout }
+        }
+        _ => Pooling::None,
+    }
+}
+
+/// Width of the features after pooling; 0 where it is not known.
+pub fn pooled_dim(per_image: &[usize], pooling: Pooling) -> usize {
+    match (pooling, per_image) {
+        (Pooling::GlobalAverage { layout: TensorLayout::Nchw }, [c, _, _]) => *c,
+        (Pooling::GlobalAverage { .. } | Pooling::ClsToken | Pooling::MeanToken, [.., last]) => *last,
+        (Pooling::None, [dim]) => *dim,
+        (Pooling::Flatten, dims) => dims.iter().product(),
+        _ => 0,
+    }
+}
+
+/// Whether a pooling can be applied to a tensor of so many dimensions an image.
+pub fn pooling_fits(n_dims_per_image: usize, pooling: Pooling) -> bool {
+    match pooling {
+        Pooling::None => n_dims_per_image == 1,
+        Pooling::GlobalAverage { .. } => n_dims_per_image == 3,
+        Pooling::ClsToken | Pooling::MeanToken => n_dims_per_image == 2,
+        Pooling::Flatten => n_dims_per_image >= 1,
+    }
+}
+
+/// The tensor that goes into the linear layer behind `output`, looked for through what only reshapes or rescales scores.
+fn penultimate(graph: &GraphProto, output: &str) -> Option<String> {
+    let mut name = output;
+    for _ in 0..8 {
+        let node = graph.node.iter().find(|n| n.output.iter().any(|o| o == name))?;
+        match node.op_type() {
+            "Gemm" | "MatMul" => return node.input.first().cloned(),
+            "Softmax" | "LogSoftmax" | "Sigmoid" | "Identity" | "Cast" | "DequantizeLinear" | "QuantizeLinear" => {
+                name = node.input.first()?;
+            }
+            // The bias behind a MatMul.
+            "Add" => name = node.input.iter().find(|i| is_computed(graph, i))?,
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn is_computed(graph: &GraphProto, name: &str) -> bool {
+    let made = |n: &&NodeProto| n.output.iter().any(|o| o == name);
+    graph.node.iter().find(made).is_some_and(|n| n.op_type() != "Constant")
+}
+
+/// Every layer that can serve as features, with its dimensions as found by running the graph once on a blank image of
+/// dimensions `input_dims` (batch first).
+///
+/// # Errors
+/// When the graph cannot be run.
+pub fn list(model: &ModelProto, input_dims: &[usize]) -> Result<Vec<Layer>, BackboneError> {
+    let candidates = onnx::candidates(model).map_err(onnx_error)?;
+    let names: Vec<&str> = candidates.iter().map(|c| c.tensor.as_str()).collect();
+    let dims = dims_of(model, &names, input_dims)?;
+    let layers = candidates.into_iter().zip(dims).filter_map(|(candidate, dims)| layer(candidate, &dims, input_dims[0]));
+    Ok(layers.collect())
+}
+
+fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize) -> Option<Layer> {
+    let (&first, per_image) = dims.split_first()?;
+    if first != n_images || per_image.is_empty() {
+        return None;
+    }
+    let pooling = default_pooling(per_image);
+    let dim = pooled_dim(per_image, pooling);
+    (dim > 0).then(|| Layer {
+        tensor: candidate.tensor,
+        op_type: candidate.op_type,
+        depth: candidate.depth_fraction,
+        dims: per_image.to_vec(),
+        pooling,
+        dim,
+    })
+}
+
+/// Dimensions of tensors anywhere in the graph, found by running it on a blank image.
+///
+/// # Errors
+/// When the graph cannot be run or a tensor does not exist.
+pub fn dims_of(model: &ModelProto, tensors: &[&str], input_dims: &[usize]) -> Result<Vec<Vec<usize>>, BackboneError> {
+    let exposed = onnx::expose(model, tensors).and_then(|m| onnx::prune(&m, tensors)).map_err(onnx_error)?;
+    let mut session = GraphSession::load(&onnx::encode(&exposed).map_err(onnx_error)?, 1)?;
+    let values = vec![0.0; input_dims.iter().product()];
+    Ok(session.run(input_dims, values, tensors)?.into_iter().map(|o| o.dims).collect())
+}
+
+fn onnx_error(source: onnx::OnnxError) -> BackboneError {
+    BackboneError::Graph { source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poolings_follow_from_dimensions() {
+        let nchw = Pooling::GlobalAverage { layout: TensorLayout::Nchw };
+        let nhwc = Pooling::GlobalAverage { layout: TensorLayout::Nhwc };
+        for (dims, pooling, dim) in [
+            (&[1280][..], Pooling::None, 1280),
+            (&[197, 768], Pooling::ClsToken, 768),
+            (&[49, 768], Pooling::MeanToken, 768),
+            (&[320, 7, 7], nchw, 320),
+            (&[7, 7, 320], nhwc, 320),
+        ] {
+            assert_eq!((default_pooling(dims), pooled_dim(dims, default_pooling(dims))), (pooling, dim), "{dims:?}");
+            assert!(pooling_fits(dims.len(), pooling));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Backbones: what a model is, how its input is prepared, which tensor serves as features, and running it.
+
+pub mod layers;
+pub mod library;
+pub mod locate;
+pub mod manifest;
+pub mod resolve;
+pub mod runtime;
+pub mod session;
+
+mod open;
+
+pub use open::Backbone;
+
+use std::path::PathBuf;
+
+use crate::image::spec::SpecError;
+use crate::onnx::OnnxError;
+
+/// Key of an ONNX file's metadata under which Graft's exports carry their preprocessing.
+pub const METADATA_PREPROCESS: &str = "graft.preprocess";
+
+/// Why a backbone cannot be opened or run.
+#[derive(Debug, thiserror::Error)]
+pub enum BackboneError {
+    /// The file or folder cannot be read.
+    #[error("the model {} cannot be read: {source}", .path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No installed model has this name, and there is no such file.
+    #[error("there is no model called {name:?}: installed are {}; or give the path of an .onnx file or a model folder", .installed.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Names of the installed models.
+        installed: Vec<String>,
+    },
+    /// The folder holds no ONNX file where one is expected.
+    #[error("the folder {} holds no ONNX model (looked for model.onnx, onnx/vision_model.onnx and any single .onnx file)", .path.display())]
+    NoModelInFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds several ONNX files and none has a usual name.
+    #[error("the folder {} holds {n} ONNX models: give the path of one of them, such as {}", .path.display(), .example.display())]
+    SeveralModels {
+        /// The folder.
+        path: PathBuf,
+        /// How many.
+        n: usize,
+        /// One of them.
+        example: PathBuf,
+    },
+    /// The file is no usable ONNX.
+    #[error("the model {} cannot be used: {source}", .path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: OnnxError,
+    },
+    /// The graph cannot be cut at a layer.
+    #[error("the model's graph cannot be used: {source}")]
+    Graph {
+        /// What is wrong with it.
+        source: OnnxError,
+    },
+    /// The graph has no input that an image could go into.
+    #[error("the model has no image input: Graft needs a 4-dimensional floating-point or byte input with 3 channels, it has {inputs}")]
+    NoImageInput {
+        /// The inputs, as text.
+        inputs: String,
+    },
+    /// Another input of the graph has no default.
+    #[error("the model wants more than an image: its input {input:?} has no default value")]
+    OtherInput {
+        /// Name of the input.
+        input: String,
+    },
+    /// The graph has no output or layer that can serve as features.
+    #[error("the model has no output that can serve as features (a floating-point tensor with one row an image)")]
+    NoFeatures,
+    /// The layer asked for does not exist or cannot serve as features.
+    #[error("the layer {layer:?} cannot serve as features: {why}; `graft inspect` lists those that can")]
+    Layer {
+        /// What was asked for.
+        layer: String,
+        /// Why not.
+        why: String,
+    },
+    /// The preprocessing contradicts itself.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// ONNX Runtime is missing.
+    #[error(transparent)]
+    Runtime(#[from] runtime::RuntimeError),
+    /// ONNX Runtime refuses the graph.
+    #[error("ONNX Runtime cannot load the model: {message}")]
+    Load {
+        /// What it said.
+        message: String,
+    },
+    /// A run failed.
+    #[error("ONNX Runtime failed while running the model: {message}")]
+    Run {
+        /// What it said.
+        message: String,
+    },
+}

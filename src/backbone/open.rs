@@ -1,0 +1,330 @@
+//! Opening a backbone: its files read, its graph understood, its features chosen.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::layers::{self, Layer};
+use super::locate::{self, ModelFiles};
+use super::manifest::{
+    Element, FeatureChoice, Manifest, Origin, Port, ResolvedPreprocess, pooling_from_name, pooling_names,
+};
+use super::resolve;
+use super::session::GraphSession;
+use super::{BackboneError, METADATA_PREPROCESS};
+use crate::embedding::EmbeddingSpace;
+use crate::image::spec::{PreprocessSpec, TensorLayout};
+use crate::onnx::proto::{DataType, GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
+use crate::onnx::{self, OnnxError};
+
+/// An opened backbone: the graph in memory, ready to be cut at its feature layer. No session runs yet.
+#[derive(Debug)]
+pub struct Backbone {
+    /// What is known about it.
+    pub manifest: Manifest,
+    /// The tensor that serves as features in this use.
+    pub feature: FeatureChoice,
+    /// The space of its embeddings.
+    pub space: EmbeddingSpace,
+    model: ModelProto,
+}
+
+impl Backbone {
+    /// Opens the model at `path` (a file or a folder). `layer` is `TENSOR` or `TENSOR|POOLING`; without it the proposed
+    /// features are used. `known_dim` may tell the width of a layer of a backbone (by id and label) from an earlier run.
+    ///
+    /// # Errors
+    /// When the files cannot be read, the graph takes no image or gives no features, or the layer does not fit.
+    pub fn open(
+        path: &Path,
+        layer: Option<&str>,
+        known_dim: impl Fn(&str, &str) -> Option<usize>,
+    ) -> Result<Self, BackboneError> {
+        let files = locate::locate(path)?;
+        let bytes =
+            fs::read(&files.onnx).map_err(|source| BackboneError::Read { path: files.onnx.clone(), source })?;
+        let size_bytes = bytes.len() as u64;
+        let mut id = blake3::hash(&bytes).to_hex().to_string();
+        let onnx_error = |source: OnnxError| BackboneError::Onnx { path: files.onnx.clone(), source };
+        let mut model = onnx::parse(bytes).map_err(onnx_error)?;
+        if onnx::external::has_external_data(&model) {
+            onnx::inline_external_data(&mut model, files.onnx.parent().unwrap_or(Path::new("."))).map_err(onnx_error)?;
+            id = blake3::hash(&onnx::encode(&model).map_err(onnx_error)?).to_hex().to_string();
+        }
+        let manifest = manifest(&files, &model, id, size_bytes)?;
+        let feature = match layer {
+            Some(layer) => feature_of_label(&manifest, &model, layer)?,
+            None => manifest.feature.value.clone(),
+        };
+        let preprocess = manifest.preprocess.spec.digest();
+        let space =
+            EmbeddingSpace { backbone: manifest.id.clone(), layer: feature.label(), preprocess, dim: 0 };
+        let mut backbone = Self { manifest, feature, space, model };
+        backbone.space.dim = match backbone.stated_dim().or_else(|| known_dim(&backbone.manifest.id, &backbone.space.layer)) {
+            Some(dim) => dim,
+            None => backbone.measured_dim()?,
+        };
+        Ok(backbone)
+    }
+
+    /// The preprocessing of its input.
+    pub fn preprocess(&self) -> &PreprocessSpec {
+        &self.manifest.preprocess.spec
+    }
+
+    /// Dimensions of an input of `n` images.
+    pub fn input_dims(&self, n: usize) -> Vec<usize> {
+        input_dims(&self.manifest.preprocess.spec, n)
+    }
+
+    /// The batch size that the graph fixes, if it does.
+    pub fn fixed_batch(&self) -> Option<usize> {
+        self.manifest.input.dims.first().copied().flatten()
+    }
+
+    /// The graph cut at the feature layer: image input to `features`, f32 `[N, D]`.
+    ///
+    /// # Errors
+    /// When the layer does not exist.
+    pub fn feature_graph(&self) -> Result<ModelProto, BackboneError> {
+        let dim = (self.space.dim > 0).then_some(self.space.dim);
+        onnx::feature_model(&self.model, &self.feature.tensor, self.feature.pooling, dim).map_err(|e| self.onnx_error(e))
+    }
+
+    /// The bytes of [`Self::feature_graph`].
+    ///
+    /// # Errors
+    /// When the layer does not exist or the graph would be over 2 GB.
+    pub fn feature_model(&self) -> Result<Vec<u8>, BackboneError> {
+        onnx::encode(&self.feature_graph()?).map_err(|e| self.onnx_error(e))
+    }
+
+    /// Runs the feature graph on `n` images; returns `n * D` values, row after row. Where the graph fixes another batch
+    /// size, blank images fill it up.
+    ///
+    /// # Errors
+    /// When the run fails or its result has an unexpected size.
+    pub fn run_features(
+        &self,
+        session: &mut GraphSession,
+        dims: &[usize],
+        mut values: Vec<f32>,
+        n: usize,
+    ) -> Result<Vec<f32>, BackboneError> {
+        let mut dims = dims.to_vec();
+        if let (Some(fixed), Some(first)) = (self.fixed_batch(), dims.first_mut())
+            && fixed != *first
+        {
+            values.resize(values.len() / (*first).max(1) * fixed, 0.0);
+            *first = fixed;
+        }
+        let output = session.run(&dims, values, &[FEATURES])?.pop();
+        let mut values = output.map(|o| o.values).unwrap_or_default();
+        let expected = n * self.space.dim;
+        if values.len() < expected || self.space.dim == 0 {
+            return Err(BackboneError::Run {
+                message: format!("{} values came out where {expected} were expected", values.len()),
+            });
+        }
+        values.truncate(expected);
+        Ok(values)
+    }
+
+    /// Every layer that can serve as features.
+    ///
+    /// # Errors
+    /// When the graph cannot be run.
+    pub fn layers(&self) -> Result<Vec<Layer>, BackboneError> {
+        layers::list(&self.model, &self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH)))
+    }
+
+    /// The width that the graph states for the feature layer.
+    fn stated_dim(&self) -> Option<usize> {
+        let output = self.manifest.outputs.iter().find(|o| o.name == self.feature.tensor)?;
+        let per_image: Vec<usize> = output.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect();
+        Some(layers::pooled_dim(&per_image, self.feature.pooling)).filter(|dim| *dim > 0)
+    }
+
+    /// The width found by running the graph on a blank image.
+    fn measured_dim(&self) -> Result<usize, BackboneError> {
+        let mut session = GraphSession::load(&self.feature_model()?, 1)?;
+        let dims = self.input_dims(self.fixed_batch().unwrap_or(1));
+        let outputs = session.run(&dims, vec![0.0; dims.iter().product()], &[FEATURES])?;
+        match outputs.first().map(|o| o.dims.as_slice()) {
+            Some([n, dim]) if *n == dims[0] && *dim > 0 => Ok(*dim),
+            other => Err(BackboneError::Layer {
+                layer: self.feature.label(),
+                why: format!("it gives {other:?} where one vector an image is needed"),
+            }),
+        }
+    }
+
+    fn onnx_error(&self, source: OnnxError) -> BackboneError {
+        BackboneError::Onnx { path: self.manifest.path.clone(), source }
+    }
+}
+
+/// The feature graph's output.
+const FEATURES: &str = "features";
+
+/// Images of a probing run: two show which dimension is the batch.
+const PROBE_BATCH: usize = 2;
+
+fn input_dims(spec: &PreprocessSpec, n: usize) -> Vec<usize> {
+    let (height, width) = spec.output_size().unwrap_or((1, 1));
+    match spec.layout {
+        TensorLayout::Nchw => vec![n, 3, height as usize, width as usize],
+        TensorLayout::Nhwc => vec![n, height as usize, width as usize, 3],
+    }
+}
+
+fn manifest(
+    files: &ModelFiles,
+    model: &ModelProto,
+    id: String,
+    size_bytes: u64,
+) -> Result<Manifest, BackboneError> {
+    let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
+    let input = image_input(graph)?;
+    let outputs: Vec<Port> = graph.output.iter().map(port).collect();
+    let mut notes = Vec::new();
+    let preprocess = match preprocess_in_metadata(model) {
+        Some(resolved) => resolved,
+        None => resolve::resolve(resolve::from_side_files(&files.side_dirs, &mut notes), &input),
+    };
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    preprocess.spec.output_size()?;
+    let feature = layers::propose(graph, &outputs).ok_or(BackboneError::NoFeatures)?;
+    let about = About::read(files, model);
+    Ok(Manifest {
+        name: about.name.unwrap_or_else(|| files.name.clone()),
+        id,
+        path: files.onnx.clone(),
+        size_bytes,
+        input,
+        outputs,
+        feature,
+        preprocess,
+        licence: about.licence,
+        source: about.source,
+        opset: onnx::opset(model, "").unwrap_or(0),
+    })
+}
+
+/// The graph's image input: 4-dimensional, floating-point or bytes, with 3 channels (or unknown) where they belong.
+fn image_input(graph: &GraphProto) -> Result<Port, BackboneError> {
+    let is_constant = |name: &str| graph.initializer.iter().any(|t| t.name() == name);
+    let inputs: Vec<Port> = graph.input.iter().filter(|i| !is_constant(i.name())).map(port).collect();
+    let is_image = |p: &&Port| {
+        let channel = |i: usize| p.dims.get(i).is_some_and(|d| matches!(d, None | Some(3)));
+        (p.element.is_float() || p.element == Element::U8) && p.dims.len() == 4 && (channel(1) || channel(3))
+    };
+    let images: Vec<&Port> = inputs.iter().filter(is_image).collect();
+    match images.as_slice() {
+        [input] => Ok((*input).clone()),
+        _ => Err(BackboneError::NoImageInput {
+            inputs: inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+fn port(info: &ValueInfoProto) -> Port {
+    let tensor = info.r#type.as_ref().and_then(|t| match &t.value {
+        Some(type_proto::Value::TensorType(tensor)) => Some(tensor),
+        _ => None,
+    });
+    let element = tensor.map_or(Element::Other(0), |t| match DataType::try_from(t.elem_type()) {
+        Ok(DataType::Float) => Element::F32,
+        Ok(DataType::Float16) => Element::F16,
+        Ok(DataType::Uint8) => Element::U8,
+        Ok(DataType::Int64) => Element::I64,
+        Ok(DataType::Int32) => Element::I32,
+        _ => Element::Other(t.elem_type()),
+    });
+    let dims = tensor.and_then(|t| t.shape.as_ref()).map_or_else(Vec::new, |shape| {
+        shape
+            .dim
+            .iter()
+            .map(|d| match &d.value {
+                Some(tensor_shape_proto::Value::DimValue(v)) if *v > 0 => usize::try_from(*v).ok(),
+                _ => None,
+            })
+            .collect()
+    });
+    Port { name: info.name().to_owned(), element, dims }
+}
+
+/// An export of Graft's carries its preprocessing.
+fn preprocess_in_metadata(model: &ModelProto) -> Option<ResolvedPreprocess> {
+    let text = onnx::metadata(model, METADATA_PREPROCESS)?;
+    let spec: PreprocessSpec = serde_json::from_str(text).ok()?;
+    let fields = ["resize", "filter", "crop", "pad_rgb", "rescale", "mean", "std", "channels", "layout"];
+    Some(ResolvedPreprocess { spec, origins: fields.map(|f| (f, Origin::Graph)).to_vec() })
+}
+
+/// `TENSOR` or `TENSOR|POOLING` as a choice that fits the graph.
+fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Result<FeatureChoice, BackboneError> {
+    let fail = |why: String| BackboneError::Layer { layer: label.to_owned(), why };
+    let (tensor, pooling) = match label.rsplit_once('|') {
+        Some((tensor, pooling)) => {
+            let pooling = pooling_from_name(pooling).ok_or_else(|| {
+                fail(format!("the pooling is one of {}", pooling_names().collect::<Vec<_>>().join(", ")))
+            })?;
+            (tensor, Some(pooling))
+        }
+        None => (label, None),
+    };
+    let n = manifest.input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
+    let dims = match manifest.outputs.iter().find(|o| o.name == tensor && o.dims.len() > 1) {
+        // The rank is all that is needed, so an output costs no run.
+        Some(output) => output.dims.iter().map(|d| d.unwrap_or(0)).collect(),
+        None => {
+            let dims = layers::dims_of(model, &[tensor], &input_dims(&manifest.preprocess.spec, n));
+            let dims = dims.map_err(|e| fail(e.to_string()))?.pop().unwrap_or_default();
+            if dims.first() != Some(&n) {
+                return Err(fail(format!("its dimensions are {dims:?}, not one entry an image")));
+            }
+            dims
+        }
+    };
+    let per_image = dims.get(1..).unwrap_or_default();
+    let pooling = pooling.unwrap_or_else(|| layers::default_pooling(per_image));
+    if !layers::pooling_fits(per_image.len(), pooling) {
+        return Err(fail(format!("that pooling does not fit its dimensions {dims:?}")));
+    }
+    Ok(FeatureChoice { tensor: tensor.to_owned(), pooling })
+}
+
+/// What files say about name, licence and source.
+#[derive(Default)]
+struct About {
+    name: Option<String>,
+    licence: Option<String>,
+    source: Option<String>,
+}
+
+impl About {
+    fn read(files: &ModelFiles, model: &ModelProto) -> Self {
+        let config = files.side_dirs.iter().find_map(|dir| {
+            let text = fs::read_to_string(dir.join("config.json")).ok()?;
+            serde_json::from_str::<Value>(&text).ok()
+        });
+        let field = |keys: &[&str]| {
+            keys.iter().find_map(|key| {
+                let in_config = config.as_ref().and_then(|c| c.get(*key)).and_then(Value::as_str);
+                in_config.or_else(|| onnx::metadata(model, key)).map(str::to_owned).filter(|s| !s.is_empty())
+            })
+        };
+        // A variant file beside the main graph keeps its own name, so that the two can be told apart.
+        let is_variant = files.name.contains('/');
+        let name = field(&["name", "_name_or_path", "architecture"]);
+        Self {
+            name: if is_variant { None } else { name },
+            licence: field(&["licence", "license"]),
+            source: field(&["source", "sources"]),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Running graphs. With its neighbour `runtime`, the only place that names `ort`.
+
+use std::sync::Arc;
+
+use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{NoSelectedOutputs, RunOptions, Session, SessionInputValue};
+use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
+
+use super::manifest::{Element, Port};
+use super::{BackboneError, runtime};
+use crate::progress::{CancelGuard, CancelToken};
+
+/// A graph loaded on the CPU, with one image input.
+pub struct GraphSession {
+    session: Session,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    options: Arc<RunOptions<NoSelectedOutputs>>,
+}
+
+impl std::fmt::Debug for GraphSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GraphSession").field("inputs", &self.inputs).field("outputs", &self.outputs).finish()
+    }
+}
+
+/// An output: its dimensions and its values as f32, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// Dimensions.
+    pub dims: Vec<usize>,
+    /// Values.
+    pub values: Vec<f32>,
+}
+
+impl GraphSession {
+    /// Loads a graph from its bytes (external data already inlined), for runs on `n_threads` threads.
+    ///
+    /// # Errors
+    /// When ONNX Runtime is missing, or refuses the graph.
+    pub fn load(model: &[u8], n_threads: usize) -> Result<Self, BackboneError> {
+        let environment = runtime::ensure_loaded(None)?.environment();
+        let session = (|| -> ort::Result<Session> {
+            Session::builder(environment)?
+                .with_optimization_level(GraphOptimizationLevel::Level3)?
+                .with_intra_threads(n_threads.max(1))?
+                .with_inter_threads(1)?
+                // Spinning threads would take the decoders' cores while a session waits for its next batch.
+                .with_intra_op_spinning(false)?
+                .with_inter_op_spinning(false)?
+                .commit_from_memory(model)
+        })()
+        .map_err(|e| BackboneError::Load { message: one_line(&e.to_string()) })?;
+        let inputs = session.inputs().iter().map(|o| port(o.name(), o.dtype())).collect();
+        let outputs = session.outputs().iter().map(|o| port(o.name(), o.dtype())).collect();
+        let options = RunOptions::new().map_err(|e| BackboneError::Load { message: one_line(&e.to_string()) })?;
+        Ok(Self { session, inputs, outputs, options: Arc::new(options) })
+    }
+
+    /// Inputs, in the graph's order.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// Outputs, in the graph's order.
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// Ends the run in flight (and every later one) when the token is cancelled, at the next operator.
+    pub fn end_on_cancel(&self, token: &CancelToken) -> CancelGuard {
+        let options = Arc::clone(&self.options);
+        token.on_cancel(move || {
+            if let Err(error) = options.terminate() {
+                tracing::warn!(%error, "a run could not be ended");
+            }
+        })
+    }
+
+    /// Feeds `values` (row-major, of shape `dims`) to the first input, converted to its element type, and returns the
+    /// outputs named, converted to f32.
+    ///
+    /// # Errors
+    /// When the run fails or is ended, or an output has another element type than a number's.
+    pub fn run(&mut self, dims: &[usize], values: Vec<f32>, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
+        let failed = |e: ort::Error| BackboneError::Run { message: one_line(&e.to_string()) };
+        let Some(input) = self.inputs.first() else { return Err(BackboneError::NoImageInput { inputs: String::new() }) };
+        let value = tensor(input.element, dims, values).map_err(failed)?;
+        let feed = vec![(input.name.clone(), SessionInputValue::from(value))];
+        let mut results = self.session.run_with_options(feed, &*self.options).map_err(failed)?;
+        outputs
+            .iter()
+            .map(|name| {
+                let value = results
+                    .remove(*name)
+                    .ok_or_else(|| BackboneError::Run { message: format!("there is no output {name}") })?;
+                to_f32(&value).map_err(failed)
+            })
+            .collect()
+    }
+
+    /// Feeds bytes (row-major, of shape `dims`) to the first input, which takes u8.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_u8(&mut self, dims: &[usize], bytes: Vec<u8>, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
+        // Bytes are exact in f32; one path for all element types is worth the copy.
+        self.run(dims, bytes.into_iter().map(f32::from).collect(), outputs)
+    }
+}
+
+fn tensor(element: Element, dims: &[usize], values: Vec<f32>) -> ort::Result<DynValue> {
+    let dims = dims.to_vec();
+    Ok(match element {
+        Element::F16 => {
+            Tensor::from_array((dims, values.into_iter().map(half::f16::from_f32).collect::<Vec<_>>()))?.into_dyn()
+        }
+        Element::U8 => {
+            // `as` saturates, which is what a byte input wants.
+            Tensor::from_array((dims, values.into_iter().map(|v| v.round() as u8).collect::<Vec<_>>()))?.into_dyn()
+        }
+        _ => Tensor::from_array((dims, values))?.into_dyn(),
+    })
+}
+
+fn to_f32(value: &DynValue) -> ort::Result<Output> {
+    let dims_of = |shape: &ort::value::Shape| shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+    if let ValueType::Tensor { ty: TensorElementType::Float16, .. } = value.dtype() {
+        let (shape, values) = value.try_extract_tensor::<half::f16>()?;
+        return Ok(Output { dims: dims_of(shape), values: values.iter().map(|v| v.to_f32()).collect() });
+    }
+    let (shape, values) = value.try_extract_tensor::<f32>()?;
+    Ok(Output { dims: dims_of(shape), values: values.to_vec() })
+}
+
+fn port(name: &str, dtype: &ValueType) -> Port {
+    let (element, dims) = match dtype {
+        ValueType::Tensor { ty, shape, .. } => {
+            let element = match ty {
+                TensorElementType::Float32 => Element::F32,
+                TensorElementType::Float16 => Element::F16,
+                TensorElementType::Uint8 => Element::U8,
+                TensorElementType::Int64 => Element::I64,
+                TensorElementType::Int32 => Element::I32,
+                _ => Element::Other(0),
+            };
+            (element, shape.iter().map(|&d| usize::try_from(d).ok()).collect())
+        }
+        _ => (Element::Other(0), Vec::new()),
+    };
+    Port { name: name.to_owned(), element, dims }
+}
+
+/// ONNX Runtime's messages run over lines and repeat themselves; the first line says it.
+fn one_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default().trim();
+    let mut text: String = line.chars().take(300).collect();
+    if text.len() < line.len() {
+        text.push('…');
+    }
+    text
+}

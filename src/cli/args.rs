@@ -1,0 +1,174 @@
+//! Flags of every command, with their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Teach a pretrained vision model your own classes, on your own machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "graft",
+    version = env!("GRAFT_VERSION"),
+    about,
+    arg_required_else_help = true,
+    after_help = "Start with: graft demo\nEach command's --help has an example."
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The whole job on the sample images: train, judge, predict, export
+    Demo(DemoArgs),
+    /// What a model is: inputs, outputs, layers that can serve as features, preprocessing
+    Inspect(InspectArgs),
+    /// List the installed models
+    Models(ModelsArgs),
+    /// Write the embeddings of images to a file for numpy
+    Embed(EmbedArgs),
+    /// Train heads on folders of images, judge them, and export one
+    Train(TrainArgs),
+    /// Judge an export on labelled images
+    Evaluate(EvaluateArgs),
+    /// Classify images with an export
+    Predict(PredictArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  graft demo --out my-first-classifier")]
+pub(super) struct DemoArgs {
+    /// Folder for the export
+    #[arg(long, value_name = "DIR", default_value = "graft-export-demo")]
+    pub(super) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft inspect graft-starter\n  graft inspect ~/models/resnet50.onnx --json")]
+pub(super) struct InspectArgs {
+    /// Name of an installed model, or path of an .onnx file or a model folder
+    #[arg(value_name = "MODEL")]
+    pub(super) model: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  graft models")]
+pub(super) struct ModelsArgs {
+    /// Print a JSON array
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The backbone of a command.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Backbone: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
+    #[arg(long, value_name = "M")]
+    pub(super) model: Option<String>,
+    /// Tensor that serves as features, as TENSOR or TENSOR|POOLING (see `graft inspect`)
+    #[arg(long, value_name = "L")]
+    pub(super) layer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  graft embed --images photos/ --out photos.npz\n  \
+    python -c \"import numpy; d = numpy.load('photos.npz'); print(d['embeddings'].shape, d['paths'][:3], d['labels'][:3])\"")]
+pub(super) struct EmbedArgs {
+    /// Folder of images, or a table of them
+    #[arg(long, value_name = "DIR")]
+    pub(super) images: PathBuf,
+    /// File to write: arrays embeddings [N, D] f32, paths, labels
+    #[arg(long, value_name = "F.npz")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+}
+
+/// Which heads to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum HeadChoice {
+    /// Multinomial logistic regression
+    Linear,
+    /// Class means
+    Prototype,
+    /// Both; the better one is exported
+    Both,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft train --images pets/ --export pets-classifier\n  \
+    graft train --images pets/train --val pets/val --head linear --json")]
+pub(super) struct TrainArgs {
+    /// Folder with one folder of images a class (or train/val/test folders above them), or a table
+    #[arg(long, value_name = "DIR")]
+    pub(super) images: PathBuf,
+    /// Folder of validation images [default: the images' own, else a fifth of each class]
+    #[arg(long, value_name = "DIR")]
+    pub(super) val: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Heads to train
+    #[arg(long, value_enum, default_value = "both")]
+    pub(super) head: HeadChoice,
+    /// Train on at most N images of each class
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) shots: Option<u32>,
+    /// Seed of the split and of everything else that is drawn
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Let every class count the same, however many images it has
+    #[arg(long)]
+    pub(super) balanced: bool,
+    /// Export the (better) head to this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) export: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  graft evaluate --with pets-classifier --images pets/test")]
+pub(super) struct EvaluateArgs {
+    /// Folder of an export
+    #[arg(long, value_name = "EXPORT")]
+    pub(super) with: PathBuf,
+    /// Folder with one folder of images a class
+    #[arg(long, value_name = "DIR")]
+    pub(super) images: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft predict --with pets-classifier photo.jpg\n  \
+    graft predict --with pets-classifier photos/ --csv answers.csv --unknown-below 0.6")]
+pub(super) struct PredictArgs {
+    /// Folder of an export
+    #[arg(long, value_name = "EXPORT")]
+    pub(super) with: PathBuf,
+    /// Images, or folders of images
+    #[arg(value_name = "IMAGE_OR_DIR", required = true)]
+    pub(super) inputs: Vec<PathBuf>,
+    /// Also write a CSV: File, Label, Confidence, then a column a class
+    #[arg(long, value_name = "F")]
+    pub(super) csv: Option<PathBuf>,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Answer "unknown" where the top probability is below P
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub(super) unknown_below: Option<f32>,
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err("a probability from 0 to 1 is wanted".to_owned()),
+    }
+}

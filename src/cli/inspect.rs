@@ -1,0 +1,105 @@
+//! `graft inspect`
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::args::InspectArgs;
+use super::output::{print, print_json};
+use super::terminal::Terminal;
+use crate::backbone::Backbone;
+use crate::backbone::layers::Layer;
+use crate::backbone::manifest::pooling_name;
+use crate::workflow::models::{open_cache, open_model};
+
+pub(super) fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
+    let cache = open_cache(terminal);
+    let backbone = open_model(Some(&args.model), None, &cache)?;
+    let layers = backbone.layers()?;
+    if args.json {
+        return print_json(&to_json(&backbone, &layers));
+    }
+    print(text(&backbone, &layers).trim_end())
+}
+
+/// Each field of the preprocessing with its value and origin.
+fn preprocess(backbone: &Backbone) -> Map<String, Value> {
+    let resolved = &backbone.manifest.preprocess;
+    let spec = serde_json::to_value(&resolved.spec).unwrap_or_default();
+    let fields = resolved.origins.iter().map(|(field, origin)| {
+        let value = spec.get(field).cloned().unwrap_or_default();
+        ((*field).to_owned(), json!({ "value": value, "origin": origin }))
+    });
+    fields.collect()
+}
+
+fn to_json(backbone: &Backbone, layers: &[Layer]) -> Value {
+    let manifest = &backbone.manifest;
+    json!({
+        "name": manifest.name,
+        "path": manifest.path.to_string_lossy(),
+        "id": manifest.id,
+        "size_bytes": manifest.size_bytes,
+        "opset": manifest.opset,
+        "licence": manifest.licence,
+        "source": manifest.source,
+        "inputs": [manifest.input],
+        "outputs": manifest.outputs,
+        "feature": { "layer": backbone.feature.label(), "dim": backbone.space.dim, "origin": manifest.feature.origin },
+        "layers": layers,
+        "preprocess": preprocess(backbone),
+    })
+}
+
+fn text(backbone: &Backbone, layers: &[Layer]) -> String {
+    let manifest = &backbone.manifest;
+    let mut text = format!(
+        "{}\n  {} ({:.1} MB, opset {})\n  licence: {}\n\nInput\n  {}\n\nOutputs\n",
+        manifest.name,
+        manifest.path.display(),
+        manifest.size_bytes as f64 / 1e6,
+        manifest.opset,
+        manifest.licence.as_deref().unwrap_or("not stated"),
+        manifest.input,
+    );
+    for output in &manifest.outputs {
+        text.push_str(&format!("  {output}\n"));
+    }
+    text.push_str(&format!(
+        "\nFeatures\n  {} [{}]   {}\n\nPreprocessing\n",
+        backbone.feature.label(),
+        backbone.space.dim,
+        manifest.feature.origin
+    ));
+    for (field, entry) in preprocess(backbone) {
+        let origin = manifest.preprocess.origins.iter().find(|(f, _)| *f == field).map(|(_, o)| o.to_string());
+        let value = entry.get("value").map(value_text).unwrap_or_default();
+        text.push_str(&format!("  {field:9} {value:42} {}\n", origin.unwrap_or_default()));
+    }
+    text.push_str("\nLayers that can serve as features (--layer TENSOR|POOLING)\n");
+    let width = layers.iter().map(|l| l.tensor.chars().count()).max().unwrap_or(0).min(60);
+    for layer in layers {
+        text.push_str(&format!(
+            "  {:width$}  {:4.0} %  {:>16}  {:8} {:5} features  {}\n",
+            layer.tensor,
+            layer.depth * 100.0,
+            format!("{:?}", layer.dims),
+            pooling_name(layer.pooling),
+            layer.dim,
+            layer.op_type,
+        ));
+    }
+    text
+}
+
+/// A value of the specification as people write it.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        // f32 values print their f64 digits otherwise.
+        Value::Number(n) => n.as_f64().map_or_else(|| n.to_string(), |v| (v as f32).to_string()),
+        Value::Array(items) => format!("[{}]", items.iter().map(value_text).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) => map.iter().map(|(k, v)| format!("{k} {}", value_text(v))).collect::<Vec<_>>().join(", "),
+        Value::Bool(b) => b.to_string(),
+    }
+}

@@ -1,0 +1,67 @@
+//! The command line: one file a command, each a thin caller of [`crate::workflow`].
+//!
+//! Results go to standard output, progress and warnings to standard error (bars only when it is a terminal). Exit status:
+//! 0 done, 1 failed with one sentence, 2 wrong usage, 130 ended by Ctrl+C.
+
+mod args;
+mod demo;
+mod embed;
+mod evaluate;
+mod inspect;
+mod models;
+mod npz;
+mod output;
+mod predict;
+mod terminal;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::workflow::WorkflowError;
+use args::{Cli, Command};
+use terminal::Terminal;
+
+/// Exit status when the user ended the work.
+const CANCELLED: u8 = 130;
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output with status 0, wrong usage to standard error with status 2.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
+        }
+    };
+    let terminal = Terminal::new();
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(&args, &terminal),
+        Command::Inspect(args) => inspect::run(&args, &terminal),
+        Command::Models(args) => models::run(&args, &terminal),
+        Command::Embed(args) => embed::run(&args, &terminal),
+        Command::Train(args) => train::run(&args, &terminal),
+        Command::Evaluate(args) => evaluate::run(&args, &terminal),
+        Command::Predict(args) => predict::run(&args, &terminal),
+    };
+    terminal.finish();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error, &terminal),
+    }
+}
+
+fn failure(error: &anyhow::Error, terminal: &Terminal) -> ExitCode {
+    // A reader that has seen enough (`graft … | head`) is no failure.
+    if error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)) {
+        return ExitCode::SUCCESS;
+    }
+    if terminal.was_cancelled() || matches!(error.downcast_ref(), Some(WorkflowError::Cancelled)) {
+        terminal.say("graft: cancelled");
+        return ExitCode::from(CANCELLED);
+    }
+    terminal.say(&format!("graft: {error}"));
+    ExitCode::FAILURE
+}

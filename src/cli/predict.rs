@@ -1,0 +1,44 @@
+//! `graft predict`
+
+use std::io::stdout;
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::args::PredictArgs;
+use super::output::{list_skipped, print_json};
+use super::terminal::Terminal;
+use crate::workflow::embed::EmbedConfig;
+use crate::workflow::evaluate::Classifier;
+use crate::workflow::models::open_cache;
+use crate::workflow::predict::{Predictions, predict};
+
+pub(super) fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
+    let cache = open_cache(terminal);
+    let classifier = Classifier::open(&args.with, &cache)?;
+    let predictions =
+        predict(&classifier, &args.inputs, args.unknown_below, &cache, &EmbedConfig::default(), terminal)?;
+    list_skipped(&predictions.answers.skipped, terminal);
+    if let Some(path) = &args.csv {
+        predictions.write_csv(path)?;
+    }
+    if args.json {
+        return print_json(&to_json(&predictions));
+    }
+    Ok(predictions.write_text(stdout().lock())?)
+}
+
+fn to_json(predictions: &Predictions) -> Value {
+    let rows = predictions.answers.paths.iter().zip(predictions.labels()).zip(predictions.answers.probabilities.rows());
+    rows.map(|((path, (label, confidence)), row)| {
+        let names = predictions.classes.names().iter().cloned();
+        let probabilities: Map<String, Value> = names.zip(row.iter().map(|p| json!(p))).collect();
+        json!({
+            "file": path.to_string_lossy(),
+            "label": label,
+            "confidence": confidence,
+            "probabilities": probabilities,
+        })
+    })
+    .collect()
+}

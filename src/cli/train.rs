@@ -1,0 +1,175 @@
+//! `graft train`
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::args::{HeadChoice, TrainArgs};
+use super::output::{count, list_skipped, percent, print, print_json, report_json, report_text};
+use super::terminal::Terminal;
+use crate::backbone::Backbone;
+use crate::dataset::split::SplitConfig;
+use crate::export::describe::Meta;
+use crate::head::{self, ClassWeight, HeadKind};
+use crate::progress::Reporter;
+use crate::workflow::embed::EmbedConfig;
+use crate::workflow::models::{open_cache, open_model};
+use crate::workflow::train::{JudgedHead, TrainConfig, TrainOutcome, train};
+use crate::workflow::export::export;
+
+pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
+    let cache = open_cache(terminal);
+    let backbone = open_model(args.model.model.as_deref(), args.model.layer.as_deref(), &cache)?;
+    let config = config(args);
+    let outcome = train(&backbone, &config, &cache, terminal)?;
+    for note in &outcome.prepared.notes {
+        terminal.warn(note);
+    }
+    if !args.json {
+        list_skipped(&outcome.prepared.skipped, terminal);
+        print(&summary(&backbone, &outcome))?;
+    }
+    let started = Instant::now();
+    let exported = match (&args.export, outcome.best()) {
+        (Some(dir), Some(best)) => {
+            let meta = export(dir, &backbone, &outcome.prepared, best, args.seed, terminal)?;
+            Some((dir, best, meta))
+        }
+        _ => None,
+    };
+    let export_secs = started.elapsed().as_secs_f64();
+    if args.json {
+        let export = exported.as_ref().map(|(dir, best, meta)| export_json(dir, best, meta));
+        return print_json(&outcome_json(&backbone, &outcome, export, export_secs));
+    }
+    if let Some((dir, best, meta)) = &exported {
+        print(&export_text(dir, best, meta))?;
+    }
+    Ok(())
+}
+
+fn config(args: &TrainArgs) -> TrainConfig {
+    let heads = match args.head {
+        HeadChoice::Linear => vec![HeadKind::Linear],
+        HeadChoice::Prototype => vec![HeadKind::Prototype],
+        HeadChoice::Both => vec![HeadKind::Linear, HeadKind::Prototype],
+    };
+    let class_weight = if args.balanced { ClassWeight::Balanced } else { ClassWeight::Uniform };
+    TrainConfig {
+        images: args.images.clone(),
+        val: args.val.clone(),
+        heads,
+        split: SplitConfig { seed: args.seed, shots: args.shots.map(|n| n as usize), ..SplitConfig::default() },
+        head: head::TrainConfig { seed: args.seed, class_weight, ..head::TrainConfig::default() },
+        embed: EmbedConfig::default(),
+    }
+}
+
+/// The stable JSON object of `train --json`.
+fn outcome_json(backbone: &Backbone, outcome: &TrainOutcome, export: Option<Value>, export_secs: f64) -> Value {
+    let TrainOutcome { prepared, heads, fit_secs } = outcome;
+    let mut object = json!({
+        "classes": prepared.classes,
+        "n_images": prepared.n_images,
+        "n_train": prepared.train.len(),
+        "n_val": prepared.val.len(),
+        "n_test": prepared.test.len(),
+        "skipped": prepared.skipped,
+        "notes": prepared.notes,
+        "model": { "name": backbone.manifest.name, "layer": backbone.feature.label(), "dim": backbone.space.dim },
+        "heads": heads.iter().map(head_json).collect::<Vec<_>>(),
+        "seconds": {
+            "scan": prepared.scan_secs,
+            "embed": prepared.embed_secs,
+            "fit": fit_secs,
+            "export": if export.is_some() { export_secs } else { 0.0 },
+        },
+        "n_embedded": prepared.n_embedded,
+        "n_cached": prepared.n_cached,
+    });
+    if let (Some(object), Some(export)) = (object.as_object_mut(), export) {
+        object.insert("export".to_owned(), export);
+    }
+    object
+}
+
+fn head_json(judged: &JudgedHead) -> Value {
+    let record = &judged.trained.record;
+    json!({
+        "kind": record.kind,
+        "val": judged.val.as_ref().map(report_json),
+        "test": judged.test.as_ref().map(report_json),
+        // Strength of the penalty in "mean loss + l2 / 2 |W|^2" per example: the inverse of scikit-learn's C.
+        "l2": record.c.map(|c| 1.0 / c),
+        "c": record.c,
+        "distance": record.distance,
+        "temperature": record.temperature,
+        "chosen_by": record.chosen_by,
+    })
+}
+
+pub(super) fn export_json(dir: &std::path::Path, best: &JudgedHead, meta: &Meta) -> Value {
+    let proof = &meta.verification;
+    json!({
+        "dir": dir.to_string_lossy(),
+        "head": best.trained.record.kind,
+        "n_verified": proof.n,
+        "max_abs_difference": proof.classifier.max_abs_difference,
+        "top1_agreement": proof.classifier.top1_agreement,
+        "image_classifier": proof.image_classifier,
+    })
+}
+
+pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
+    let TrainOutcome { prepared, heads, fit_secs } = outcome;
+    let mut text = format!(
+        "{} in {}: {} to train on, {} to validate on{}\n",
+        count(prepared.n_images, "image"),
+        count(prepared.classes.len(), "class").replace("classs", "classes"),
+        prepared.train.len(),
+        prepared.val.len(),
+        if prepared.val_is_given { " (given)" } else { "" },
+    );
+    text.push_str(&format!(
+        "Embedded with {} in {:.1} s ({} computed, {} from the cache), fitted in {:.2} s\n",
+        backbone.manifest.name, prepared.embed_secs, prepared.n_embedded, prepared.n_cached, fit_secs
+    ));
+    for judged in heads {
+        let record = &judged.trained.record;
+        let detail = match (record.c, record.distance) {
+            (Some(c), _) => format!("C = {c:.3}"),
+            (_, Some(distance)) => format!("{} distance", distance.label()),
+            _ => String::new(),
+        };
+        text.push_str(&format!("\n{} head ({detail})\n", record.kind.label()));
+        match &judged.val {
+            Some(report) => text.push_str(&report_text(report, &prepared.classes)),
+            None => text.push_str("  not validated: no class has an image to spare\n"),
+        }
+        if let Some(report) = &judged.test {
+            text.push_str(&format!("  on the {}: accuracy {}\n", count(report.n_rows, "test image"), percent(report.accuracy.value)));
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+pub(super) fn export_text(dir: &std::path::Path, best: &JudgedHead, meta: &Meta) -> String {
+    let proof = &meta.verification;
+    let mut text = format!(
+        "\nExported the {} head to {}\n  verified on {}: classifier.onnx differs from the app by at most {:.1e}, same top class on {}",
+        best.trained.record.kind.label().to_lowercase(),
+        dir.display(),
+        count(proof.n, "image"),
+        proof.classifier.max_abs_difference,
+        percent(proof.classifier.top1_agreement),
+    );
+    if let Some(image) = &proof.image_classifier {
+        text.push_str(&format!(
+            "\n  image_classifier.onnx, which does the preprocessing itself: {:.1e}, {}",
+            image.max_abs_difference,
+            percent(image.top1_agreement)
+        ));
+    }
+    text
+}

@@ -1,0 +1,159 @@
+//! Writing an export: everything into a hidden folder, verified there, then moved into place at once.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::describe::{Meta, readme};
+use super::verify::{self, Reference};
+use super::{ExportError, files};
+use crate::backbone::{Backbone, METADATA_PREPROCESS};
+use crate::head::Affine;
+use crate::onnx::{self, OnnxError};
+use crate::progress::Reporter;
+use crate::store::file::StagedDir;
+
+/// What goes into an export.
+pub struct Bundle<'a> {
+    /// The backbone, cut at the head's layer.
+    pub backbone: &'a Backbone,
+    /// The head.
+    pub affine: &'a Affine,
+    /// Everything said about it; the verification is filled in by [`write`].
+    pub meta: Meta,
+    /// Validated accuracy, for the README.
+    pub accuracy: Option<f64>,
+    /// The app's answers on images, to compare with.
+    pub reference: Reference<'a>,
+}
+
+/// Writes the export to `dir`, which is replaced if it is an older export. Returns what was written as its metadata.
+///
+/// # Errors
+/// When `dir` holds something else, a file cannot be written, or an exported file disagrees with the app. Nothing is
+/// left behind then, and an older export stays.
+pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<Meta, ExportError> {
+    if is_occupied(dir) {
+        return Err(ExportError::Occupied { dir: dir.to_owned() });
+    }
+    let failed = |source| ExportError::Write { dir: dir.to_owned(), source };
+    let staged = StagedDir::new(dir).map_err(failed)?;
+    let Bundle { backbone, affine, mut meta, accuracy, reference } = bundle;
+
+    let graphs = Graphs::build(backbone, affine, &meta)?;
+    staged.write(files::CLASSIFIER, &graphs.classifier).map_err(failed)?;
+    staged.write(files::HEAD, &graphs.head).map_err(failed)?;
+    let image_classifier = match graphs.image_classifier {
+        Ok(bytes) => {
+            staged.write(files::IMAGE_CLASSIFIER, &bytes).map_err(failed)?;
+            true
+        }
+        Err(missing) => {
+            reporter.warn(&format!("{} is not written: {missing}.", files::IMAGE_CLASSIFIER));
+            meta.verification.image_classifier_missing = Some(missing);
+            false
+        }
+    };
+    drop(graphs.classifier);
+    staged.write(files::SAFETENSORS, &weights(affine, &meta)?).map_err(failed)?;
+    staged.write(files::LABELS, lines(meta.classes.names()).as_bytes()).map_err(failed)?;
+    staged.write(files::PREDICT, include_bytes!("templates/predict.py")).map_err(failed)?;
+
+    // The files are read back from the disk: the proof is about what is there, not about what was in memory.
+    let why_missing = meta.verification.image_classifier_missing.take();
+    meta.verification = verify::verify(staged.path(), backbone, &reference, image_classifier, reporter)?;
+    meta.verification.image_classifier_missing = why_missing;
+
+    let json = serde_json::to_vec_pretty(&meta).map_err(|e| failed(e.into()))?;
+    staged.write(files::META, &json).map_err(failed)?;
+    let input = format!("`{}`, normalised tensor", backbone.manifest.input.name);
+    staged.write(files::README, readme(&meta, &input, accuracy).as_bytes()).map_err(failed)?;
+    if reporter.cancelled() {
+        return Err(ExportError::Cancelled);
+    }
+    staged.commit().map_err(failed)?;
+    Ok(meta)
+}
+
+/// Whether a folder is there that is neither empty nor an older export: that would be somebody's work.
+fn is_occupied(dir: &Path) -> bool {
+    if !dir.exists() || dir.join(files::META).is_file() {
+        return false;
+    }
+    std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_some())
+}
+
+struct Graphs {
+    classifier: Vec<u8>,
+    /// The bytes, or why there are none.
+    image_classifier: Result<Vec<u8>, String>,
+    head: Vec<u8>,
+}
+
+impl Graphs {
+    fn build(backbone: &Backbone, affine: &Affine, meta: &Meta) -> Result<Self, ExportError> {
+        let classes = json(&meta.classes);
+        let preprocess = json(&meta.preprocess);
+        let space = json(&meta.embedding_space);
+        let labels = lines(meta.classes.names());
+        let licence = meta.backbone.licence.clone().unwrap_or_default();
+        let entries = [
+            ("graft.version", meta.graft.as_str()),
+            ("graft.classes", classes.as_str()),
+            (METADATA_PREPROCESS, preprocess.as_str()),
+            ("graft.embedding_space", space.as_str()),
+            ("graft.backbone", meta.backbone.name.as_str()),
+            ("graft.backbone_licence", licence.as_str()),
+            // The key that other tools look for.
+            ("labels", labels.as_str()),
+        ];
+        let features = backbone.feature_graph().map_err(|source| ExportError::Run { file: files::CLASSIFIER, source })?;
+        let mut classifier = onnx::classifier_model(&features, affine)?;
+        drop(features);
+        onnx::set_metadata(&mut classifier, &entries);
+        let image_classifier = match onnx::image_classifier_model(&classifier, &meta.preprocess) {
+            Ok(mut model) => {
+                onnx::set_metadata(&mut model, &entries);
+                Ok(onnx::encode(&model)?)
+            }
+            Err(error @ (OnnxError::OpsetTooOld { .. } | OnnxError::InputShape { .. })) => Err(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut head = onnx::head_model(affine)?;
+        onnx::set_metadata(&mut head, &entries);
+        Ok(Self { classifier: onnx::encode(&classifier)?, image_classifier, head: onnx::encode(&head)? })
+    }
+}
+
+/// Plain data with string keys always serialises.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn lines(names: &[String]) -> String {
+    // A name with a line break would shift every later line.
+    names.iter().map(|n| n.replace(['\n', '\r'], " ") + "\n").collect()
+}
+
+/// `weight` [K, D] and `bias` [K], f32.
+fn weights(affine: &Affine, meta: &Meta) -> Result<Vec<u8>, ExportError> {
+    let bytes = |values: &mut dyn Iterator<Item = f32>| values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
+    let (n_classes, dim) = affine.weight.dim();
+    let weight = bytes(&mut affine.weight.iter().copied());
+    let bias = bytes(&mut affine.bias.iter().copied());
+    let failed = |e: safetensors::SafeTensorError| ExportError::Safetensors { message: e.to_string() };
+    let tensors = [
+        ("weight", TensorView::new(Dtype::F32, vec![n_classes, dim], &weight).map_err(failed)?),
+        ("bias", TensorView::new(Dtype::F32, vec![n_classes], &bias).map_err(failed)?),
+    ];
+    // One key, so that the order of a hash map cannot show.
+    let about = serde_json::json!({
+        "classes": meta.classes,
+        "l2_normalise": affine.l2_normalise,
+        "embedding_space": meta.embedding_space,
+    });
+    let metadata = HashMap::from([("graft".to_owned(), about.to_string())]);
+    safetensors::serialize(tensors, Some(metadata)).map_err(failed)
+}

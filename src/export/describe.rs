@@ -1,0 +1,140 @@
+//! `graft.json`: what an export is, for programs; and its README, for people.
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use crate::classes::ClassSet;
+use crate::embedding::EmbeddingSpace;
+use crate::image::spec::PreprocessSpec;
+
+/// Value of [`Meta::format`].
+pub const FORMAT: &str = "graft-export";
+
+/// Contents of `graft.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Meta {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Counts changes of this layout.
+    pub version: u32,
+    /// Version of Graft that wrote it.
+    pub graft: String,
+    /// Class names; the order of every logit and probability.
+    pub classes: ClassSet,
+    /// Preprocessing of an image.
+    pub preprocess: PreprocessSpec,
+    /// Space of the head's features.
+    pub embedding_space: EmbeddingSpace,
+    /// The backbone.
+    pub backbone: BackboneMeta,
+    /// Kind and hyperparameters of the head.
+    pub head: serde_json::Value,
+    /// What it was trained on.
+    pub data: DataMeta,
+    /// Its figures on the validation images.
+    pub metrics: serde_json::Value,
+    /// The proof: exported files against the app.
+    pub verification: Verification,
+}
+
+/// The backbone of an export.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackboneMeta {
+    /// Name.
+    pub name: String,
+    /// Content hash (BLAKE3, hex) of its ONNX file.
+    pub id: String,
+    /// The tensor that serves as features, with its pooling.
+    pub layer: String,
+    /// Licence of the weights, if known.
+    pub licence: Option<String>,
+    /// Source of the weights, if known.
+    pub source: Option<String>,
+}
+
+/// Counts of the training data.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DataMeta {
+    /// Usable labelled images.
+    pub n_images: usize,
+    /// Images that the head was fitted on.
+    pub n_train: usize,
+    /// Images that it was judged on.
+    pub n_val: usize,
+    /// Training images of each class, in class order.
+    pub n_train_per_class: Vec<usize>,
+    /// Validation images of each class, in class order.
+    pub n_val_per_class: Vec<usize>,
+    /// Seed of the split.
+    pub seed: u64,
+}
+
+/// Comparison of exported files with the app.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Verification {
+    /// Images compared.
+    pub n: usize,
+    /// `classifier.onnx`.
+    pub classifier: Agreement,
+    /// `image_classifier.onnx`, when it was written.
+    pub image_classifier: Option<Agreement>,
+    /// `head.onnx`.
+    pub head: Agreement,
+    /// Why `image_classifier.onnx` was not written.
+    pub image_classifier_missing: Option<String>,
+}
+
+/// How well an exported file agrees with the app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Largest absolute difference of a probability.
+    pub max_abs_difference: f64,
+    /// Share of images with the same top class.
+    pub top1_agreement: f64,
+}
+
+/// The README of an export.
+pub fn readme(meta: &Meta, input: &str, accuracy: Option<f64>) -> String {
+    let classes = meta.classes.names().iter().map(|n| format!("- {n}")).collect::<Vec<_>>().join("\n");
+    let licence = meta.backbone.licence.as_deref().unwrap_or("not stated by its files: ask where it came from");
+    let accuracy = accuracy.map_or_else(String::new, |a| format!(", validated accuracy {:.1} %", a * 100.0));
+    let image_classifier = match &meta.verification.image_classifier_missing {
+        Some(why) => format!("`{}` was not written: {why}.", files::IMAGE_CLASSIFIER),
+        None => format!(
+            "`{}` takes the picture itself (`image`, u8 [H, W, 3], RGB, any size) and does everything inside the graph.",
+            files::IMAGE_CLASSIFIER
+        ),
+    };
+    format!(
+        "# Image classifier\n\n\
+         Made by Graft {graft} from {n} images{accuracy}.\n\n\
+         ```\npip install numpy onnxruntime pillow\npython {predict} IMAGE...\n```\n\n\
+         | file | what it is |\n| --- | --- |\n\
+         | `{classifier}` | {input} -> `logits`, `probabilities` [N, {k}]; the preprocessing is in `{meta_file}` and in the file's metadata |\n\
+         | `{image_classifier_file}` | picture -> `logits`, `probabilities` [1, {k}] |\n\
+         | `{head}` | `features` [N, {dim}] -> `logits`, `probabilities` |\n\
+         | `{safetensors}` | `weight` [{k}, {dim}] and `bias` [{k}] of the head |\n\
+         | `{labels}` | class names, one a line, in the order of the outputs |\n\
+         | `{meta_file}` | classes, preprocessing, hyperparameters, data counts, figures, licences |\n\
+         | `{predict}` | classifies pictures with nothing but onnxruntime and Pillow |\n\n\
+         {image_classifier}\n\n\
+         The files were loaded again after writing and compared with the app on {n_verified} images: the largest \
+         difference of a probability was {diff:.1e}.\n\n\
+         ## Classes\n\n{classes}\n\n\
+         ## Licence\n\nThe backbone, {backbone}, is part of these files. Its licence: {licence}.\n",
+        graft = meta.graft,
+        n = meta.data.n_train,
+        k = meta.classes.len(),
+        dim = meta.embedding_space.dim,
+        classifier = files::CLASSIFIER,
+        image_classifier_file = files::IMAGE_CLASSIFIER,
+        head = files::HEAD,
+        safetensors = files::SAFETENSORS,
+        labels = files::LABELS,
+        meta_file = files::META,
+        predict = files::PREDICT,
+        n_verified = meta.verification.n,
+        diff = meta.verification.classifier.max_abs_difference,
+        backbone = meta.backbone.name,
+    )
+}

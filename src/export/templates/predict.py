@@ -1,0 +1,41 @@
+"""Classify images: python predict.py IMAGE...   (pip install numpy onnxruntime pillow)"""
+import json, sys
+from pathlib import Path
+import numpy as np, onnxruntime
+from PIL import Image, ImageOps
+
+HERE = Path(__file__).parent
+META = json.loads((HERE / "graft.json").read_text(encoding="utf-8"))
+SPEC, CLASSES = META["preprocess"], META["classes"]
+
+
+def pixels(path):
+    """The image as the backbone sees it: the same steps and the same rounding as in Graft."""
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    (w, h), r = image.size, SPEC["resize"]
+    if r["mode"] == "shortest_side":
+        s = r["size_px"]
+        size = (s, s * h // w) if w <= h else (s * w // h, s)
+    elif r["mode"] == "border":
+        ratio = max(w / r["width_px"], h / r["height_px"])
+        size = max(1, round(w / ratio)), max(1, round(h / ratio))
+    else:
+        size = (r["width_px"], r["height_px"]) if r["mode"] == "squash" else (w, h)
+    image = image.resize(size, Image.Resampling[SPEC["filter"].upper()])
+    crop = SPEC["crop"] or {"offset": "round", **(r if r["mode"] == "border" else dict(zip(("width_px", "height_px"), size)))}
+    floor = crop["offset"] == "floor"
+    first = lambda d: d // 2 if floor else (round(d / 2) if d >= 0 else -(-d // 2))
+    box = crop["width_px"], crop["height_px"]
+    canvas = Image.new("RGB", box, tuple(SPEC["pad_rgb"]))
+    canvas.paste(image, tuple(-first(side - length) for side, length in zip(size, box)))
+    x = np.asarray(canvas, np.float32) * np.float32(SPEC["rescale"])
+    x = ((x - np.float32(SPEC["mean"])) / np.float32(SPEC["std"]))[..., :: -1 if SPEC["channels"] == "bgr" else 1]
+    return x.transpose(2, 0, 1) if SPEC["layout"] == "nchw" else x
+
+
+session = onnxruntime.InferenceSession(str(HERE / "classifier.onnx"), providers=["CPUExecutionProvider"])
+port = session.get_inputs()[0]
+for path in sys.argv[1:]:
+    x = pixels(path)[None].astype({"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(port.type, np.float32))
+    p = session.run(["probabilities"], {port.name: x})[0][0]
+    print(path, CLASSES[p.argmax()], *(f"{name}={v:.6f}" for name, v in zip(CLASSES, p)), sep="\t")

@@ -1,0 +1,185 @@
+//! The proof that an export gives the app's answers: its files are loaded again and run on images.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView2};
+
+use super::describe::{Agreement, Verification};
+use super::{ExportError, MAX_ABS_DIFFERENCE, MIN_TOP1_AGREEMENT, files};
+use crate::backbone::session::GraphSession;
+use crate::backbone::{Backbone, BackboneError};
+use crate::image::decode::{self, DecodeLimits};
+use crate::image::preprocess::{Preprocessor, Scratch};
+use crate::progress::{Reporter, Stage};
+
+/// The app's answers, row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Reference<'a> {
+    /// Images.
+    pub paths: &'a [PathBuf],
+    /// Their features, array of shape `[n, dim]`.
+    pub features: ArrayView2<'a, f32>,
+    /// Their probabilities, array of shape `[n, n_classes]`.
+    pub probabilities: ArrayView2<'a, f32>,
+}
+
+/// A top class that the app itself holds for a tie (within this much) is no disagreement.
+const TIE: f32 = 0.02;
+
+/// Runs the files in `dir` on every image of the reference.
+///
+/// # Errors
+/// When a file does not run, or disagrees with the app.
+pub fn verify(
+    dir: &Path,
+    backbone: &Backbone,
+    reference: &Reference<'_>,
+    image_classifier: bool,
+    reporter: &dyn Reporter,
+) -> Result<Verification, ExportError> {
+    let n = reference.paths.len();
+    let n_classes = reference.probabilities.ncols();
+    let head = run_head(dir, reference)?;
+    let mut classifier = Runner::load(dir, files::CLASSIFIER)?;
+    let mut image = if image_classifier { Some(Runner::load(dir, files::IMAGE_CLASSIFIER)?) } else { None };
+    let spec_error = |e: crate::image::spec::SpecError| ExportError::Run { file: files::CLASSIFIER, source: e.into() };
+    let preprocessor = Preprocessor::new(backbone.preprocess()).map_err(spec_error)?;
+    let mut scratch = Scratch::default();
+    let mut tensor = vec![0.0; preprocessor.tensor_len()];
+    let (mut by_classifier, mut by_image) = (Array2::zeros((n, n_classes)), Array2::zeros((n, n_classes)));
+    for (row, path) in reference.paths.iter().enumerate() {
+        if reporter.cancelled() {
+            return Err(ExportError::Cancelled);
+        }
+        let failed = |message: String| ExportError::Run {
+            file: files::CLASSIFIER,
+            source: BackboneError::Run { message: format!("{}: {message}", path.display()) },
+        };
+        let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
+        let picture = decode::decode(&bytes, &DecodeLimits::default()).map_err(|e| failed(e.to_string()))?;
+        preprocessor.apply(&picture, &mut scratch, &mut tensor).map_err(|e| failed(e.to_string()))?;
+        let n_images = backbone.fixed_batch().unwrap_or(1);
+        let mut values = tensor.clone();
+        values.resize(tensor.len() * n_images, 0.0);
+        classifier.row(&backbone.input_dims(n_images), values, by_classifier.row_mut(row))?;
+        if let Some(image) = &mut image {
+            let dims = [picture.height_px() as usize, picture.width_px() as usize, 3];
+            image.row(&dims, picture.pixels().iter().map(|v| f32::from(*v)).collect(), by_image.row_mut(row))?;
+        }
+        reporter.progress(Stage::Export, row + 1, n);
+    }
+    let app = reference.probabilities;
+    let found = Verification {
+        n,
+        classifier: agreement(app, by_classifier.view()),
+        image_classifier: image.is_some().then(|| agreement(app, by_image.view())),
+        head: agreement(app, head.view()),
+        image_classifier_missing: None,
+    };
+    for (file, agreement) in [(files::CLASSIFIER, found.classifier), (files::HEAD, found.head)] {
+        // Written so that a NaN fails.
+        if !(agreement.max_abs_difference <= MAX_ABS_DIFFERENCE) {
+            return Err(disagrees(file, agreement, n));
+        }
+    }
+    if let Some(agreement) = found.image_classifier
+        && !(agreement.top1_agreement >= MIN_TOP1_AGREEMENT)
+        && n_contradictions(app, by_image.view()) > 0
+    {
+        return Err(disagrees(files::IMAGE_CLASSIFIER, agreement, n));
+    }
+    Ok(found)
+}
+
+fn disagrees(file: &'static str, agreement: Agreement, n: usize) -> ExportError {
+    ExportError::Disagrees {
+        file,
+        max_abs_difference: agreement.max_abs_difference,
+        top1_agreement: agreement.top1_agreement,
+        n,
+    }
+}
+
+struct Runner {
+    file: &'static str,
+    session: GraphSession,
+}
+
+impl Runner {
+    fn load(dir: &Path, file: &'static str) -> Result<Self, ExportError> {
+        let run = |source| ExportError::Run { file, source };
+        let path = dir.join(file);
+        let bytes = std::fs::read(&path).map_err(|source| run(BackboneError::Read { path, source }))?;
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { file, session: GraphSession::load(&bytes, n_threads).map_err(run)? })
+    }
+
+    /// Runs one image and puts its probabilities into `out`.
+    fn row(
+        &mut self,
+        dims: &[usize],
+        values: Vec<f32>,
+        mut out: ndarray::ArrayViewMut1<'_, f32>,
+    ) -> Result<(), ExportError> {
+        let run = |source| ExportError::Run { file: self.file, source };
+        let outputs = self.session.run(dims, values, &["probabilities"]).map_err(run)?;
+        let values = outputs.first().map(|o| o.values.as_slice()).unwrap_or_default();
+        if values.len() < out.len() {
+            return Err(run(BackboneError::Run { message: format!("{} probabilities came out", values.len()) }));
+        }
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = *value;
+        }
+        Ok(())
+    }
+}
+
+fn run_head(dir: &Path, reference: &Reference<'_>) -> Result<Array2<f32>, ExportError> {
+    let mut head = Runner::load(dir, files::HEAD)?;
+    let mut out = Array2::zeros(reference.probabilities.raw_dim());
+    for (features, row) in reference.features.rows().into_iter().zip(out.rows_mut()) {
+        head.row(&[1, features.len()], features.to_vec(), row)?;
+    }
+    Ok(out)
+}
+
+fn argmax(row: ndarray::ArrayView1<'_, f32>) -> usize {
+    let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+    best.map_or(0, |(i, _)| i)
+}
+
+/// Largest difference and share of equal top classes; 0 and 1 when there is nothing to compare.
+fn agreement(app: ArrayView2<'_, f32>, export: ArrayView2<'_, f32>) -> Agreement {
+    let difference = app.iter().zip(export).map(|(a, b)| f64::from((a - b).abs()));
+    // A NaN stays, unlike with `f64::max`.
+    let max_abs_difference = difference.fold(0.0, |max, d| if d > max || d.is_nan() { d } else { max });
+    let n_same = app.rows().into_iter().zip(export.rows()).filter(|(a, b)| argmax(*a) == argmax(*b)).count();
+    let top1_agreement = if app.nrows() == 0 { 1.0 } else { n_same as f64 / app.nrows() as f64 };
+    Agreement { max_abs_difference, top1_agreement }
+}
+
+/// Images whose top class differs although the app sees no tie.
+fn n_contradictions(app: ArrayView2<'_, f32>, export: ArrayView2<'_, f32>) -> usize {
+    let rows = app.rows().into_iter().zip(export.rows());
+    rows.filter(|(a, b)| !(a[argmax(*a)] - a[argmax(*b)] <= TIE)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn agreements() {
+        let app = array![[0.9_f32, 0.1], [0.505, 0.495]];
+        let same = agreement(app.view(), app.view());
+        assert_eq!((same.max_abs_difference, same.top1_agreement), (0.0, 1.0));
+        let tie = array![[0.9_f32, 0.1], [0.495, 0.505]];
+        assert_eq!(agreement(app.view(), tie.view()).top1_agreement, 0.5);
+        assert_eq!(n_contradictions(app.view(), tie.view()), 0);
+        let wrong = array![[0.1_f32, 0.9], [0.505, 0.495]];
+        assert_eq!(n_contradictions(app.view(), wrong.view()), 1);
+        let nan = array![[f32::NAN, 0.1], [0.505, 0.495]];
+        assert!(agreement(app.view(), nan.view()).max_abs_difference.is_nan());
+    }
+}

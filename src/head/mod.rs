@@ -1,0 +1,264 @@
+//! Heads: what turns embeddings into classes.
+//!
+//! | head | fitted by | module |
+//! | --- | --- | --- |
+//! | linear | multinomial logistic regression with an L2 penalty, L-BFGS, strength chosen on a path | [`linear`], `select`, `lbfgs` |
+//! | prototype | class means, squared Euclidean distance or cosine | [`prototype`] |
+//!
+//! [`train()`] fits either kind, chooses its settings on held-out rows and scales it by a temperature, so that the softmax of a
+//! head's logits are calibrated probabilities. Every head is applied, and exported, in one form: [`Affine`].
+//! Results do not depend on the number of threads.
+
+mod affine;
+mod check;
+mod design;
+mod error;
+mod judge;
+mod lbfgs;
+pub mod linear;
+mod logistic;
+mod matmul;
+mod plan;
+pub mod prototype;
+mod scores;
+mod select;
+mod temperature;
+mod train;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+pub use affine::Affine;
+pub use error::HeadError;
+pub use linear::ClassWeight;
+pub use plan::{ChosenBy, SelectionPolicy};
+pub use prototype::Distance;
+pub use scores::{ScoreKind, Scores, softmax};
+pub use select::PathPoint;
+pub use temperature::fit_temperature;
+pub use train::{Strength, TrainConfig, TrainRecord, TrainedHead, train};
+
+use crate::classes::ClassSet;
+use crate::embedding::{EmbeddingSpace, Embeddings};
+
+/// The kinds of head that are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// Logistic regression.
+    Linear,
+    /// Class means.
+    Prototype,
+}
+
+impl HeadKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Linear, Self::Prototype];
+
+    /// The name on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Linear => "Linear",
+            Self::Prototype => "Prototypes",
+        }
+    }
+}
+
+/// Logistic regression whose logits are already divided by the temperature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearHead {
+    space: EmbeddingSpace,
+    classes: ClassSet,
+    weight: Array2<f32>,
+    bias: Array1<f32>,
+}
+
+impl LinearHead {
+    /// From weights of shape `[n_classes, dim]` and intercepts of shape `[n_classes]`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit the classes and the space.
+    pub fn new(
+        space: EmbeddingSpace,
+        classes: ClassSet,
+        weight: Array2<f32>,
+        bias: Array1<f32>,
+    ) -> Result<Self, HeadError> {
+        check::shape(&weight, &classes, &space)?;
+        if bias.len() != classes.len() {
+            return Err(HeadError::Shape { rows: bias.len(), cols: 1, n_classes: classes.len(), dim: space.dim });
+        }
+        Ok(Self { space, classes, weight, bias })
+    }
+
+    /// Array of shape `[n_classes, dim]`.
+    pub fn weight(&self) -> ArrayView2<'_, f32> {
+        self.weight.view()
+    }
+
+    /// Array of shape `[n_classes]`.
+    pub fn bias(&self) -> ArrayView1<'_, f32> {
+        self.bias.view()
+    }
+}
+
+/// Class means with a distance and a temperature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrototypeHead {
+    space: EmbeddingSpace,
+    classes: ClassSet,
+    prototypes: Array2<f32>,
+    distance: Distance,
+    temperature: f64,
+}
+
+impl PrototypeHead {
+    /// From prototypes of shape `[n_classes, dim]`, of unit length for cosine.
+    ///
+    /// # Errors
+    /// When the shape does not fit the classes and the space, or the temperature is not above 0.
+    pub fn new(
+        space: EmbeddingSpace,
+        classes: ClassSet,
+        prototypes: Array2<f32>,
+        distance: Distance,
+        temperature: f64,
+    ) -> Result<Self, HeadError> {
+        check::shape(&prototypes, &classes, &space)?;
+        if !(temperature.is_finite() && temperature > 0.0) {
+            return Err(HeadError::Setting { name: "the temperature", value: temperature });
+        }
+        Ok(Self { space, classes, prototypes, distance, temperature })
+    }
+
+    /// Array of shape `[n_classes, dim]`.
+    pub fn prototypes(&self) -> ArrayView2<'_, f32> {
+        self.prototypes.view()
+    }
+
+    /// How far an embedding is from a prototype.
+    pub fn distance(&self) -> Distance {
+        self.distance
+    }
+
+    /// What distances are divided by.
+    pub fn temperature(&self) -> f64 {
+        self.temperature
+    }
+}
+
+/// What turns embeddings of one space into scores for a set of classes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Head {
+    /// Logistic regression.
+    Linear(LinearHead),
+    /// Class means.
+    Prototype(PrototypeHead),
+}
+
+/// All of a head but its numbers, to be stored beside them (see [`Head::from_parts`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum HeadMeta {
+    /// Of a [`LinearHead`].
+    Linear {
+        /// Space of the embeddings.
+        space: EmbeddingSpace,
+        /// Classes, in the order of the weights' rows.
+        classes: ClassSet,
+    },
+    /// Of a [`PrototypeHead`].
+    Prototype {
+        /// Space of the embeddings.
+        space: EmbeddingSpace,
+        /// Classes, in the order of the prototypes.
+        classes: ClassSet,
+        /// How far an embedding is from a prototype.
+        distance: Distance,
+        /// What distances are divided by.
+        temperature: f64,
+    },
+}
+
+impl Head {
+    /// Its kind.
+    pub fn kind(&self) -> HeadKind {
+        match self {
+            Self::Linear(_) => HeadKind::Linear,
+            Self::Prototype(_) => HeadKind::Prototype,
+        }
+    }
+
+    /// The space of the embeddings that it was trained on.
+    pub fn space(&self) -> &EmbeddingSpace {
+        match self {
+            Self::Linear(head) => &head.space,
+            Self::Prototype(head) => &head.space,
+        }
+    }
+
+    /// Its classes, in the order of scores.
+    pub fn classes(&self) -> &ClassSet {
+        match self {
+            Self::Linear(head) => &head.classes,
+            Self::Prototype(head) => &head.classes,
+        }
+    }
+
+    /// The form in which it is applied and exported.
+    pub fn affine(&self) -> Affine {
+        match self {
+            Self::Linear(head) => {
+                Affine { l2_normalise: false, weight: head.weight.clone(), bias: head.bias.clone() }
+            }
+            Self::Prototype(head) => prototype::affine(head.prototypes.view(), head.distance, head.temperature),
+        }
+    }
+
+    /// Logits of shape `[n_rows, n_classes]`, whose softmax are the calibrated probabilities.
+    ///
+    /// # Errors
+    /// Embeddings of another space than the head's, or with a value that is not finite.
+    pub fn scores(&self, embeddings: &Embeddings) -> Result<Scores, HeadError> {
+        check::same_space(self.space(), embeddings.space())?;
+        check::finite(embeddings.view())?;
+        Ok(Scores { values: prototype::apply(&self.affine(), embeddings.view()), kind: ScoreKind::Logits })
+    }
+
+    /// All but the numbers.
+    pub fn meta(&self) -> HeadMeta {
+        match self {
+            Self::Linear(head) => HeadMeta::Linear { space: head.space.clone(), classes: head.classes.clone() },
+            Self::Prototype(head) => HeadMeta::Prototype {
+                space: head.space.clone(),
+                classes: head.classes.clone(),
+                distance: head.distance,
+                temperature: head.temperature,
+            },
+        }
+    }
+
+    /// The numbers: weights or prototypes of shape `[n_classes, dim]`, and a linear head's intercepts of shape `[n_classes]`.
+    pub fn arrays(&self) -> (ArrayView2<'_, f32>, Option<ArrayView1<'_, f32>>) {
+        match self {
+            Self::Linear(head) => (head.weight.view(), Some(head.bias.view())),
+            Self::Prototype(head) => (head.prototypes.view(), None),
+        }
+    }
+
+    /// The head that gave [`Head::meta`] and [`Head::arrays`]. Prototypes take no `bias`; a linear head without one has zeros.
+    ///
+    /// # Errors
+    /// When shapes do not fit, or the temperature is not above 0.
+    pub fn from_parts(meta: HeadMeta, matrix: Array2<f32>, bias: Option<Array1<f32>>) -> Result<Self, HeadError> {
+        match meta {
+            HeadMeta::Linear { space, classes } => {
+                let bias = bias.unwrap_or_else(|| Array1::zeros(classes.len()));
+                LinearHead::new(space, classes, matrix, bias).map(Self::Linear)
+            }
+            HeadMeta::Prototype { space, classes, distance, temperature } => {
+                PrototypeHead::new(space, classes, matrix, distance, temperature).map(Self::Prototype)
+            }
+        }
+    }
+}

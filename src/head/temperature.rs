@@ -1,0 +1,117 @@
+//! Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"): one number that divides all logits.
+
+use ndarray::ArrayView2;
+
+use crate::classes::ClassIdx;
+
+/// The temperature stays between the logits' scale divided and multiplied by this.
+const REACH: f64 = 100.0;
+const MAX_STEPS: usize = 200;
+
+/// The temperature that makes the mean log loss of `softmax(logits / temperature)` least.
+///
+/// `logits`: array of shape `[n_rows, n_classes]` of examples that the head was not trained on; `y`: their classes.
+/// The log loss is convex in the inverse temperature, which is found by Newton's method in a bracket.
+///
+/// Where every row is right, the least loss lies at temperature 0, which says "never wrong" on the strength of a few
+/// examples. The targets are then smoothed by the weight of one example in `n_rows + 2` (Laplace's rule of succession), which
+/// has its optimum inside. The result is at most a factor 100 away from the scale of the logits.
+/// Without rows, or where all logits agree, it is 1.
+pub fn fit_temperature(logits: ArrayView2<'_, f32>, y: &[ClassIdx]) -> f64 {
+    let scale = logit_scale(logits);
+    if !(scale.is_finite() && scale > 0.0) || y.is_empty() {
+        return 1.0;
+    }
+    let smoothing = if all_right(logits, y) { 1.0 / (y.len() as f64 + 2.0) } else { 0.0 };
+    let (mut low, mut high) = (1.0 / (scale * REACH), REACH / scale);
+    let mut inverse = 1.0 / scale;
+    for _ in 0..MAX_STEPS {
+        let (slope, curvature) = slope_and_curvature(logits, y, inverse, smoothing);
+        if slope > 0.0 {
+            high = inverse;
+        } else {
+            low = inverse;
+        }
+        let newton = inverse - slope / curvature;
+        let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
+        let moved = (next - inverse).abs();
+        inverse = next;
+        if moved <= 1e-10 * inverse || high / low < 1.0 + 1e-10 {
+            break;
+        }
+    }
+    1.0 / inverse
+}
+
+/// Mean distance of the largest logit from its row's mean.
+fn logit_scale(logits: ArrayView2<'_, f32>) -> f64 {
+    let distance = |row: ndarray::ArrayView1<'_, f32>| {
+        let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / row.len() as f64;
+        f64::from(max) - mean
+    };
+    logits.outer_iter().map(distance).sum::<f64>() / logits.nrows().max(1) as f64
+}
+
+fn all_right(logits: ArrayView2<'_, f32>, y: &[ClassIdx]) -> bool {
+    logits.outer_iter().zip(y).all(|(row, class)| {
+        let of_class = row[class.as_usize()];
+        row.iter().enumerate().all(|(k, &v)| k == class.as_usize() || v < of_class)
+    })
+}
+
+/// Derivatives of the mean log loss by the inverse temperature.
+fn slope_and_curvature(logits: ArrayView2<'_, f32>, y: &[ClassIdx], inverse: f64, smoothing: f64) -> (f64, f64) {
+    let (mut slope, mut curvature) = (0.0, 0.0);
+    for (row, class) in logits.outer_iter().zip(y) {
+        let max = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let (mut sum, mut first, mut second, mut plain) = (0.0, 0.0, 0.0, 0.0);
+        for &v in row {
+            // Relative to the largest, so that the moments do not cancel.
+            let v = f64::from(v) - max;
+            let e = (inverse * v).exp();
+            sum += e;
+            first += e * v;
+            second += e * v * v;
+            plain += v;
+        }
+        let mean = first / sum;
+        let of_class = f64::from(row[class.as_usize()]) - max;
+        slope += mean - (1.0 - smoothing) * of_class - smoothing * plain / row.len() as f64;
+        curvature += second / sum - mean * mean;
+    }
+    let n = y.len() as f64;
+    (slope / n, (curvature / n).max(f64::MIN_POSITIVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    #[test]
+    fn undoes_a_known_scale() {
+        // Three of four rows with the same logits are right: the best probability of the first class is 3/4.
+        let logits = Array2::from_shape_fn((4, 2), |(_, k)| if k == 0 { 5.0f32 } else { 0.0 });
+        let y = [ClassIdx(0), ClassIdx(0), ClassIdx(1), ClassIdx(0)];
+        let expected = 5.0 / 3.0f64.ln();
+        assert!((fit_temperature(logits.view(), &y) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rows_that_are_all_right_do_not_give_certainty() {
+        let logits = array![[9.0f32, 0.0], [0.0, 9.0], [8.0, 0.0]];
+        let t = fit_temperature(logits.view(), &[ClassIdx(0), ClassIdx(1), ClassIdx(0)]);
+        let p = 1.0 / (1.0 + (-9.0 / t).exp());
+        assert!(p > 0.8 && p < 0.95, "{p}");
+    }
+
+    #[test]
+    fn hopeless_and_empty_logits_stay_in_bounds() {
+        let wrong = array![[9.0f32, 0.0], [0.0, 9.0]];
+        let t = fit_temperature(wrong.view(), &[ClassIdx(1), ClassIdx(0)]);
+        assert!(t.is_finite() && t <= 4.5 * REACH * 1.001);
+        assert_eq!(fit_temperature(Array2::zeros((0, 3)).view(), &[]), 1.0);
+        assert_eq!(fit_temperature(Array2::zeros((2, 3)).view(), &[ClassIdx(0), ClassIdx(1)]), 1.0);
+    }
+}

@@ -1,0 +1,268 @@
+//! From labelled embeddings to a calibrated head and the record of how it came about.
+
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+use super::design::Design;
+use super::error::HeadError;
+use super::judge::Verdict;
+use super::lbfgs::Stop;
+use super::linear::{ClassWeight, FINAL_GAP, LinearConfig, fit_problem, linear_fit};
+use super::logistic::Problem;
+use super::plan::{ChosenBy, Plan, SelectionPolicy};
+use super::prototype::{self, Distance};
+use super::select::{self, Part, PathPoint};
+use super::temperature::fit_temperature;
+use super::{Head, HeadKind, LinearHead, PrototypeHead, check};
+use crate::classes::{ClassIdx, ClassSet};
+use crate::embedding::Embeddings;
+use crate::progress::CancelToken;
+
+/// Strength where no row is left to choose it on.
+const DEFAULT_C: f64 = 1.0;
+
+/// The strength of the linear head's penalty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strength {
+    /// Chosen along the regularisation path.
+    #[default]
+    Auto,
+    /// Given, as scikit-learn's `C` (inverse strength).
+    Fixed(f64),
+}
+
+/// What to train, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Kind of head.
+    pub kind: HeadKind,
+    /// Seed of everything that is drawn (the folds).
+    pub seed: u64,
+    /// Linear head: the fit ends when no component of the gradient of the mean-scaled objective exceeds this.
+    pub tol: f64,
+    /// Linear head: largest number of iterations.
+    pub max_iter: usize,
+    /// Linear head: how much each class counts.
+    pub class_weight: ClassWeight,
+    /// Linear head: the strength of the penalty.
+    pub strength: Strength,
+    /// Prototype head: the distance; `None` chooses.
+    pub distance: Option<Distance>,
+    /// What chooses.
+    pub policy: SelectionPolicy,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            kind: HeadKind::Linear,
+            seed: 0,
+            tol: 1e-4,
+            max_iter: 1000,
+            class_weight: ClassWeight::Uniform,
+            strength: Strength::Auto,
+            distance: None,
+            policy: SelectionPolicy::Auto,
+        }
+    }
+}
+
+/// How a head came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainRecord {
+    /// Kind of head.
+    pub kind: HeadKind,
+    /// Number of training rows.
+    pub n_train: usize,
+    /// What chose the settings.
+    pub chosen_by: ChosenBy,
+    /// Temperature that is already inside the head's weights.
+    pub temperature: f64,
+    /// Accuracy on the rows that chose, if any. It flatters a little, because they chose.
+    pub selection_accuracy: Option<f64>,
+    /// Log loss on the rows that chose, after temperature scaling. It flatters too.
+    pub selection_log_loss: Option<f64>,
+    /// Linear head: inverse strength of the penalty, scikit-learn's `C`.
+    pub c: Option<f64>,
+    /// Linear head: every strength that was tried, ascending.
+    pub path: Vec<PathPoint>,
+    /// Linear head: mean-scaled objective of the final fit at its start and after every iteration.
+    pub loss_curve: Vec<f64>,
+    /// Linear head: iterations of the final fit.
+    pub n_iter: usize,
+    /// Linear head: whether the final fit met its tolerance. Always true for prototypes.
+    pub converged: bool,
+    /// Linear head: how much each class counted.
+    pub class_weight: ClassWeight,
+    /// Prototype head: the distance.
+    pub distance: Option<Distance>,
+    /// Seed of everything that was drawn.
+    pub seed: u64,
+}
+
+/// A head with its record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedHead {
+    /// The head.
+    pub head: Head,
+    /// How it came about.
+    pub record: TrainRecord,
+}
+
+/// Trains a head of `config.kind` on `train` with labels `y`; settings are chosen on `validation` or on training rows held out.
+///
+/// The head is fitted to `train` alone also where `validation` chose, so that it may be judged there.
+///
+/// # Errors
+/// Fewer than two classes, a class without a training example, labels that do not fit, values that are not finite, validation
+/// embeddings of another space, settings out of range, cancellation.
+pub fn train(
+    train: &Embeddings,
+    y: &[ClassIdx],
+    validation: Option<(&Embeddings, &[ClassIdx])>,
+    classes: &ClassSet,
+    config: &TrainConfig,
+    cancel: &CancelToken,
+) -> Result<TrainedHead, HeadError> {
+    let c = if let Strength::Fixed(c) = config.strength { c } else { DEFAULT_C };
+    let linear =
+        LinearConfig { c, class_weight: config.class_weight, tol: config.tol, max_iter: config.max_iter };
+    check::settings(&linear)?;
+    check::rows(train.view(), y, classes.len())?;
+    for (class, name) in classes.indices().zip(classes.names()) {
+        if !y.contains(&class) {
+            return Err(HeadError::ClassWithoutExample { class: name.clone() });
+        }
+    }
+    if let Some((rows, labels)) = validation {
+        check::same_space(train.space(), rows.space())?;
+        check::rows(rows.view(), labels, classes.len())?;
+    }
+    let targets: Vec<u32> = y.iter().map(|class| class.0).collect();
+    let n_validation = validation.map(|(_, labels)| labels.len());
+    let plan = Plan::new(config.policy, &targets, classes.len(), n_validation, config.seed)?;
+    if cancel.is_cancelled() {
+        return Err(HeadError::Cancelled);
+    }
+    let validation = match plan {
+        Plan::Validation { .. } => validation.map(|(rows, labels)| (rows.view(), labels)),
+        _ => None,
+    };
+    let input = Input { train, y, targets, validation, classes, plan, config };
+    match config.kind {
+        HeadKind::Linear => input.linear(&linear, cancel),
+        HeadKind::Prototype => input.prototype(),
+    }
+}
+
+/// Everything that both kinds need.
+struct Input<'a> {
+    train: &'a Embeddings,
+    y: &'a [ClassIdx],
+    targets: Vec<u32>,
+    /// Only where the validation set chooses.
+    validation: Option<(ArrayView2<'a, f32>, &'a [ClassIdx])>,
+    classes: &'a ClassSet,
+    plan: Plan,
+    config: &'a TrainConfig,
+}
+
+impl Input<'_> {
+    fn linear(self, config: &LinearConfig, cancel: &CancelToken) -> Result<TrainedHead, HeadError> {
+        let design = Design::new(self.train.view());
+        let n_classes = self.classes.len();
+        let whole = || {
+            let class_weights = config.class_weight.weights(&self.targets, n_classes);
+            Problem::new(design.coords().to_owned(), self.targets.clone(), &class_weights)
+        };
+        let parts: Vec<Part> = match self.validation {
+            Some((rows, labels)) => vec![Part::validation(whole(), design.project(rows), labels)],
+            None => {
+                self.plan.folds().iter().map(|fold| Part::fold(&design, self.y, fold, config, n_classes)).collect()
+            }
+        };
+        let mut choice = match self.config.strength {
+            _ if parts.is_empty() => None,
+            Strength::Auto => Some(select::choose(&parts, &design, config, cancel)?),
+            Strength::Fixed(_) => Some(select::at_strength(&parts, &design, config, cancel)?),
+        };
+        let c = choice.as_ref().map_or(config.c, |choice| choice.c);
+        let stop = Stop { tol: config.tol, gap: FINAL_GAP, max_iter: config.max_iter };
+        let fit = match (&parts[..], self.validation, &mut choice) {
+            ([part], Some(_), Some(choice)) => {
+                let minimum = fit_problem(part.problem(), &design, c, None, stop, cancel)?;
+                choice.held_out.0 = part.held_out_logits(&minimum.params);
+                linear_fit(part.problem(), &design, c, minimum)
+            }
+            _ => {
+                let problem = whole();
+                let minimum = fit_problem(&problem, &design, c, None, stop, cancel)?;
+                linear_fit(&problem, &design, c, minimum)
+            }
+        };
+        let temperature = choice.as_ref().map_or(1.0, |choice| {
+            let (logits, labels) = &choice.held_out;
+            fit_temperature(logits.view(), labels)
+        });
+        let verdict = choice.as_ref().map(|choice| {
+            let (logits, labels) = &choice.held_out;
+            (Verdict::new(logits.view(), labels, temperature), labels.len())
+        });
+        let (weight, bias) = fit.per_class();
+        let divide = |v: &f32| (f64::from(*v) / temperature) as f32;
+        let head = LinearHead::new(
+            self.train.space().clone(),
+            self.classes.clone(),
+            weight.map(divide),
+            bias.map(divide),
+        )?;
+        let record = TrainRecord {
+            c: Some(c),
+            path: choice.map(|choice| choice.path).unwrap_or_default(),
+            loss_curve: fit.loss_curve,
+            n_iter: fit.n_iter,
+            converged: fit.converged,
+            ..self.record(temperature, verdict)
+        };
+        Ok(TrainedHead { head: Head::Linear(head), record })
+    }
+
+    fn prototype(self) -> Result<TrainedHead, HeadError> {
+        let n_classes = self.classes.len();
+        let fixed = self.config.distance;
+        let x = self.train.view();
+        let choice = prototype::choose(x, self.y, self.validation, n_classes, &self.plan, fixed);
+        let means: Array2<f32> = prototype::prototypes(x, self.y, n_classes, choice.distance);
+        let head = PrototypeHead::new(
+            self.train.space().clone(),
+            self.classes.clone(),
+            means,
+            choice.distance,
+            choice.temperature,
+        )?;
+        let record =
+            TrainRecord { distance: Some(choice.distance), ..self.record(choice.temperature, choice.verdict) };
+        Ok(TrainedHead { head: Head::Prototype(head), record })
+    }
+
+    /// What both kinds record.
+    fn record(&self, temperature: f64, verdict: Option<(Verdict, usize)>) -> TrainRecord {
+        TrainRecord {
+            kind: self.config.kind,
+            n_train: self.y.len(),
+            chosen_by: self.plan.chosen_by(),
+            temperature,
+            selection_accuracy: verdict.map(|(verdict, n_rows)| verdict.accuracy(n_rows)),
+            selection_log_loss: verdict.map(|(verdict, _)| verdict.log_loss),
+            c: None,
+            path: Vec::new(),
+            loss_curve: Vec::new(),
+            n_iter: 0,
+            converged: true,
+            class_weight: self.config.class_weight,
+            distance: None,
+            seed: self.config.seed,
+        }
+    }
+}

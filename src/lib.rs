@@ -1,0 +1,88 @@
+//! # Graft
+//!
+//! Graft teaches a pretrained vision model your own classes, on your own machine: a folder of images goes in, a
+//! measured classifier comes out, exported so that it gives the same answers elsewhere. The name: a new head is grafted
+//! onto the stock of a pretrained backbone.
+//!
+//! This page is the architecture document: what the parts are, how data flows, and what is always true. The README says
+//! how to use the program.
+//!
+//! ## Code tour
+//!
+//! | level | module | what it is |
+//! | --- | --- | --- |
+//! | 0 | [`classes`] | class names and their stable indices |
+//! | 0 | [`embedding`] | embeddings and the space that they live in |
+//! | 0 | [`progress`] | progress and cancellation as values |
+//! | 0 | [`rng`] | a seeded generator whose sequence never changes |
+//! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it |
+//! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
+//! | 1 | [`head`] | linear and prototype heads: fitted, chosen, calibrated |
+//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals |
+//! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
+//! | 2 | [`backbone`] | what a model is, its preprocessing, its layers; ONNX Runtime |
+//! | 2 | [`store`] | embedding cache (SQLite), folders, writes that are whole or not there |
+//! | 2 | [`export`] | the exported folder, and the proof that it agrees |
+//! | 3 | [`workflow`] | the work, synchronous: scan, embed, train, evaluate, predict, export |
+//! | 4 | [`cli`] | the command line: one file a command, thin callers of `workflow` |
+//!
+//! The window stands above `workflow` beside the command line: worker threads (`jobs`), the application without a
+//! screen (`app`), and the screen (`ui`), each level using only those below it.
+//!
+//! ## Data flow
+//!
+//! One type a stage, so that a wrong order does not compile:
+//!
+//! | stage | type | shape, units |
+//! | --- | --- | --- |
+//! | decode | [`image::Rgb8Image`] | H x W x 3, u8 sRGB, EXIF applied |
+//! | preprocess | [`image::preprocess::PixelBatch`] | `[N, 3, H, W]` f32 (or as the model wants it), per [`image::spec::PreprocessSpec`] |
+//! | encode | [`embedding::Embeddings`] | `[N, D]` f32, tagged with its [`embedding::EmbeddingSpace`] |
+//! | label | [`workflow::train::LabelledEmbeddings`] | rows <-> files <-> classes, one a split |
+//! | fit | [`head::Head`] | linear `W [K, D]`, `b [K]`; prototypes `P [K, D]`; both as [`head::Affine`] |
+//! | infer | [`head::Scores`] | `[N, K]`; says whether logits, cosine or probability |
+//! | judge | [`metrics::Report`] | figures with 95 % intervals |
+//! | export | [`export::bundle::Bundle`] | head + preprocessing + space + class order |
+//!
+//! An exported classifier is opened by the same code as a backbone, with its logits as features, so that judging and
+//! predicting share the pipeline and the cache with embedding ([`workflow::evaluate`]).
+//!
+//! ## Embedding
+//!
+//! Decoders read, hash and decode files; inference lanes own sessions; a bounded channel lies between, and core permits
+//! keep the two from fighting over the cores ([`workflow::embed`]). Features are cached by content hash and embedding
+//! space. The result does not depend on batch size or thread count.
+//!
+//! ## Invariants
+//!
+//! 1. Arrows point down the table above. Within a level modules meet only in level-0 values, but for `onnx`, which is a
+//!    tool of `backbone` and `export`, and for `export`, which runs what it has written on a `backbone` session.
+//!    `tests/architecture.rs` reads the imports.
+//! 2. Only `backbone::session` and `backbone::runtime` name `ort`. Only `store` names `rusqlite`. No library code
+//!    prints; only `cli` does.
+//! 3. A head is applied only to embeddings of its own space; a mismatch is a typed error.
+//! 4. The same input gives the same result: seeded, no iteration over hash maps into anything visible, class order kept.
+//! 5. A write is whole or not there: temporary file, sync, rename; SQLite in WAL mode.
+//! 6. Batch work skips and reports: one bad file among 10,000 costs one line in the list of skipped files.
+//! 7. Softmax of an exported head's logits are its calibrated probabilities: the temperature is inside the weights.
+//! 8. An export that disagrees with the app is not made.
+//!
+//! ## Errors
+//!
+//! One `thiserror` enum a module, with typed fields; `anyhow` only in `main.rs` and `cli`. Messages are one sentence:
+//! what happened, to which file, and what to do.
+
+pub mod backbone;
+pub mod classes;
+pub mod cli;
+pub mod dataset;
+pub mod embedding;
+pub mod export;
+pub mod head;
+pub mod image;
+pub mod metrics;
+pub mod onnx;
+pub mod progress;
+pub mod rng;
+pub mod store;
+pub mod workflow;

@@ -1,0 +1,121 @@
+//! The work itself, synchronous: each takes a configuration and a [`Reporter`](crate::progress::Reporter), and
+//! returns a value. The command line and (later) the window's worker threads are thin callers.
+
+pub mod embed;
+pub mod evaluate;
+pub mod export;
+pub mod models;
+pub mod predict;
+pub mod scan;
+pub mod train;
+
+mod permits;
+mod pipeline;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use crate::backbone::BackboneError;
+use crate::dataset::manifest::ManifestError;
+use crate::embedding::WidthMismatch;
+use crate::export::ExportError;
+use crate::head::HeadError;
+use crate::metrics::MetricsError;
+use crate::store::cache::EmbeddingCache;
+
+/// The embedding cache as workflows share it between threads; `None` works without one.
+pub type SharedCache = Option<Mutex<EmbeddingCache>>;
+
+/// Why a piece of work ended without a result. Each message is one sentence for people.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkflowError {
+    /// There is nothing at the path.
+    #[error("{} cannot be read: {source}", .path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A table of images is no such thing.
+    #[error("{} cannot be used: {source}", .path.display())]
+    Table {
+        /// The table.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// No file below the path is an image.
+    #[error("no images were found in {}: drop a folder with one folder of images a class", .path.display())]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Images were found and none could be used.
+    #[error("none of the {n} images could be used; the first: {} ({reason})", .path.display())]
+    NothingUsable {
+        /// How many were tried.
+        n: usize,
+        /// The first of them.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Images without class folders cannot train a head.
+    #[error("the images in {} have no classes: put them in one folder a class", .path.display())]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Fewer than two classes with usable images.
+    #[error("a classifier needs two classes or more with usable images, {} has {found}", .path.display())]
+    TooFewClasses {
+        /// The folder.
+        path: PathBuf,
+        /// What was found, as text.
+        found: String,
+    },
+    /// The validation folder shares no class with the training folder.
+    #[error("no image of {} belongs to a class of the training images", .path.display())]
+    NoValidation {
+        /// The validation folder.
+        path: PathBuf,
+    },
+    /// The folder is no export of Graft's.
+    #[error("{} is not an export of Graft: {why}", .path.display())]
+    NotAnExport {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing or wrong.
+        why: String,
+    },
+    /// The sample images are not where they are looked for.
+    #[error("the sample images are missing: they are looked for in assets/sample beside the models folder")]
+    NoSample,
+    /// The user ended it.
+    #[error("cancelled")]
+    Cancelled,
+    /// A backbone cannot be opened or run.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// A head cannot be fitted or applied.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// Judging failed.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Exporting failed.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Features of another width than the graph stated.
+    #[error(transparent)]
+    Width(#[from] WidthMismatch),
+    /// A result cannot be written.
+    #[error("{} cannot be written: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

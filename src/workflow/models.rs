@@ -1,0 +1,55 @@
+//! Finding and opening backbones, with the cache's memory of their widths.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::{SharedCache, WorkflowError};
+use crate::backbone::{Backbone, library};
+use crate::progress::Reporter;
+use crate::store::cache::EmbeddingCache;
+use crate::store::dirs;
+
+/// Opens the cache; without one the work goes on, with a word.
+pub fn open_cache(reporter: &dyn Reporter) -> SharedCache {
+    let dir = dirs::cache_dir()?;
+    match EmbeddingCache::open(&dir) {
+        Ok(cache) => Some(Mutex::new(cache)),
+        Err(error) => {
+            reporter.warn(&format!("Embeddings are not being cached: {error}."));
+            None
+        }
+    }
+}
+
+/// Opens an installed model by name, or the model at a path; the starter model without either.
+///
+/// # Errors
+/// When there is no such model or it cannot serve as a backbone.
+pub fn open_model(name: Option<&str>, layer: Option<&str>, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
+    let path = library::find(name, &dirs::model_dirs())?;
+    open_path(&path, layer, cache)
+}
+
+/// Opens the model at a path.
+///
+/// # Errors
+/// When it cannot serve as a backbone.
+pub fn open_path(path: &Path, layer: Option<&str>, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
+    let with_cache = |f: &dyn Fn(&EmbeddingCache)| {
+        if let Some(cache) = cache {
+            f(&cache.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    };
+    let known = |id: &str, label: &str| {
+        let cache = cache.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.layer_dim(id, label).ok().flatten()
+    };
+    let backbone = Backbone::open(path, layer, known)?;
+    with_cache(&|cache| {
+        let space = &backbone.space;
+        if let Err(error) = cache.put_layer_dim(&space.backbone, &space.layer, space.dim) {
+            tracing::warn!(%error, "the cache could not be written");
+        }
+    });
+    Ok(backbone)
+}

@@ -1,0 +1,111 @@
+//! Predicting: classes and probabilities for files and folders.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::embed::EmbedConfig;
+use super::evaluate::{Answers, Classifier, classify, nothing_usable};
+use super::scan::scan;
+use super::{SharedCache, WorkflowError};
+use crate::classes::ClassSet;
+use crate::dataset::{SkipReason, Skipped};
+use crate::progress::Reporter;
+use crate::store::file::write_atomic;
+
+/// What is said of an image whose top probability is under the threshold.
+pub const UNKNOWN: &str = "unknown";
+
+/// Predictions, with the threshold for "unknown".
+#[derive(Debug)]
+pub struct Predictions {
+    /// Class names, in the order of the probabilities.
+    pub classes: ClassSet,
+    /// The classifier's answers.
+    pub answers: Answers,
+    /// Below this top probability the answer is [`UNKNOWN`].
+    pub unknown_below: Option<f32>,
+}
+
+impl Predictions {
+    /// Label and confidence of each row.
+    pub fn labels(&self) -> Vec<(&str, f32)> {
+        let label = |(class, p): (_, f32)| match self.unknown_below {
+            Some(threshold) if p < threshold => (UNKNOWN, p),
+            _ => (self.classes.name(class).unwrap_or(UNKNOWN), p),
+        };
+        self.answers.top().into_iter().map(label).collect()
+    }
+
+    /// Writes a CSV: `File,Label,Confidence`, then a column a class.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an older one is untouched then.
+    pub fn write_csv(&self, path: &Path) -> Result<(), WorkflowError> {
+        let failed = |source| WorkflowError::Write { path: path.to_owned(), source };
+        let bytes = self.csv().map_err(failed)?;
+        write_atomic(path, &bytes).map_err(failed)
+    }
+
+    fn csv(&self) -> std::io::Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let header = ["File", "Label", "Confidence"].into_iter().chain(self.classes.names().iter().map(String::as_str));
+        writer.write_record(header)?;
+        let rows = self.answers.paths.iter().zip(self.labels()).zip(self.answers.probabilities.rows());
+        for ((path, (label, confidence)), row) in rows {
+            let mut record = vec![path.to_string_lossy().into_owned(), label.to_owned(), format!("{confidence:.6}")];
+            record.extend(row.iter().map(|p| format!("{p:.6}")));
+            writer.write_record(record)?;
+        }
+        writer.flush()?;
+        writer.into_inner().map_err(|e| std::io::Error::other(e.to_string()))
+    }
+
+    /// Writes the rows to a terminal: file, label, confidence.
+    ///
+    /// # Errors
+    /// When the terminal does not take them.
+    pub fn write_text(&self, mut out: impl Write) -> std::io::Result<()> {
+        for (path, (label, confidence)) in self.answers.paths.iter().zip(self.labels()) {
+            writeln!(out, "{}\t{label}\t{:.1} %", path.display(), confidence * 100.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Classifies files and the images in folders.
+///
+/// # Errors
+/// When none can be used, the export cannot run, or the user cancels.
+pub fn predict(
+    classifier: &Classifier,
+    inputs: &[PathBuf],
+    unknown_below: Option<f32>,
+    cache: &SharedCache,
+    config: &EmbedConfig,
+    reporter: &dyn Reporter,
+) -> Result<Predictions, WorkflowError> {
+    let (mut paths, mut skipped) = (Vec::new(), Vec::new());
+    for input in inputs {
+        if input.is_dir() {
+            let found = scan(input, reporter)?;
+            paths.extend(found.samples.into_iter().map(|s| s.path));
+            skipped.extend(found.skipped);
+        } else if input.exists() {
+            paths.push(input.clone());
+        } else {
+            let reason = SkipReason::Unreadable { message: "there is no such file".to_owned() };
+            skipped.push(Skipped { path: input.clone(), reason });
+        }
+    }
+    let n_tried = paths.len() + skipped.len();
+    let mut answers = classify(classifier, &paths, cache, config, reporter)?;
+    skipped.append(&mut answers.skipped);
+    answers.skipped = skipped;
+    if answers.paths.is_empty() {
+        if answers.skipped.is_empty() {
+            return Err(WorkflowError::NoImages { path: inputs.first().cloned().unwrap_or_default() });
+        }
+        return Err(nothing_usable(n_tried, &answers.skipped));
+    }
+    Ok(Predictions { classes: classifier.meta.classes.clone(), answers, unknown_below })
+}

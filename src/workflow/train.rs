@@ -1,0 +1,425 @@
+//! Training: from a folder of images to judged heads.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::embed::{EmbedConfig, Embedded, embed};
+use super::scan::scan;
+use super::{SharedCache, WorkflowError};
+use crate::backbone::Backbone;
+use crate::classes::{ClassIdx, ClassSet};
+use crate::dataset::duplicates::{self, Hashed};
+use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
+use crate::dataset::{Dataset, Sample, SkipReason, Skipped, Split};
+use crate::embedding::Embeddings;
+use crate::head::{self, HeadKind, SelectionPolicy, TrainedHead, softmax};
+use crate::metrics::Report;
+use crate::progress::{Reporter, Stage};
+
+/// What to train on, and how.
+#[derive(Clone, Debug)]
+pub struct TrainConfig {
+    /// Folder (or table) of the images.
+    pub images: PathBuf,
+    /// Folder of validation images; without it the layout's own, or a part of the images.
+    pub val: Option<PathBuf>,
+    /// Heads to train.
+    pub heads: Vec<HeadKind>,
+    /// How images are split.
+    pub split: SplitConfig,
+    /// How heads are fitted; the kind is set for each of `heads`.
+    pub head: head::TrainConfig,
+    /// How images are embedded.
+    pub embed: EmbedConfig,
+}
+
+/// Labelled embeddings, split: rows <-> image files <-> classes.
+#[derive(Clone, Debug)]
+pub struct LabelledEmbeddings {
+    /// Array of shape `[n, dim]` with its space.
+    pub embeddings: Embeddings,
+    /// Class of each row.
+    pub classes: Vec<ClassIdx>,
+    /// File of each row.
+    pub paths: Vec<PathBuf>,
+}
+
+impl LabelledEmbeddings {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.classes.is_empty()
+    }
+
+    /// Rows of each class, in class order.
+    pub fn class_counts(&self, n_classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; n_classes];
+        for class in &self.classes {
+            counts[class.as_usize()] += 1;
+        }
+        counts
+    }
+}
+
+/// A data set that is ready for fitting.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Classes with at least one training image.
+    pub classes: ClassSet,
+    /// Heads are fitted on it.
+    pub train: LabelledEmbeddings,
+    /// Heads are chosen and judged on it; may be empty.
+    pub val: LabelledEmbeddings,
+    /// Heads are judged on it; may be empty.
+    pub test: LabelledEmbeddings,
+    /// Whether the validation images were given, rather than split off.
+    pub val_is_given: bool,
+    /// Usable labelled images, those beyond `shots` included.
+    pub n_images: usize,
+    /// Files left out.
+    pub skipped: Vec<Skipped>,
+    /// What the user should know about the whole.
+    pub notes: Vec<String>,
+    /// Images that went through the backbone.
+    pub n_embedded: usize,
+    /// Images that the cache knew.
+    pub n_cached: usize,
+    /// Duration of the scan.
+    pub scan_secs: f64,
+    /// Duration of the embedding.
+    pub embed_secs: f64,
+}
+
+/// A head with its figures.
+#[derive(Debug)]
+pub struct JudgedHead {
+    /// The head and how it was fitted.
+    pub trained: TrainedHead,
+    /// Figures on the validation images, if there are any.
+    pub val: Option<Report>,
+    /// Figures on the test images, if there are any.
+    pub test: Option<Report>,
+}
+
+/// What training gives.
+#[derive(Debug)]
+pub struct TrainOutcome {
+    /// The data.
+    pub prepared: Prepared,
+    /// The heads, in the order asked for.
+    pub heads: Vec<JudgedHead>,
+    /// Duration of fitting and judging.
+    pub fit_secs: f64,
+}
+
+impl TrainOutcome {
+    /// The head with the highest validated accuracy, ties by log loss; the first when nothing is validated.
+    pub fn best(&self) -> Option<&JudgedHead> {
+        let score = |h: &JudgedHead| h.val.as_ref().map_or((0.0, 0.0), |r| (r.accuracy.value, -r.log_loss.value));
+        self.heads.iter().reduce(|best, head| {
+            let (a, b) = (score(best), score(head));
+            if b.0 > a.0 || (b.0 == a.0 && b.1 > a.1) { head } else { best }
+        })
+    }
+}
+
+/// Scans, embeds, splits, fits and judges.
+///
+/// # Errors
+/// When there is nothing to train on, the backbone cannot run, or the user cancels.
+pub fn train(
+    backbone: &Backbone,
+    config: &TrainConfig,
+    cache: &SharedCache,
+    reporter: &dyn Reporter,
+) -> Result<TrainOutcome, WorkflowError> {
+    let prepared = prepare(backbone, config, cache, reporter)?;
+    let started = Instant::now();
+    let mut heads = Vec::with_capacity(config.heads.len());
+    for (i, kind) in config.heads.iter().enumerate() {
+        reporter.progress(Stage::Fit, i, config.heads.len());
+        heads.push(fit(&prepared, *kind, config, reporter)?);
+    }
+    reporter.progress(Stage::Fit, config.heads.len(), config.heads.len());
+    Ok(TrainOutcome { prepared, heads, fit_secs: started.elapsed().as_secs_f64() })
+}
+
+fn fit(
+    prepared: &Prepared,
+    kind: HeadKind,
+    config: &TrainConfig,
+    reporter: &dyn Reporter,
+) -> Result<JudgedHead, WorkflowError> {
+    let Prepared { classes, train, val, test, .. } = prepared;
+    let mut head_config = config.head.clone();
+    head_config.kind = kind;
+    // A validation set that the user names is there to choose on, whatever its size.
+    if prepared.val_is_given && !val.is_empty() && head_config.policy == SelectionPolicy::Auto {
+        head_config.policy = SelectionPolicy::Validation;
+    }
+    let validation = (!val.is_empty()).then_some((&val.embeddings, val.classes.as_slice()));
+    let trained =
+        head::train(&train.embeddings, &train.classes, validation, classes, &head_config, reporter.cancel_token())?;
+    let judge = |set: &LabelledEmbeddings| -> Result<Option<Report>, WorkflowError> {
+        if set.is_empty() {
+            return Ok(None);
+        }
+        let probabilities = softmax(&trained.head.scores(&set.embeddings)?.values);
+        Ok(Some(Report::new(probabilities.view(), &set.classes, classes, config.split.seed)?))
+    };
+    Ok(JudgedHead { val: judge(val)?, test: judge(test)?, trained })
+}
+
+/// Scans, embeds, removes duplicates and splits.
+///
+/// # Errors
+/// When there are fewer than two classes with usable images, the backbone cannot run, or the user cancels.
+pub fn prepare(
+    backbone: &Backbone,
+    config: &TrainConfig,
+    cache: &SharedCache,
+    reporter: &dyn Reporter,
+) -> Result<Prepared, WorkflowError> {
+    let started = Instant::now();
+    let mut gathered = gather(config, reporter)?;
+    let scan_secs = started.elapsed().as_secs_f64();
+    if gathered.samples.is_empty() {
+        let path = config.images.clone();
+        return Err(match gathered.n_unlabelled {
+            // Files that were tried and refused are the more helpful thing to say.
+            0 => match gathered.skipped.iter().find(|s| s.reason != SkipReason::NotAnImage) {
+                Some(first) => WorkflowError::NothingUsable {
+                    n: gathered.skipped.len(),
+                    path: first.path.clone(),
+                    reason: first.reason.to_string(),
+                },
+                None => WorkflowError::NoImages { path },
+            },
+            _ => WorkflowError::NoClasses { path },
+        });
+    }
+    if gathered.classes.len() < 2 {
+        return Err(too_few(config, gathered.classes.names()));
+    }
+    let started = Instant::now();
+    let paths: Vec<PathBuf> = gathered.samples.iter().map(|s| s.path.clone()).collect();
+    let mut embedded = embed(backbone, &paths, cache, &config.embed, reporter)?;
+    let embed_secs = started.elapsed().as_secs_f64();
+    gathered.skipped.append(&mut embedded.skipped);
+    if embedded.path_idx.is_empty() {
+        let first = gathered.skipped.first();
+        return Err(WorkflowError::NothingUsable {
+            n: paths.len(),
+            path: first.map(|s| s.path.clone()).unwrap_or_default(),
+            reason: first.map(|s| s.reason.to_string()).unwrap_or_default(),
+        });
+    }
+    let mut prepared = split(gathered, &embedded, config)?;
+    prepared.scan_secs = scan_secs;
+    prepared.embed_secs = embed_secs;
+    Ok(prepared)
+}
+
+/// Labelled samples of the images and, where given, the validation images, over one set of classes.
+struct Gathered {
+    classes: ClassSet,
+    /// All with a class.
+    samples: Vec<Sample>,
+    skipped: Vec<Skipped>,
+    notes: Vec<String>,
+    n_unlabelled: usize,
+    val_is_given: bool,
+}
+
+fn gather(config: &TrainConfig, reporter: &dyn Reporter) -> Result<Gathered, WorkflowError> {
+    let mut images = scan(&config.images, reporter)?;
+    let mut notes = std::mem::take(&mut images.notes);
+    let mut skipped = std::mem::take(&mut images.skipped);
+    let n_found = images.samples.len();
+    images.samples.retain(|s| s.class.is_some());
+    let n_unlabelled = n_found - images.samples.len();
+    if n_unlabelled > 0 && !images.samples.is_empty() {
+        notes.push(format!("{n_unlabelled} images outside the class folders are left out."));
+    }
+    let Dataset { classes, mut samples, .. } = images;
+    let mut val_is_given = samples.iter().any(|s| s.split == Some(Split::Val));
+    if let Some(val) = &config.val {
+        if val_is_given {
+            notes.push("The images' own validation folder is left out, since another one is given.".to_owned());
+            samples.retain(|s| s.split != Some(Split::Val));
+        }
+        let found = scan(val, reporter)?;
+        skipped.extend(found.skipped);
+        let mut n_known = 0;
+        for sample in found.samples {
+            let Some(name) = sample.class.and_then(|c| found.classes.name(c)) else { continue };
+            match classes.idx(name) {
+                Some(class) => {
+                    n_known += 1;
+                    samples.push(Sample { class: Some(class), split: Some(Split::Val), ..sample });
+                }
+                None => skipped.push(Skipped {
+                    path: sample.path,
+                    reason: SkipReason::UnknownClass { class: name.to_owned() },
+                }),
+            }
+        }
+        // An empty or unusable training folder is reported first, by the caller.
+        if n_known == 0 && !classes.is_empty() {
+            return Err(WorkflowError::NoValidation { path: val.clone() });
+        }
+        val_is_given = true;
+    }
+    // Only a validation or test folder: there is nothing else to train on, so its images are split like any others.
+    if !samples.iter().any(|s| matches!(s.split, None | Some(Split::Train))) && config.val.is_none() {
+        for sample in &mut samples {
+            sample.split = None;
+        }
+        val_is_given = false;
+    }
+    Ok(Gathered { classes, samples, skipped, notes, n_unlabelled, val_is_given })
+}
+
+fn too_few(config: &TrainConfig, names: &[String]) -> WorkflowError {
+    let found = match names {
+        [] => "none".to_owned(),
+        [one] => format!("only {one:?}"),
+        names => names.join(", "),
+    };
+    WorkflowError::TooFewClasses { path: config.images.clone(), found }
+}
+
+/// A usable image: its row among the embeddings.
+struct Usable<'a> {
+    row: usize,
+    path: &'a Path,
+    class: ClassIdx,
+    split: Option<Split>,
+    hash: [u8; 32],
+}
+
+/// Rows of one split.
+#[derive(Default)]
+struct Part {
+    rows: Vec<usize>,
+    classes: Vec<ClassIdx>,
+    paths: Vec<PathBuf>,
+}
+
+fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Result<Prepared, WorkflowError> {
+    let Gathered { classes, samples, mut skipped, mut notes, val_is_given, .. } = gathered;
+    let mut usable: Vec<Usable<'_>> = Vec::with_capacity(embedded.path_idx.len());
+    for (row, (&idx, &hash)) in embedded.path_idx.iter().zip(&embedded.hashes).enumerate() {
+        let sample = &samples[idx];
+        if let Some(class) = sample.class {
+            usable.push(Usable { row, path: &sample.path, class, split: sample.split, hash });
+        }
+    }
+    let hashed: Vec<Hashed<'_>> =
+        usable.iter().map(|u| Hashed { path: u.path, class: u.class, split: u.split, hash: u.hash }).collect();
+    let dropped = duplicates::find(&hashed, &classes);
+    let dropped_idx: BTreeSet<usize> = dropped.iter().map(|(i, _)| *i).collect();
+    for (i, reason) in dropped {
+        skipped.push(Skipped { path: usable[i].path.to_owned(), reason });
+    }
+    let mut i = 0;
+    usable.retain(|_| {
+        i += 1;
+        !dropped_idx.contains(&(i - 1))
+    });
+
+    let n_images = usable.len();
+    let items: Vec<SplitItem> = usable.iter().map(|u| SplitItem { class: u.class, group: u.hash }).collect();
+    let splits = assign(&usable, &items, val_is_given, &config.split);
+
+    // Classes that training sees; the others are left out with a word.
+    let trained: BTreeSet<ClassIdx> =
+        usable.iter().zip(&splits).filter(|(_, s)| **s == Some(Split::Train)).map(|(u, _)| u.class).collect();
+    let kept = ClassSet::from_ordered(trained.iter().filter_map(|c| classes.name(*c)));
+    if kept.len() < 2 {
+        return Err(too_few(config, kept.names()));
+    }
+    for class in classes.indices().filter(|c| !trained.contains(c)) {
+        notes.push(format!("The class {:?} has no usable training image and is left out.", classes.name(class).unwrap_or_default()));
+    }
+
+    let mut parts: [Part; 3] = Default::default();
+    for (item, split) in usable.iter().zip(&splits) {
+        let Some(split) = split else { continue };
+        let name = classes.name(item.class).unwrap_or_default();
+        let Some(class) = kept.idx(name) else {
+            let reason = SkipReason::UnknownClass { class: name.to_owned() };
+            skipped.push(Skipped { path: item.path.to_owned(), reason });
+            continue;
+        };
+        let part = &mut parts[match split {
+            Split::Train => 0,
+            Split::Val => 1,
+            Split::Test => 2,
+        }];
+        part.rows.push(item.row);
+        part.classes.push(class);
+        part.paths.push(item.path.to_owned());
+    }
+    let [train, val, test] = parts.map(|part| LabelledEmbeddings {
+        embeddings: embedded.embeddings.select(&part.rows),
+        classes: part.classes,
+        paths: part.paths,
+    });
+    single_image_notes(&kept, &train, &val, &mut notes);
+    Ok(Prepared {
+        classes: kept,
+        train,
+        val,
+        test,
+        val_is_given,
+        n_images,
+        skipped,
+        notes,
+        n_embedded: embedded.n_embedded,
+        n_cached: embedded.n_cached,
+        scan_secs: 0.0,
+        embed_secs: 0.0,
+    })
+}
+
+/// The split of each usable image; `None` for training images beyond the shots.
+fn assign(
+    usable: &[Usable<'_>],
+    items: &[SplitItem],
+    val_is_given: bool,
+    config: &SplitConfig,
+) -> Vec<Option<Split>> {
+    if val_is_given {
+        let mut splits: Vec<_> = usable.iter().map(|u| Some(u.split.unwrap_or(Split::Train))).collect();
+        if let Some(shots) = config.shots {
+            limit_shots(items, &mut splits, shots, config.seed);
+        }
+        return splits;
+    }
+    // A given test folder stays what it is; the rest is split.
+    let open: Vec<usize> = (0..items.len()).filter(|&i| usable[i].split != Some(Split::Test)).collect();
+    let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
+    let mut splits = vec![Some(Split::Test); items.len()];
+    for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
+        splits[i] = split;
+    }
+    splits
+}
+
+fn single_image_notes(classes: &ClassSet, train: &LabelledEmbeddings, val: &LabelledEmbeddings, notes: &mut Vec<String>) {
+    let (n_train, n_val) = (train.class_counts(classes.len()), val.class_counts(classes.len()));
+    for class in classes.indices() {
+        let (t, v) = (n_train[class.as_usize()], n_val[class.as_usize()]);
+        if v == 0 {
+            let name = classes.name(class).unwrap_or_default();
+            let images = if t == 1 { "a single image".to_owned() } else { format!("{t} training images") };
+            notes.push(format!("The class {name:?} has {images} and none to validate on: add some to learn how well it is told apart."));
+        }
+    }
+}
