@@ -25,10 +25,12 @@ const COARSE_STEP: i32 = 4;
 const FARTHEST: i32 = 48;
 /// The path ends this many coarse steps after the last improvement, where the log loss has only grown since.
 const PATIENCE: i32 = 5;
-/// Fits of the path only rank strengths, so they may end earlier than the fit that is kept.
-const PATH_TOL: f64 = 1e-3;
-const PATH_GAP: f64 = 1e-3;
-const PATH_MAX_ITER: usize = 300;
+/// The fits of the coarse grid only rank strengths, so they may end early.
+const ROUGH: Stop = Stop { tol: 1e-3, gap: 1e-3, max_iter: 200 };
+/// The fits among which the choice falls are nearly those that are kept.
+const CLOSE: Stop = Stop { tol: 1e-4, gap: 1e-4, max_iter: 500 };
+/// So many of the best of the coarse grid are fitted closely.
+const N_CLOSE: usize = 3;
 
 /// One strength on the regularisation path.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,6 +106,7 @@ fn centre(x: &mut Array2<f32>, problem: &Problem) {
 
 /// What is kept of one strength.
 struct Tried {
+    is_close: bool,
     point: PathPoint,
     verdict: Verdict,
     params: Vec<Vec<f64>>,
@@ -121,8 +124,8 @@ struct Path<'a, 'd> {
 
 /// Chooses the strength that gets most held-out rows right, and among equals the one with the least log loss.
 ///
-/// Half decades from strong to weak penalties first, every fit starting from the one before; then quarters and eighths of
-/// decades around the best.
+/// Half decades from strong to weak penalties first, every fit starting from the one before and ending early; then the best
+/// of them again to a closer tolerance, then quarters and eighths of decades around the best.
 pub(super) fn choose(
     parts: &[Part],
     design: &Design<'_>,
@@ -142,10 +145,12 @@ pub(super) fn choose(
     while path.is_at(path.tried.last_key_value()) && path.best < FARTHEST {
         path.try_step(path.best + COARSE_STEP)?;
     }
+    path.fit_best_closely()?;
     for width in [COARSE_STEP / 2, COARSE_STEP / 4] {
         let centre = path.best;
-        path.try_step(centre - width)?;
-        path.try_step(centre + width)?;
+        for step in [centre - width, centre + width] {
+            path.try_strength(step, strength(step), CLOSE)?;
+        }
     }
     let c = strength(path.best);
     path.into_choice(c)
@@ -159,7 +164,7 @@ pub(super) fn at_strength(
     cancel: &CancelToken,
 ) -> Result<Choice, HeadError> {
     let mut path = Path::new(parts, design, config, cancel);
-    path.try_strength(0, config.c)?;
+    path.try_strength(0, config.c, CLOSE)?;
     path.into_choice(config.c)
 }
 
@@ -174,16 +179,25 @@ impl<'a, 'd> Path<'a, 'd> {
     }
 
     fn try_step(&mut self, step: i32) -> Result<(), HeadError> {
-        if self.tried.contains_key(&step) { Ok(()) } else { self.try_strength(step, strength(step)) }
+        if self.tried.contains_key(&step) { Ok(()) } else { self.try_strength(step, strength(step), ROUGH) }
     }
 
-    fn try_strength(&mut self, step: i32, c: f64) -> Result<(), HeadError> {
-        let stop = Stop {
-            tol: self.config.tol.max(PATH_TOL),
-            gap: PATH_GAP,
-            max_iter: self.config.max_iter.min(PATH_MAX_ITER),
-        };
-        let stronger = self.tried.range(..step).next_back().map(|(_, tried)| &tried.params);
+    /// Fits the best of the coarse grid again, closely, and takes the best of them.
+    fn fit_best_closely(&mut self) -> Result<(), HeadError> {
+        let mut ranking: Vec<(Verdict, i32)> = self.tried.iter().map(|(&step, tried)| (tried.verdict, step)).collect();
+        ranking.sort_by(|a, b| {
+            b.0.n_right.cmp(&a.0.n_right).then(a.0.log_loss.total_cmp(&b.0.log_loss)).then(a.1.cmp(&b.1))
+        });
+        for (_, step) in ranking.into_iter().take(N_CLOSE) {
+            self.try_strength(step, strength(step), CLOSE)?;
+        }
+        Ok(())
+    }
+
+    /// Fits at strength `c`, from the fit at the same or the next stronger penalty.
+    fn try_strength(&mut self, step: i32, c: f64, stop: Stop) -> Result<(), HeadError> {
+        let stop = Stop { tol: stop.tol.max(self.config.tol), max_iter: stop.max_iter.min(self.config.max_iter), ..stop };
+        let stronger = self.tried.range(..=step).next_back().map(|(_, tried)| &tried.params);
         let fits: Vec<Minimum> = self
             .parts
             .par_iter()
@@ -202,10 +216,13 @@ impl<'a, 'd> Path<'a, 'd> {
             train_loss: fits.iter().map(|fit| fit.data_loss).sum::<f64>() / fits.len().max(1) as f64,
             n_iter: fits.iter().map(|fit| fit.curve.len() - 1).sum(),
         };
-        if self.tried.get(&self.best).is_none_or(|best| verdict.is_better_than(&best.verdict)) {
+        let is_close = stop.gap <= CLOSE.gap;
+        // A close fit is worth more than any rough one, of which the best are luckiest.
+        let replaces = |best: &Tried| is_close > best.is_close || verdict.is_better_than(&best.verdict);
+        if self.tried.get(&self.best).is_none_or(replaces) {
             self.best = step;
         }
-        self.tried.insert(step, Tried { point, verdict, params });
+        self.tried.insert(step, Tried { is_close, point, verdict, params });
         Ok(())
     }
 

@@ -266,3 +266,110 @@ impl Input<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::embedding::EmbeddingSpace;
+    use crate::head::HeadMeta;
+
+    const DIM: usize = 6;
+
+    fn space(backbone: &str) -> EmbeddingSpace {
+        EmbeddingSpace { backbone: backbone.into(), layer: "features".into(), preprocess: "p".into(), dim: DIM }
+    }
+
+    /// Three classes that overlap a little, in turn.
+    fn data(n_rows: usize, shift: usize) -> (Embeddings, Vec<ClassIdx>) {
+        let noise = |i: usize, j: usize| ((((i + shift) * 7919 + j * 104_729) % 997) as f32 / 997.0 - 0.5) * 1.6;
+        let values = Array2::from_shape_fn((n_rows, DIM), |(i, j)| noise(i, j) + f32::from(u8::from(i % 3 == j)));
+        (Embeddings::new(values, space("b")).unwrap(), (0..n_rows).map(|i| ClassIdx::from(i % 3)).collect())
+    }
+
+    fn classes() -> ClassSet {
+        ClassSet::from_ordered(["a", "b", "c"])
+    }
+
+    fn run(config: &TrainConfig, with_validation: bool) -> TrainedHead {
+        let ((x, y), (vx, vy)) = (data(90, 0), data(60, 500));
+        train(&x, &y, with_validation.then_some((&vx, &vy[..])), &classes(), config, &CancelToken::new()).unwrap()
+    }
+
+    fn error(x: &Embeddings, y: &[ClassIdx], validation: Option<(&Embeddings, &[ClassIdx])>) -> HeadError {
+        train(x, y, validation, &classes(), &TrainConfig::default(), &CancelToken::new()).unwrap_err()
+    }
+
+    #[test]
+    fn both_kinds_learn_are_calibrated_and_come_back_from_their_parts() {
+        let (x, y) = data(60, 500);
+        for kind in HeadKind::ALL {
+            for with_validation in [true, false] {
+                let trained = run(&TrainConfig { kind, ..TrainConfig::default() }, with_validation);
+                assert_eq!(trained, run(&TrainConfig { kind, ..TrainConfig::default() }, with_validation), "the same again");
+                let scores = trained.head.scores(&x).unwrap();
+                let n_right = scores.top1().iter().zip(&y).filter(|(a, b)| a == b).count();
+                assert!(n_right >= 48, "{kind:?}: {n_right} of 60");
+                let record = &trained.record;
+                if with_validation {
+                    assert_eq!(record.chosen_by, ChosenBy::Validation { n_rows: 60 });
+                    assert_eq!(record.selection_accuracy, Some(n_right as f64 / 60.0));
+                    // Logits that were divided by the best temperature need no other.
+                    assert!((fit_temperature(scores.values.view(), &y) - 1.0).abs() < 1e-3, "{kind:?}");
+                } else {
+                    assert_eq!(record.chosen_by, ChosenBy::CrossValidation { n_folds: 5 });
+                }
+                assert_eq!(record.path.is_empty(), kind == HeadKind::Prototype);
+                assert!(record.path.is_sorted_by(|a, b| a.c < b.c) && record.converged);
+                let meta: HeadMeta =
+                    serde_json::from_str(&serde_json::to_string(&trained.head.meta()).unwrap()).unwrap();
+                let (matrix, bias) = trained.head.arrays();
+                let again = Head::from_parts(meta, matrix.to_owned(), bias.map(|b| b.to_owned())).unwrap();
+                // Reading JSON may change the last bit of the temperature.
+                let (again, before) = (again.scores(&x).unwrap().values, &scores.values);
+                assert!(again.iter().zip(before).all(|(a, b)| (a - b).abs() < 1e-4), "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_example_a_class_is_enough() {
+        let (x, y) = data(3, 0);
+        for kind in HeadKind::ALL {
+            let config = TrainConfig { kind, ..TrainConfig::default() };
+            let trained = train(&x, &y, None, &classes(), &config, &CancelToken::new()).unwrap();
+            assert_eq!(trained.record.chosen_by, ChosenBy::Defaults);
+            assert_eq!(trained.head.scores(&x).unwrap().top1(), y);
+        }
+    }
+
+    #[test]
+    fn a_fixed_strength_is_kept_and_still_calibrated() {
+        let config = TrainConfig { strength: Strength::Fixed(0.25), ..TrainConfig::default() };
+        let record = run(&config, false).record;
+        assert_eq!((record.c, record.path.len()), (Some(0.25), 1));
+        assert_ne!(record.temperature, 1.0);
+    }
+
+    #[test]
+    fn what_cannot_be_trained_is_a_typed_error() {
+        let (x, y) = data(30, 0);
+        let only = vec![ClassIdx(0); 30];
+        assert_eq!(error(&x, &only, None), HeadError::ClassWithoutExample { class: "b".into() });
+        assert_eq!(error(&x, &y[..9], None), HeadError::LabelCount { n_rows: 30, n_labels: 9 });
+        let strange = vec![ClassIdx(3); 30];
+        assert_eq!(error(&x, &strange, None), HeadError::UnknownClass { row: 0, class_idx: 3, n_classes: 3 });
+        let mut values = x.view().to_owned();
+        values[[17, 2]] = f32::NAN;
+        let broken = Embeddings::new(values, space("b")).unwrap();
+        assert_eq!(error(&broken, &y, None), HeadError::NonFinite { row: 17 });
+        let elsewhere = Embeddings::new(x.view().to_owned(), space("other")).unwrap();
+        let expected = HeadError::SpaceMismatch { head: Box::new(space("b")), embeddings: Box::new(space("other")) };
+        assert_eq!(error(&x, &y, Some((&elsewhere, &y))), expected);
+        assert_eq!(run(&TrainConfig::default(), false).head.scores(&elsewhere).unwrap_err(), expected);
+        let cancelled = CancelToken::new();
+        cancelled.cancel();
+        let config = TrainConfig::default();
+        assert_eq!(train(&x, &y, None, &classes(), &config, &cancelled).unwrap_err(), HeadError::Cancelled);
+    }
+}

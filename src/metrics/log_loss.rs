@@ -8,10 +8,12 @@ use crate::classes::ClassIdx;
 /// does with f32 probabilities. A class that the row does not have counts as that least probability.
 pub fn row_log_loss(probabilities: ArrayView1<'_, f32>, truth: ClassIdx) -> f64 {
     let least = f64::from(f32::EPSILON);
-    let clipped = |p: f32| f64::from(p).clamp(least, 1.0 - least);
+    let clipped = |p: f64| p.clamp(least, 1.0 - least);
     let sum: f64 = probabilities.iter().map(|&p| f64::from(p)).sum();
-    let p = probabilities.get(truth.as_usize()).map_or(least, |&p| clipped((f64::from(p) / sum) as f32));
-    -p.ln()
+    match probabilities.get(truth.as_usize()) {
+        Some(&p) if sum > 0.0 => -clipped(f64::from(p) / sum).ln(),
+        _ => -least.ln(),
+    }
 }
 
 /// Mean loss of rows of shape `[n_rows, n_classes]`; 0 without rows.

@@ -23,7 +23,10 @@ impl Builder {
         let taken = |prefix: &str| {
             let lead = format!("{prefix}/");
             let values = graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str).chain([n.name()]));
-            values.chain(graph::constants(graph)).chain(graph.input.iter().map(|i| i.name())).any(|n| n.starts_with(&lead))
+            values
+                .chain(graph::constants(graph))
+                .chain(graph.input.iter().map(|i| i.name()))
+                .any(|n| n.starts_with(&lead))
         };
         let mut prefix = format!("graft/{stage}");
         let mut n = 1;
@@ -94,7 +97,12 @@ impl Builder {
     }
 
     /// A constant of 32-bit floats.
-    pub(super) fn f32s<'v>(&mut self, label: &str, dims: &[usize], values: impl IntoIterator<Item = &'v f32>) -> String {
+    pub(super) fn f32s<'v>(
+        &mut self,
+        label: &str,
+        dims: &[usize],
+        values: impl IntoIterator<Item = &'v f32>,
+    ) -> String {
         let raw: Vec<u8> = values.into_iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(label, dims, DataType::Float, raw)
     }
@@ -175,8 +183,9 @@ pub(super) fn attr_ints(name: &str, values: &[i64]) -> AttributeProto {
 
 /// A value info; `None` stands for an unknown rank or extent.
 pub(super) fn value(name: &str, elem_type: i32, dims: Option<Vec<Option<Extent>>>) -> ValueInfoProto {
-    let shape = dims
-        .map(|dims| TensorShapeProto { dim: dims.into_iter().map(|value| Dimension { value, denotation: None }).collect() });
+    let shape = dims.map(|dims| TensorShapeProto {
+        dim: dims.into_iter().map(|value| Dimension { value, denotation: None }).collect(),
+    });
     let tensor = type_proto::Tensor { elem_type: Some(elem_type), shape };
     let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), denotation: None };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(r#type), ..Default::default() }

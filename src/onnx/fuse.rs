@@ -243,8 +243,7 @@ fn check_input(input: &ValueInfoProto, spec: &PreprocessSpec) -> Result<i32, Onn
         TensorLayout::Nhwc => [1, h.into(), w.into(), 3],
     };
     if let Some(dims) = walk::dims(input) {
-        let fits = dims.len() == 4
-            && dims.iter().zip(expected).all(|(d, e)| walk::fixed(d).is_none_or(|n| n == e));
+        let fits = dims.len() == 4 && dims.iter().zip(expected).all(|(d, e)| walk::fixed(d).is_none_or(|n| n == e));
         if !fits {
             let text = |v: Vec<String>| format!("[{}]", v.join(", "));
             let found = dims.iter().map(|d| walk::fixed(d).map_or("?".to_owned(), |n| n.to_string())).collect();
@@ -312,5 +311,153 @@ fn fix_symbol(g: &mut GraphProto, symbol: &str) {
         if matches!(&dim.value, Some(Extent::DimParam(s)) if s == symbol) {
             dim.value = Some(Extent::DimValue(1));
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use ndarray::{Array1, Array2};
+
+    use super::*;
+    use crate::image::spec::{ChannelOrder, Crop, CropOffset, Filter, Resize};
+    use crate::onnx::{graph, opset, parse};
+
+    fn fixture(name: &str) -> ModelProto {
+        let bytes: &'static [u8] = match name {
+            "cnn" => include_bytes!("../../tests/fixtures/onnx/tiny_cnn/model.onnx"),
+            "vit" => include_bytes!("../../tests/fixtures/onnx/tiny_vit.onnx"),
+            "nhwc" => include_bytes!("../../tests/fixtures/onnx/tiny_nhwc.onnx"),
+            "fp16" => include_bytes!("../../tests/fixtures/onnx/tiny_fp16.onnx"),
+            _ => include_bytes!("../../tests/fixtures/onnx/not_image.onnx"),
+        };
+        parse(bytes).unwrap()
+    }
+
+    fn head(n_classes: usize, dim: usize) -> Affine {
+        Affine { l2_normalise: true, weight: Array2::ones((n_classes, dim)), bias: Array1::zeros(n_classes) }
+    }
+
+    fn spec(layout: TensorLayout) -> PreprocessSpec {
+        PreprocessSpec {
+            resize: Resize::ShortestSide { size_px: 36 },
+            filter: Filter::Bicubic,
+            crop: Some(Crop { height_px: 32, width_px: 32, offset: CropOffset::Floor }),
+            pad_rgb: [0; 3],
+            rescale: 1.0 / 255.0,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            channels: ChannelOrder::Rgb,
+            layout,
+        }
+    }
+
+    fn shape(info: &ValueInfoProto) -> Vec<String> {
+        let text = |d: &crate::onnx::proto::tensor_shape_proto::Dimension| match &d.value {
+            Some(Extent::DimValue(n)) => n.to_string(),
+            Some(Extent::DimParam(s)) => s.clone(),
+            None => "?".to_owned(),
+        };
+        walk::dims(info).unwrap().iter().map(text).collect()
+    }
+
+    /// Every name is made once, before it is read.
+    fn assert_sound(model: &ModelProto) {
+        let g = graph(model).unwrap();
+        let mut made: Vec<&str> = g.input.iter().map(|i| i.name()).chain(walk::constants(g)).collect();
+        for node in &g.node {
+            for name in walk::reads(node) {
+                assert!(made.contains(&name), "{name} is read before it is made");
+            }
+            for name in walk::writes(node) {
+                assert!(!made.contains(&name), "{name} is made twice");
+                made.push(name);
+            }
+        }
+        assert!(g.output.iter().all(|o| made.contains(&o.name())));
+    }
+
+    #[test]
+    fn an_output_that_is_the_features_already_gets_no_node() {
+        let model = fixture("cnn");
+        let features = feature_model(&model, "features", Pooling::None, Some(16)).unwrap();
+        let g = graph(&features).unwrap();
+        assert_eq!(g.node.len(), graph(&model).unwrap().node.len() - 1);
+        assert_eq!(shape(&g.output[0]), ["batch", "16"]);
+        assert_eq!(features.ir_version, model.ir_version);
+    }
+
+    #[test]
+    fn all_stages_are_sound() {
+        let average = |layout| Pooling::GlobalAverage { layout };
+        for (name, tensor, pooling, dim, layout) in [
+            ("cnn", "features", Pooling::None, 16, TensorLayout::Nchw),
+            ("cnn", "logits", Pooling::None, 10, TensorLayout::Nchw),
+            ("cnn", "block0_out", average(TensorLayout::Nchw), 16, TensorLayout::Nchw),
+            ("vit", "last_hidden_state", Pooling::ClsToken, 24, TensorLayout::Nchw),
+            ("vit", "layer0_out", Pooling::MeanToken, 24, TensorLayout::Nchw),
+            ("nhwc", "map:0", average(TensorLayout::Nhwc), 8, TensorLayout::Nhwc),
+            ("fp16", "embedding", Pooling::None, 8, TensorLayout::Nchw),
+            ("cnn", "down", Pooling::Flatten, 1024, TensorLayout::Nchw),
+        ] {
+            let model = fixture(name);
+            let features = feature_model(&model, tensor, pooling, Some(dim)).unwrap();
+            assert_sound(&features);
+            let classifier = classifier_model(&features, &head(3, dim)).unwrap();
+            assert_sound(&classifier);
+            let image = image_classifier_model(&classifier, &spec(layout)).unwrap();
+            assert_sound(&image);
+            let g = graph(&image).unwrap();
+            assert_eq!(g.input.iter().map(|i| i.name()).collect::<Vec<_>>(), [IMAGE]);
+            assert_eq!(g.output.iter().map(|o| o.name()).collect::<Vec<_>>(), [LOGITS, PROBABILITIES]);
+            assert_eq!(shape(&g.output[0]), ["1", "3"]);
+            assert_eq!(opset(&image, ""), opset(&model, ""));
+            assert_eq!((image.producer_name(), image.ir_version), ("graft", model.ir_version));
+        }
+    }
+
+    #[test]
+    fn what_graft_made_can_be_grafted_again() {
+        let features = feature_model(&fixture("cnn"), "features", Pooling::None, Some(16)).unwrap();
+        let first = classifier_model(&features, &head(10, 16)).unwrap();
+        let again = feature_model(&first, "logits", Pooling::None, Some(10)).unwrap();
+        let second = classifier_model(&again, &head(2, 10)).unwrap();
+        assert_sound(&second);
+        assert_sound(&image_classifier_model(&second, &spec(TensorLayout::Nchw)).unwrap());
+    }
+
+    #[test]
+    fn a_head_alone() {
+        let model = head_model(&head(3, 5)).unwrap();
+        assert_sound(&model);
+        let g = graph(&model).unwrap();
+        assert_eq!(
+            (shape(&g.input[0]), shape(&g.output[1])),
+            (vec!["batch".to_owned(), "5".to_owned()], vec!["batch".to_owned(), "3".to_owned()])
+        );
+        let short = Affine { bias: Array1::zeros(2), ..head(3, 5) };
+        assert!(matches!(head_model(&short), Err(OnnxError::HeadShape { n_classes: 3, dim: 5, n_biases: 2 })));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let features = feature_model(&fixture("cnn"), "features", Pooling::None, Some(16)).unwrap();
+        let err = classifier_model(&features, &head(3, 8)).unwrap_err();
+        assert!(matches!(err, OnnxError::Dim { features: 16, head: 8 }));
+
+        let classifier = classifier_model(&features, &head(3, 16)).unwrap();
+        let err = image_classifier_model(&classifier, &spec(TensorLayout::Nhwc)).unwrap_err();
+        assert!(matches!(err, OnnxError::InputShape { .. }));
+
+        let mut old = classifier;
+        old.opset_import[0].version = Some(9);
+        let err = image_classifier_model(&old, &spec(TensorLayout::Nchw)).unwrap_err();
+        assert!(matches!(err, OnnxError::OpsetTooOld { found: 9, needed: 11, .. }));
+        assert!(err.to_string().contains("opset 11"));
+
+        let text = feature_model(&fixture("text"), "sentence_embedding", Pooling::None, Some(8)).unwrap();
+        let text = classifier_model(&text, &head(3, 8)).unwrap();
+        let err = image_classifier_model(&text, &spec(TensorLayout::Nchw)).unwrap_err();
+        assert!(matches!(err, OnnxError::InputShape { .. }));
     }
 }

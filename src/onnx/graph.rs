@@ -207,10 +207,8 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(topological_order(&shuffled).unwrap(), [1, 2, 0]);
-        let cycle = GraphProto {
-            node: vec![node("A", &["b"], &["a"]), node("B", &["a"], &["b"])],
-            ..Default::default()
-        };
+        let cycle =
+            GraphProto { node: vec![node("A", &["b"], &["a"]), node("B", &["a"], &["b"])], ..Default::default() };
         assert!(matches!(topological_order(&cycle), Err(OnnxError::Cycle { .. })));
     }
 

@@ -187,9 +187,11 @@ impl<'g> Flow<'g> {
 
     /// A mean or variance inside a layer normalisation that the exporter wrote out.
     fn is_moment(&self, node: &NodeProto, output: &str) -> bool {
-        let squared = node.input.first().and_then(|n| self.producer(n)).is_some_and(|p| {
-            p.op_type() == "Pow" || (p.op_type() == "Mul" && p.input.first() == p.input.get(1))
-        });
+        let squared = node
+            .input
+            .first()
+            .and_then(|n| self.producer(n))
+            .is_some_and(|p| p.op_type() == "Pow" || (p.op_type() == "Mul" && p.input.first() == p.input.get(1)));
         squared || self.readers(output).iter().any(|r| r.op_type() == "Sub")
     }
 
@@ -197,22 +199,35 @@ impl<'g> Flow<'g> {
     fn gates(&self, output: &str) -> bool {
         let mut name = output;
         for _ in 0..16 {
+            // (A swish inside the gate reads its tensor twice, which ends the walk: such a gate stays a candidate.)
             let &[next] = self.readers(name) else { return false };
             if matches!(next.op_type(), "Sigmoid" | "HardSigmoid") {
                 return true;
             }
             let passes = matches!(
                 next.op_type(),
-                "Conv" | "Gemm" | "MatMul" | "Relu" | "Add" | "Mul" | "Clip" | "Div" | "Reshape" | "Squeeze"
-                    | "Unsqueeze" | "Flatten" | "QuantizeLinear" | "DequantizeLinear" | "Cast" | "Transpose"
+                "Conv"
+                    | "Gemm"
+                    | "MatMul"
+                    | "Relu"
+                    | "Add"
+                    | "Mul"
+                    | "Clip"
+                    | "Div"
+                    | "Reshape"
+                    | "Squeeze"
+                    | "Unsqueeze"
+                    | "Flatten"
+                    | "QuantizeLinear"
+                    | "DequantizeLinear"
+                    | "Cast"
+                    | "Transpose"
             );
+            // A product of two image-dependent tensors: the gate meets the map that was pooled.
+            if next.op_type() == "Mul" && self.n_image_inputs(next) == 2 {
+                return true;
+            }
             match walk::writes(next).next().filter(|_| passes) {
-                Some(output) if next.op_type() == "Mul" && self.n_image_inputs(next) == 2 => {
-                    // The product with the map that was pooled, when hard sigmoid is written out as Clip.
-                    let _ = output;
-                    return true;
-                }
-                // A swish inside the gate reads its tensor twice and ends the walk at `readers`.
                 Some(output) => name = output,
                 None => return false,
             }
@@ -229,7 +244,8 @@ impl<'g> Flow<'g> {
             let follows = matches!(
                 next.op_type(),
                 "Relu" | "Clip" | "LeakyRelu" | "PRelu" | "Flatten" | "Squeeze" | "QuantizeLinear" | "DequantizeLinear"
-            ) || (next.op_type() == "Reshape" && self.made_by(name, &["GlobalAveragePool", "ReduceMean"]));
+            ) || (next.op_type() == "Reshape"
+                && self.made_by(name, &["GlobalAveragePool", "ReduceMean"]));
             let is_output = self.graph.output.iter().any(|o| o.name() == name);
             match walk::writes(next).next().filter(|_| follows && !is_output) {
                 Some(output) => name = output,
@@ -247,7 +263,6 @@ impl<'g> Flow<'g> {
 fn image_inputs(graph: &GraphProto) -> Vec<&str> {
     let fed = walk::fed_inputs(graph);
     let pick = |test: &dyn Fn(&ValueInfoProto) -> bool| -> Vec<&str> {
-        // The names live as long as the graph, not as this closure's argument.
         fed.iter().copied().filter(|i| test(i)).map(|i| i.name()).collect()
     };
     let images = pick(&|i| walk::dims(i).is_some_and(|d| d.len() == 4));

@@ -237,9 +237,7 @@ pub fn metadata<'m>(model: &'m ModelProto, key: &str) -> Option<&'m str> {
 pub fn set_metadata(model: &mut ModelProto, entries: &[(&str, &str)]) {
     for &(key, value) in entries {
         model.metadata_props.retain(|e| e.key() != key);
-        model
-            .metadata_props
-            .push(StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) });
+        model.metadata_props.push(StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) });
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::graph as walk;
 use super::proto::{ModelProto, TensorProto, ValueInfoProto};
 use super::{OnnxError, graph};
-use super::graph as walk;
 
 /// The model with the given tensors as its only outputs, in the given order, and only the nodes, constants, inputs and
 /// value infos that they need. The order of the nodes is kept. Information for training is dropped, since it refers to
@@ -116,3 +116,70 @@ fn shell(model: &ModelProto) -> ModelProto {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto};
+    use crate::onnx::{encode, parse};
+
+    fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+        let owned = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect();
+        NodeProto { op_type: Some(op.into()), input: owned(inputs), output: owned(outputs), ..Default::default() }
+    }
+
+    fn named(name: &str) -> ValueInfoProto {
+        ValueInfoProto { name: Some(name.into()), ..Default::default() }
+    }
+
+    fn constant(name: &str) -> TensorProto {
+        TensorProto { name: Some(name.into()), ..Default::default() }
+    }
+
+    #[test]
+    fn only_what_is_needed_stays() {
+        let model = parse(&include_bytes!("../../tests/fixtures/onnx/tiny_cnn/model.onnx")[..]).unwrap();
+        let pruned = prune(&model, &["block0_out"]).unwrap();
+        let graph = pruned.graph.as_ref().unwrap();
+        assert_eq!(graph.output.len(), 1);
+        assert_eq!(graph.node.last().unwrap().output, ["block0_out"]);
+        assert_eq!(graph.node.len(), 8);
+        assert!(graph.initializer.iter().all(|t| !t.name().starts_with("block1") && !t.name().starts_with("fc")));
+        assert!(encode(&pruned).unwrap().len() < encode(&model).unwrap().len());
+        assert_eq!(pruned.opset_import, model.opset_import);
+    }
+
+    #[test]
+    fn subgraphs_keep_what_they_capture() {
+        let sub = GraphProto {
+            node: vec![node("Add", &["captured", "w"], &["s"])],
+            output: vec![named("s")],
+            ..Default::default()
+        };
+        let mut branch = node("If", &["cond"], &["y"]);
+        branch.attribute.push(AttributeProto { g: Some(sub), ..Default::default() });
+        let graph = GraphProto {
+            node: vec![
+                node("Relu", &["x"], &["captured"]),
+                node("Relu", &["x"], &["unused"]),
+                branch,
+                node("Neg", &["y"], &["z"]),
+            ],
+            initializer: vec![constant("w"), constant("v")],
+            input: vec![named("x"), named("cond"), named("other")],
+            output: vec![named("z")],
+            ..Default::default()
+        };
+        let model = ModelProto { graph: Some(graph), ..Default::default() };
+        let pruned = prune(&model, &["y"]).unwrap().graph.unwrap();
+        assert_eq!(pruned.node.iter().map(NodeProto::op_type).collect::<Vec<_>>(), ["Relu", "If"]);
+        assert_eq!(pruned.initializer.iter().map(TensorProto::name).collect::<Vec<_>>(), ["w"]);
+        assert_eq!(pruned.input.iter().map(ValueInfoProto::name).collect::<Vec<_>>(), ["x", "cond"]);
+    }
+
+    #[test]
+    fn unknown_tensors_are_named() {
+        let model = parse(&include_bytes!("../../tests/fixtures/onnx/tiny_vit.onnx")[..]).unwrap();
+        assert!(matches!(prune(&model, &["nothing"]), Err(OnnxError::UnknownTensor { name }) if name == "nothing"));
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line's contract: what is printed, the exit status, and what is left on the disk.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::fs;
+
+use common::{RED_GREEN, SAMPLE, TINY, World, files_below};
+
+#[test]
+fn train_prints_the_stable_object() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 10);
+    let json = world.json(&["train", "--images", &images, "--model", TINY, "--json"]);
+    assert_eq!(json["classes"], serde_json::json!(["green", "red"]));
+    assert_eq!((json["n_images"].as_u64(), json["n_train"].as_u64(), json["n_val"].as_u64()), (Some(20), Some(16), Some(4)));
+    assert_eq!((json["n_embedded"].as_u64(), json["n_cached"].as_u64()), (Some(20), Some(0)));
+    assert_eq!(json["skipped"], serde_json::json!([]));
+    for stage in ["scan", "embed", "fit", "export"] {
+        assert!(json["seconds"][stage].as_f64().unwrap() >= 0.0, "{stage}");
+    }
+    let heads = json["heads"].as_array().unwrap();
+    assert_eq!(heads.iter().map(|h| h["kind"].as_str().unwrap()).collect::<Vec<_>>(), ["linear", "prototype"]);
+    for head in heads {
+        for figure in ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"] {
+            assert!(head["val"][figure].as_f64().unwrap().is_finite(), "{figure}");
+        }
+        assert_eq!(head["val"]["n"].as_u64(), Some(4));
+        assert_eq!(head["val"]["accuracy"].as_f64(), Some(1.0), "red and green are told apart");
+        assert_eq!(head["val"]["confusion"], serde_json::json!([[2, 0], [0, 2]]));
+    }
+    assert!(heads[0]["l2"].as_f64().unwrap() > 0.0);
+    assert!(heads[1]["l2"].is_null());
+    assert!(json.get("export").is_none());
+
+    let again = world.json(&["train", "--images", &images, "--model", TINY, "--json"]);
+    assert_eq!((again["n_embedded"].as_u64(), again["n_cached"].as_u64()), (Some(0), Some(20)));
+    assert_eq!(again["heads"], json["heads"], "the same input gives the same result");
+    let other = world.json(&["train", "--images", &images, "--model", TINY, "--json", "--seed", "7", "--head", "linear"]);
+    assert_eq!(other["heads"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn export_evaluate_and_predict() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 10);
+    let test = world.colours("test", &[("green", [50, 180, 60]), ("red", [180, 60, 50]), ("blue", [0, 0, 200])], 3);
+    let out = world.path("out").to_string_lossy().into_owned();
+    let json = world.json(&["train", "--images", &images, "--model", TINY, "--export", &out, "--json"]);
+    assert_eq!(json["export"]["dir"].as_str(), Some(out.as_str()));
+    assert!(json["export"]["max_abs_difference"].as_f64().unwrap() <= 1e-4);
+    assert_eq!(json["export"]["top1_agreement"].as_f64(), Some(1.0));
+    assert!(json["export"]["image_classifier"]["top1_agreement"].as_f64().unwrap() >= 0.99);
+    let names: Vec<_> = files_below(&world.path("out")).iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    assert_eq!(
+        names,
+        ["README.md", "classifier.onnx", "graft.json", "head.onnx", "head.safetensors", "image_classifier.onnx", "labels.txt", "predict.py"]
+    );
+    assert_eq!(fs::read_to_string(world.path("out/labels.txt")).unwrap(), "green\nred\n");
+    let script = fs::read_to_string(world.path("out/predict.py")).unwrap();
+    assert!(script.lines().count() < 40);
+
+    let judged = world.json(&["evaluate", "--with", &out, "--images", &test, "--json"]);
+    assert_eq!((judged["accuracy"].as_f64(), judged["n"].as_u64()), (Some(1.0), Some(6)));
+    assert_eq!(judged["skipped"].as_array().unwrap().len(), 3, "blue is no class of the export");
+
+    let csv = world.path("answers.csv").to_string_lossy().into_owned();
+    let answers = world.json(&["predict", "--with", &out, &test, "--json", "--csv", &csv]);
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), 9);
+    for answer in answers {
+        let probabilities = answer["probabilities"].as_object().unwrap();
+        assert_eq!(probabilities.keys().collect::<Vec<_>>(), ["green", "red"]);
+        let sum: f64 = probabilities.values().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5);
+        assert_eq!(answer["confidence"], probabilities[answer["label"].as_str().unwrap()]);
+    }
+    let csv = fs::read_to_string(csv).unwrap();
+    assert!(csv.starts_with("File,Label,Confidence,green,red\n"));
+    assert_eq!(csv.lines().count(), 10);
+    let unknown = world.json(&["predict", "--with", &out, &test, "--json", "--unknown-below", "1"]);
+    assert!(unknown.as_array().unwrap().iter().any(|a| a["label"] == "unknown"));
+
+    // Exporting again replaces the export; another folder's content is never replaced.
+    world.json(&["train", "--images", &images, "--model", TINY, "--export", &out, "--json"]);
+    let precious = world.write("mine/thesis.txt", b"years of work");
+    let ran = world.graft(&["train", "--images", &images, "--model", TINY, "--export", precious.parent().unwrap().to_str().unwrap()]);
+    common::assert_fails(&ran, "is not an export of Graft");
+    assert_eq!(files_below(&world.path("mine")), [precious]);
+}
+
+#[test]
+fn the_starter_model_learns_the_sample_images() {
+    let world = World::new();
+    let out = world.path("demo").to_string_lossy().into_owned();
+    let ran = world.graft(&["demo", "--out", &out]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("verified on"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "", "no progress where there is no terminal");
+    let judged = world.json(&["evaluate", "--with", &out, "--images", SAMPLE, "--json"]);
+    assert!(judged["accuracy"].as_f64().unwrap() > 0.9, "{judged}");
+}
+
+#[test]
+fn splits_shots_and_given_validation() {
+    let world = World::new();
+    world.colours("set/train", &RED_GREEN, 8);
+    world.colours("set/val", &[("green", [50, 190, 50]), ("red", [190, 50, 50])], 3);
+    world.colours("set/test", &[("green", [60, 180, 60]), ("red", [180, 60, 60])], 2);
+    let set = world.path("set").to_string_lossy().into_owned();
+    let json = world.json(&["train", "--images", &set, "--model", TINY, "--json", "--shots", "3"]);
+    let counts = ["n_images", "n_train", "n_val", "n_test"].map(|k| json[k].as_u64().unwrap());
+    assert_eq!(counts, [26, 6, 6, 4]);
+    assert_eq!(json["heads"][0]["test"]["n"].as_u64(), Some(4));
+    let (train, val) = (format!("{set}/train"), format!("{set}/val"));
+    let json = world.json(&["train", "--images", &train, "--val", &val, "--model", TINY, "--json"]);
+    assert_eq!(["n_images", "n_train", "n_val"].map(|k| json[k].as_u64().unwrap()), [22, 16, 6]);
+}
+
+#[test]
+fn duplicates_are_never_split() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 10);
+    let copy = fs::read(world.path("set/red/000.bmp")).unwrap();
+    world.write("set/red/copy.bmp", &copy);
+    world.write("set/green/wrong.bmp", &copy);
+    let json = world.json(&["train", "--images", &images, "--model", TINY, "--json"]);
+    assert_eq!(json["n_images"].as_u64(), Some(20));
+    let reasons: Vec<&str> = json["skipped"].as_array().unwrap().iter().map(|s| s["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons.len(), 2);
+    assert!(reasons.iter().all(|r| r.contains("duplicate of") || r.contains("the same picture as")), "{reasons:?}");
+}
+
+#[test]
+fn models_and_inspect() {
+    let world = World::new();
+    let models = world.json(&["models", "--json"]);
+    assert_eq!(models[0]["name"], "graft-starter", "the starter comes first");
+    assert_eq!(models[0]["dim"], 1280);
+    let about = world.json(&["inspect", "graft-starter", "--json"]);
+    assert_eq!(about["feature"]["layer"], "features");
+    assert_eq!(about["inputs"][0]["name"], "pixel_values");
+    assert_eq!(about["preprocess"]["mean"]["origin"]["from"], "file");
+    assert_eq!(about["preprocess"]["layout"]["origin"]["from"], "graph");
+    assert!(about["layers"].as_array().unwrap().len() > 5);
+    assert!(world.graft(&["inspect", TINY]).stdout.contains("Layers that can serve as features"));
+}
+
+#[test]
+fn an_earlier_layer_can_serve() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 6);
+    let about = world.json(&["inspect", TINY, "--json"]);
+    let layers = about["layers"].as_array().unwrap();
+    let early = layers.iter().find(|l| l["dims"].as_array().unwrap().len() == 3).unwrap();
+    let name = early["tensor"].as_str().unwrap();
+    let json = world.json(&["train", "--images", &images, "--model", TINY, "--layer", name, "--json"]);
+    assert_eq!(json["model"]["layer"].as_str().unwrap(), format!("{name}|gap"));
+    assert_eq!(json["model"]["dim"], early["dim"]);
+    common::assert_fails(&world.graft(&["train", "--images", &images, "--model", TINY, "--layer", "nonsense"]), "nonsense");
+}
+
+#[test]
+fn usage_and_help() {
+    let world = World::new();
+    assert_eq!(world.graft(&["train"]).status, 2);
+    assert_eq!(world.graft(&["train", "--images", "x", "--shots", "0"]).status, 2);
+    assert_eq!(world.graft(&["predict", "--with", "x", "y", "--unknown-below", "3"]).status, 2);
+    assert_eq!(world.graft(&["nonsense"]).status, 2);
+    assert!(world.graft(&["--version"]).stdout.starts_with("graft 0.1.0"));
+    for command in ["demo", "inspect", "models", "embed", "train", "evaluate", "predict"] {
+        let help = world.graft(&[command, "--help"]);
+        assert_eq!(help.status, 0);
+        assert!(help.stdout.contains("Example"), "{command}: {}", help.stdout);
+    }
+}
