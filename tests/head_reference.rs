@@ -160,7 +160,9 @@ fn metrics_are_scikit_learns() {
         ] {
             assert!((found - number(&case[name])).abs() < 1e-6, "{name}: {found} instead of {}", case[name]);
         }
-        assert_eq!(report.top5_accuracy.map(|top5| top5.value), case["top5"].as_f64());
+        let (top5, expected) = (report.top5_accuracy.map(|top5| top5.value), case["top5"].as_f64());
+        assert_eq!(top5.is_some(), expected.is_some());
+        assert!(top5.zip(expected).is_none_or(|(a, b)| (a - b).abs() < 1e-12), "top-5: {top5:?} instead of {expected:?}");
         for (k, class) in report.per_class.iter().enumerate() {
             assert_eq!(u64::from(class.support), case["support"][k].as_u64().unwrap());
             for (name, found) in [("precision", class.precision), ("recall", class.recall), ("f1", class.f1)] {

@@ -36,6 +36,7 @@ pub fn run() -> ExitCode {
             return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
         }
     };
+    quiet_decoder_panics();
     let terminal = Terminal::new();
     let result = match cli.command {
         Command::Demo(args) => demo::run(&args, &terminal),
@@ -51,6 +52,16 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error, &terminal),
     }
+}
+
+/// A decoder's panic on a damaged file is that file's line in the list of skipped files, not a message of its own.
+fn quiet_decoder_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !crate::image::decode::is_decoding() {
+            default(info);
+        }
+    }));
 }
 
 fn failure(error: &anyhow::Error, terminal: &Terminal) -> ExitCode {

@@ -59,7 +59,7 @@ impl HeadKind {
     pub fn label(self) -> &'static str {
         match self {
             Self::Linear => "Linear",
-            Self::Prototype => "Prototypes",
+            Self::Prototype => "Prototype",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The strength of the penalty, chosen along a path of fits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
@@ -29,8 +29,8 @@ const PATIENCE: i32 = 5;
 const ROUGH: Stop = Stop { tol: 1e-3, gap: 1e-3, max_iter: 200 };
 /// The fits among which the choice falls are nearly those that are kept.
 const CLOSE: Stop = Stop { tol: 1e-4, gap: 1e-4, max_iter: 500 };
-/// So many of the best of the coarse grid are fitted closely.
-const N_CLOSE: usize = 3;
+/// So many of the most accurate of the coarse grid are fitted closely, besides the one with the least log loss.
+const N_CLOSE: usize = 2;
 
 /// One strength on the regularisation path.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,10 @@ pub(super) struct Choice {
     pub path: Vec<PathPoint>,
     /// Logits of all held-out rows at the chosen strength, `[n_held_out, n_classes]`, and their classes.
     pub held_out: (Array2<f32>, Vec<ClassIdx>),
+    /// How they did, before temperature scaling.
+    pub verdict: Verdict,
+    /// Parameters of the first part at the chosen strength.
+    pub params: Vec<f64>,
 }
 
 /// Rows to train on and rows to judge on, in the same centred coordinates.
@@ -184,11 +188,16 @@ impl<'a, 'd> Path<'a, 'd> {
 
     /// Fits the best of the coarse grid again, closely, and takes the best of them.
     fn fit_best_closely(&mut self) -> Result<(), HeadError> {
-        let mut ranking: Vec<(Verdict, i32)> = self.tried.iter().map(|(&step, tried)| (tried.verdict, step)).collect();
-        ranking.sort_by(|a, b| {
-            b.0.n_right.cmp(&a.0.n_right).then(a.0.log_loss.total_cmp(&b.0.log_loss)).then(a.1.cmp(&b.1))
-        });
-        for (_, step) in ranking.into_iter().take(N_CLOSE) {
+        // A fit that did not move from its start repeats the one before and tells nothing of its own.
+        let moved = self.tried.iter().filter(|(_, tried)| tried.point.n_iter > 0);
+        let mut ranking: Vec<(Verdict, i32)> = moved.map(|(&step, tried)| (tried.verdict, step)).collect();
+        ranking.sort_by(|a, b| a.0.log_loss.total_cmp(&b.0.log_loss).then(a.1.cmp(&b.1)));
+        let least_loss = ranking.first().map(|&(_, step)| step);
+        // Stable, so that among equally accurate ones the least log loss comes first.
+        ranking.sort_by_key(|(verdict, _)| std::cmp::Reverse(verdict.n_right));
+        let accurate = ranking.into_iter().map(|(_, step)| step).take(N_CLOSE);
+        let steps: BTreeSet<i32> = accurate.chain(least_loss).collect();
+        for step in steps {
             self.try_strength(step, strength(step), CLOSE)?;
         }
         Ok(())
@@ -249,7 +258,9 @@ impl<'a, 'd> Path<'a, 'd> {
     fn into_choice(mut self, c: f64) -> Result<Choice, HeadError> {
         let params = self.tried.get_mut(&self.best).map(|tried| std::mem::take(&mut tried.params)).unwrap_or_default();
         let logits = self.held_out_logits(&params);
+        let verdict = Verdict::new(logits.view(), &self.y, 1.0);
         let path = self.tried.into_values().map(|tried| tried.point).collect();
-        Ok(Choice { c, path, held_out: (logits, self.y) })
+        let params = params.into_iter().next().unwrap_or_default();
+        Ok(Choice { c, path, held_out: (logits, self.y), verdict, params })
     }
 }

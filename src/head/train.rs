@@ -191,8 +191,14 @@ impl Input<'_> {
         let stop = Stop { tol: config.tol, gap: FINAL_GAP, max_iter: config.max_iter };
         let fit = match (&parts[..], self.validation, &mut choice) {
             ([part], Some(_), Some(choice)) => {
-                let minimum = fit_problem(part.problem(), &design, c, None, stop, cancel)?;
-                choice.held_out.0 = part.held_out_logits(&minimum.params);
+                let mut minimum = fit_problem(part.problem(), &design, c, None, stop, cancel)?;
+                let mut logits = part.held_out_logits(&minimum.params);
+                if Verdict::new(logits.view(), &choice.held_out.1, 1.0).n_right < choice.verdict.n_right {
+                    // Within the tolerance there are heads that differ by an image or two. Go on from the one that was chosen.
+                    minimum = fit_problem(part.problem(), &design, c, Some(&choice.params), stop, cancel)?;
+                    logits = part.held_out_logits(&minimum.params);
+                }
+                choice.held_out.0 = logits;
                 linear_fit(part.problem(), &design, c, minimum)
             }
             _ => {

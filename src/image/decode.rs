@@ -19,6 +19,7 @@ pub use error::{DecodeError, ImageFormat};
 
 use super::Rgb8Image;
 use orientation::Orientation;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is still decoded; larger images are refused by their header.
@@ -98,9 +99,20 @@ pub fn probe_size(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
     Ok((width_px, height_px))
 }
 
+thread_local! {
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a decoder whose panics become errors: a program's panic hook has nothing to say then.
+pub fn is_decoding() -> bool {
+    IS_DECODING.get()
+}
+
 /// Runs a third party's decoder; a panic inside becomes [`DecodeError::Corrupt`].
 fn guarded<T>(format: ImageFormat, decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    IS_DECODING.set(true);
     // Nothing outlives the call but its result, so no broken state can be seen after a panic.
-    catch_unwind(AssertUnwindSafe(decoder))
-        .unwrap_or_else(|_| Err(DecodeError::Corrupt { format, message: "the decoder gave up".to_owned() }))
+    let result = catch_unwind(AssertUnwindSafe(decoder));
+    IS_DECODING.set(false);
+    result.unwrap_or_else(|_| Err(DecodeError::Corrupt { format, message: "the decoder gave up".to_owned() }))
 }

@@ -12,19 +12,22 @@ use super::graph::{for_each_node_tensor, for_each_tensor};
 use super::proto::{DataLocation, DataType, ModelProto, TensorProto};
 use super::{MAX_MODEL_BYTES, OnnxError, check_size};
 
-/// Brings every tensor that is stored in a file inside `dir` (the model's folder) into the model.
+/// Brings every tensor that is stored in a file inside `dir` (the model's folder) into the model, and says whether there
+/// was any.
 ///
 /// # Errors
 /// When a location leads out of `dir` (absolute, with `..`, or through a symbolic link), a file is missing or too
 /// short, a length does not fit the tensor's shape, or the model would exceed 2 GiB ([`OnnxError::TooLarge`], found
 /// before anything is read). The model is unusable after an error.
-pub fn inline_external_data(model: &mut ModelProto, dir: &Path) -> Result<(), OnnxError> {
+pub fn inline_external_data(model: &mut ModelProto, dir: &Path) -> Result<bool, OnnxError> {
     let mut files = Files { dir, root: None, open: BTreeMap::new() };
     let mut total = model.encoded_len() as u64;
+    let mut n_external = 0;
     for_each_model_tensor(model, &mut |tensor| {
         if is_external(tensor) {
             let part = files.locate(tensor)?;
             total = total.saturating_add(part.length);
+            n_external += 1;
         }
         Ok(())
     })?;
@@ -40,7 +43,8 @@ pub fn inline_external_data(model: &mut ModelProto, dir: &Path) -> Result<(), On
         }
         Ok(())
     })?;
-    check_size(model)
+    check_size(model)?;
+    Ok(n_external > 0)
 }
 
 fn is_external(tensor: &TensorProto) -> bool {

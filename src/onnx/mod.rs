@@ -2,7 +2,7 @@
 //!
 //! - [`parse`] and [`encode`]: bytes to [`ModelProto`] and back, losing nothing;
 //! - [`external`]: weights in files beside the model, brought into it;
-//! - [`prune`]: only what chosen outputs need;
+//! - [`mod@prune`]: only what chosen outputs need;
 //! - [`layers`]: which tensors of a backbone may serve as features;
 //! - [`fuse`]: a backbone cut at a layer, a head, and both in one model;
 //! - [`pixels`]: the preprocessing as part of the model, equal to Pillow's.

@@ -4,10 +4,9 @@
     python tests/reference/onnx_pixels_check.py IMAGE_CLASSIFIER.onnx SPEC.json [--time]
 
 SPEC.json is the PreprocessSpec that the export was made with, as JSON. The levels that the graph makes (the tensor
-`graft/pixels/rgb`) are compared with Pillow's resize (whose order of passes changed in version
-13) and a centre crop or padding written here. Prints the sizes that
-differ; fails when any level differs by more than 1 or more than one in 10,000 differs at all. With --time also times
-the classifier against Pillow for a 500 x 375 and a 4000 x 3000 image.
+`graft/pixels/rgb`) are compared with Pillow's resize (whose order of passes changed in version 13) and a centre crop or
+padding written here. Prints the sizes that differ; fails when any level differs by more than 1 or more than one in
+10,000 differs at all. With --time also times the classifier against Pillow for a 500 x 375 and a 4000 x 3000 image.
 """
 
 import json
@@ -80,6 +79,7 @@ def images(h, w, rng):
 def session(model):
     options = ort.SessionOptions()
     options.intra_op_num_threads = 2
+    options.log_severity_level = 3
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

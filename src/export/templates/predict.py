@@ -8,7 +8,6 @@ HERE = Path(__file__).parent
 META = json.loads((HERE / "graft.json").read_text(encoding="utf-8"))
 SPEC, CLASSES = META["preprocess"], META["classes"]
 
-
 def pixels(path):
     """The image as the backbone sees it: the same steps and the same rounding as in Graft."""
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
@@ -22,16 +21,14 @@ def pixels(path):
     else:
         size = (r["width_px"], r["height_px"]) if r["mode"] == "squash" else (w, h)
     image = image.resize(size, Image.Resampling[SPEC["filter"].upper()])
-    crop = SPEC["crop"] or {"offset": "round", **(r if r["mode"] == "border" else dict(zip(("width_px", "height_px"), size)))}
-    floor = crop["offset"] == "floor"
+    crop = SPEC["crop"] or (r if r["mode"] == "border" else {"width_px": size[0], "height_px": size[1]})
+    floor = crop.get("offset") == "floor"
     first = lambda d: d // 2 if floor else (round(d / 2) if d >= 0 else -(-d // 2))
-    box = crop["width_px"], crop["height_px"]
-    canvas = Image.new("RGB", box, tuple(SPEC["pad_rgb"]))
-    canvas.paste(image, tuple(-first(side - length) for side, length in zip(size, box)))
+    canvas = Image.new("RGB", (crop["width_px"], crop["height_px"]), tuple(SPEC["pad_rgb"]))
+    canvas.paste(image, tuple(-first(side - length) for side, length in zip(size, canvas.size)))
     x = np.asarray(canvas, np.float32) * np.float32(SPEC["rescale"])
     x = ((x - np.float32(SPEC["mean"])) / np.float32(SPEC["std"]))[..., :: -1 if SPEC["channels"] == "bgr" else 1]
     return x.transpose(2, 0, 1) if SPEC["layout"] == "nchw" else x
-
 
 session = onnxruntime.InferenceSession(str(HERE / "classifier.onnx"), providers=["CPUExecutionProvider"])
 port = session.get_inputs()[0]
