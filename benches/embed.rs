@@ -85,7 +85,10 @@ fn main() {
         }
     }
     if let Some(python) = &python {
-        println!("\nfirst image's features, cosine with the script's: {:.7}", cosine_of_first(&backbone, &paths, python));
+        println!(
+            "\nfirst image's features, cosine with the script's: {:.7}",
+            cosine_of_first(&backbone, &paths, python)
+        );
     }
     same_whatever_the_batch(&backbone, &paths[..n.min(40)]);
 }

@@ -82,10 +82,14 @@ fn main() {
             };
             let (secs, found): (f64, LinearFit) =
                 (0..N_REPETITIONS).map(timed).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
-            print!("{n_classes:>3} classes, tol {tol:e}: graft {secs:.3} s, {:.4} after {}", found.objective, found.n_iter);
+            print!(
+                "{n_classes:>3} classes, tol {tol:e}: graft {secs:.3} s, {:.4} after {}",
+                found.objective, found.n_iter
+            );
             match reference(&rows_path, &labels_path, tol) {
                 Ok(theirs) => {
-                    let (their_secs, objective) = (theirs["secs"].as_f64().unwrap(), theirs["objective"].as_f64().unwrap());
+                    let (their_secs, objective) =
+                        (theirs["secs"].as_f64().unwrap(), theirs["objective"].as_f64().unwrap());
                     println!(
                         "; scikit-learn {their_secs:.3} s, {objective:.4} after {}; {:.1} times as fast, objective {:+.1e}",
                         theirs["n_iter"],

@@ -91,10 +91,7 @@ mod tests {
     #[test]
     fn width_must_match_the_space() {
         assert!(Embeddings::new(Array2::zeros((2, 3)), space(3)).is_ok());
-        assert_eq!(
-            Embeddings::new(Array2::zeros((2, 4)), space(3)),
-            Err(WidthMismatch { expected: 3, found: 4 })
-        );
+        assert_eq!(Embeddings::new(Array2::zeros((2, 4)), space(3)), Err(WidthMismatch { expected: 3, found: 4 }));
     }
 
     #[test]

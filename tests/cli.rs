@@ -14,7 +14,10 @@ fn train_prints_the_stable_object() {
     let images = world.colours("set", &RED_GREEN, 10);
     let json = world.json(&["train", "--images", &images, "--model", TINY, "--json"]);
     assert_eq!(json["classes"], serde_json::json!(["green", "red"]));
-    assert_eq!((json["n_images"].as_u64(), json["n_train"].as_u64(), json["n_val"].as_u64()), (Some(20), Some(16), Some(4)));
+    assert_eq!(
+        (json["n_images"].as_u64(), json["n_train"].as_u64(), json["n_val"].as_u64()),
+        (Some(20), Some(16), Some(4))
+    );
     assert_eq!((json["n_embedded"].as_u64(), json["n_cached"].as_u64()), (Some(20), Some(0)));
     assert_eq!(json["skipped"], serde_json::json!([]));
     for stage in ["scan", "embed", "fit", "export"] {
@@ -37,7 +40,8 @@ fn train_prints_the_stable_object() {
     let again = world.json(&["train", "--images", &images, "--model", TINY, "--json"]);
     assert_eq!((again["n_embedded"].as_u64(), again["n_cached"].as_u64()), (Some(0), Some(20)));
     assert_eq!(again["heads"], json["heads"], "the same input gives the same result");
-    let other = world.json(&["train", "--images", &images, "--model", TINY, "--json", "--seed", "7", "--head", "linear"]);
+    let other =
+        world.json(&["train", "--images", &images, "--model", TINY, "--json", "--seed", "7", "--head", "linear"]);
     assert_eq!(other["heads"].as_array().unwrap().len(), 1);
 }
 
@@ -52,10 +56,20 @@ fn export_evaluate_and_predict() {
     assert!(json["export"]["max_abs_difference"].as_f64().unwrap() <= 1e-4);
     assert_eq!(json["export"]["top1_agreement"].as_f64(), Some(1.0));
     assert!(json["export"]["image_classifier"]["top1_agreement"].as_f64().unwrap() >= 0.99);
-    let names: Vec<_> = files_below(&world.path("out")).iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let names: Vec<_> =
+        files_below(&world.path("out")).iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert_eq!(
         names,
-        ["README.md", "classifier.onnx", "graft.json", "head.onnx", "head.safetensors", "image_classifier.onnx", "labels.txt", "predict.py"]
+        [
+            "README.md",
+            "classifier.onnx",
+            "graft.json",
+            "head.onnx",
+            "head.safetensors",
+            "image_classifier.onnx",
+            "labels.txt",
+            "predict.py"
+        ]
     );
     assert_eq!(fs::read_to_string(world.path("out/labels.txt")).unwrap(), "green\nred\n");
     let script = fs::read_to_string(world.path("out/predict.py")).unwrap();
@@ -85,7 +99,15 @@ fn export_evaluate_and_predict() {
     // Exporting again replaces the export; another folder's content is never replaced.
     world.json(&["train", "--images", &images, "--model", TINY, "--export", &out, "--json"]);
     let precious = world.write("mine/thesis.txt", b"years of work");
-    let ran = world.graft(&["train", "--images", &images, "--model", TINY, "--export", precious.parent().unwrap().to_str().unwrap()]);
+    let ran = world.graft(&[
+        "train",
+        "--images",
+        &images,
+        "--model",
+        TINY,
+        "--export",
+        precious.parent().unwrap().to_str().unwrap(),
+    ]);
     common::assert_fails(&ran, "is not an export of Graft");
     assert_eq!(files_below(&world.path("mine")), [precious]);
 }
@@ -127,7 +149,8 @@ fn duplicates_are_never_split() {
     world.write("set/green/wrong.bmp", &copy);
     let json = world.json(&["train", "--images", &images, "--model", TINY, "--json"]);
     assert_eq!(json["n_images"].as_u64(), Some(20));
-    let reasons: Vec<&str> = json["skipped"].as_array().unwrap().iter().map(|s| s["reason"].as_str().unwrap()).collect();
+    let reasons: Vec<&str> =
+        json["skipped"].as_array().unwrap().iter().map(|s| s["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons.len(), 2);
     assert!(reasons.iter().all(|r| r.contains("duplicate of") || r.contains("the same picture as")), "{reasons:?}");
 }
@@ -158,7 +181,10 @@ fn an_earlier_layer_can_serve() {
     let json = world.json(&["train", "--images", &images, "--model", TINY, "--layer", name, "--json"]);
     assert_eq!(json["model"]["layer"].as_str().unwrap(), format!("{name}|gap"));
     assert_eq!(json["model"]["dim"], early["dim"]);
-    common::assert_fails(&world.graft(&["train", "--images", &images, "--model", TINY, "--layer", "nonsense"]), "nonsense");
+    common::assert_fails(
+        &world.graft(&["train", "--images", &images, "--model", TINY, "--layer", "nonsense"]),
+        "nonsense",
+    );
 }
 
 #[test]

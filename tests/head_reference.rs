@@ -25,7 +25,8 @@ fn json(name: &str) -> Value {
 }
 
 fn rows() -> Array2<f32> {
-    let values: Vec<f32> = fixture("rows.f32").chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let values: Vec<f32> =
+        fixture("rows.f32").chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     Array2::from_shape_vec((values.len() / DIM, DIM), values).unwrap()
 }
 
@@ -162,7 +163,10 @@ fn metrics_are_scikit_learns() {
         }
         let (top5, expected) = (report.top5_accuracy.map(|top5| top5.value), case["top5"].as_f64());
         assert_eq!(top5.is_some(), expected.is_some());
-        assert!(top5.zip(expected).is_none_or(|(a, b)| (a - b).abs() < 1e-12), "top-5: {top5:?} instead of {expected:?}");
+        assert!(
+            top5.zip(expected).is_none_or(|(a, b)| (a - b).abs() < 1e-12),
+            "top-5: {top5:?} instead of {expected:?}"
+        );
         for (k, class) in report.per_class.iter().enumerate() {
             assert_eq!(u64::from(class.support), case["support"][k].as_u64().unwrap());
             for (name, found) in [("precision", class.precision), ("recall", class.recall), ("f1", class.f1)] {

@@ -90,8 +90,7 @@ fn cancelling_ends_it_soon_and_keeps_what_was_done() {
     let cache = Some(Mutex::new(EmbeddingCache::open(dir.path()).unwrap()));
     let backbone = starter();
     let paths = sample(103);
-    let reporter =
-        CancelAfter { token: CancelToken::new(), n: 8, at: Mutex::new(None), n_seen: AtomicUsize::new(0) };
+    let reporter = CancelAfter { token: CancelToken::new(), n: 8, at: Mutex::new(None), n_seen: AtomicUsize::new(0) };
     let result = embed(&backbone, &paths, &cache, &EmbedConfig::default(), &reporter);
     let took = reporter.at.lock().unwrap().unwrap().elapsed();
     assert!(matches!(result, Err(WorkflowError::Cancelled)), "{result:?}");

@@ -76,7 +76,11 @@ pub fn default_pooling(per_image: &[usize]) -> Pooling {
     match *per_image {
         [n_tokens, _] => {
             let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
-            if n_tokens == 0 || (n_tokens > 1 && is_square(n_tokens - 1)) { Pooling::ClsToken } else { Pooling::MeanToken }
+            if n_tokens == 0 || (n_tokens > 1 && is_square(n_tokens - 1)) {
+                Pooling::ClsToken
+            } else {
+                Pooling::MeanToken
+            }
         }
         [a, b, c] => {
             // Channels last shows by equal sides in front: [H, W, C].
@@ -140,7 +144,8 @@ pub fn list(model: &ModelProto, input_dims: &[usize]) -> Result<Vec<Layer>, Back
     let candidates = onnx::candidates(model).map_err(onnx_error)?;
     let names: Vec<&str> = candidates.iter().map(|c| c.tensor.as_str()).collect();
     let dims = dims_of(model, &names, input_dims)?;
-    let layers = candidates.into_iter().zip(dims).filter_map(|(candidate, dims)| layer(candidate, &dims, input_dims[0]));
+    let layers =
+        candidates.into_iter().zip(dims).filter_map(|(candidate, dims)| layer(candidate, &dims, input_dims[0]));
     Ok(layers.collect())
 }
 

@@ -58,7 +58,9 @@ pub fn find(name: Option<&str>, dirs: &[PathBuf]) -> Result<PathBuf, BackboneErr
         return Ok(path.to_owned());
     }
     // A path that is not there is told from a name by its separators and extension.
-    if path.components().count() > 1 && !installed.iter().any(|m| name.starts_with(&m.name)) || path.extension().is_some_and(|e| e == "onnx") {
+    if path.components().count() > 1 && !installed.iter().any(|m| name.starts_with(&m.name))
+        || path.extension().is_some_and(|e| e == "onnx")
+    {
         let source = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(BackboneError::Read { path: path.to_owned(), source });
     }

@@ -52,11 +52,9 @@ fn locate_in_folder(dir: &Path) -> Result<ModelFiles, BackboneError> {
     match found.as_slice() {
         [onnx] => Ok(ModelFiles { side_dirs: side_dirs(onnx, Some(dir)), onnx: onnx.clone(), name }),
         [] => Err(BackboneError::NoModelInFolder { path: dir.to_owned() }),
-        [first, ..] => Err(BackboneError::SeveralModels {
-            path: dir.to_owned(),
-            n: found.len(),
-            example: first.to_owned(),
-        }),
+        [first, ..] => {
+            Err(BackboneError::SeveralModels { path: dir.to_owned(), n: found.len(), example: first.to_owned() })
+        }
     }
 }
 

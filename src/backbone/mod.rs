@@ -70,7 +70,9 @@ pub enum BackboneError {
         source: OnnxError,
     },
     /// The graph has no input that an image could go into.
-    #[error("the model has no image input: Graft needs a 4-dimensional floating-point or byte input with 3 channels, it has {inputs}")]
+    #[error(
+        "the model has no image input: Graft needs a 4-dimensional floating-point or byte input with 3 channels, it has {inputs}"
+    )]
     NoImageInput {
         /// The inputs, as text.
         inputs: String,

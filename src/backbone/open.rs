@@ -42,8 +42,7 @@ impl Backbone {
         known_dim: impl Fn(&str, &str) -> Option<usize>,
     ) -> Result<Self, BackboneError> {
         let files = locate::locate(path)?;
-        let bytes =
-            fs::read(&files.onnx).map_err(|source| BackboneError::Read { path: files.onnx.clone(), source })?;
+        let bytes = fs::read(&files.onnx).map_err(|source| BackboneError::Read { path: files.onnx.clone(), source })?;
         let size_bytes = bytes.len() as u64;
         let mut id = blake3::hash(&bytes).to_hex().to_string();
         let onnx_error = |source: OnnxError| BackboneError::Onnx { path: files.onnx.clone(), source };
@@ -58,13 +57,13 @@ impl Backbone {
             None => manifest.feature.value.clone(),
         };
         let preprocess = manifest.preprocess.spec.digest();
-        let space =
-            EmbeddingSpace { backbone: manifest.id.clone(), layer: feature.label(), preprocess, dim: 0 };
+        let space = EmbeddingSpace { backbone: manifest.id.clone(), layer: feature.label(), preprocess, dim: 0 };
         let mut backbone = Self { manifest, feature, space, model };
-        backbone.space.dim = match backbone.stated_dim().or_else(|| known_dim(&backbone.manifest.id, &backbone.space.layer)) {
-            Some(dim) => dim,
-            None => backbone.measured_dim()?,
-        };
+        backbone.space.dim =
+            match backbone.stated_dim().or_else(|| known_dim(&backbone.manifest.id, &backbone.space.layer)) {
+                Some(dim) => dim,
+                None => backbone.measured_dim()?,
+            };
         Ok(backbone)
     }
 
@@ -89,7 +88,8 @@ impl Backbone {
     /// When the layer does not exist.
     pub fn feature_graph(&self) -> Result<ModelProto, BackboneError> {
         let dim = (self.space.dim > 0).then_some(self.space.dim);
-        onnx::feature_model(&self.model, &self.feature.tensor, self.feature.pooling, dim).map_err(|e| self.onnx_error(e))
+        onnx::feature_model(&self.model, &self.feature.tensor, self.feature.pooling, dim)
+            .map_err(|e| self.onnx_error(e))
     }
 
     /// The bytes of [`Self::feature_graph`].
@@ -179,12 +179,7 @@ fn input_dims(spec: &PreprocessSpec, n: usize) -> Vec<usize> {
     }
 }
 
-fn manifest(
-    files: &ModelFiles,
-    model: &ModelProto,
-    id: String,
-    size_bytes: u64,
-) -> Result<Manifest, BackboneError> {
+fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64) -> Result<Manifest, BackboneError> {
     let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
     let input = image_input(graph)?;
     let outputs: Vec<Port> = graph.output.iter().map(port).collect();

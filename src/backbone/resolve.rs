@@ -393,10 +393,7 @@ mod tests {
 
         let immich_json = json!({"size": [224, 224], "mode": "RGB", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
             "interpolation": "bicubic", "resize_mode": "squash", "fill_color": 0});
-        assert_eq!(
-            spec_of(immich, &immich_json, NCHW).resize,
-            Resize::Squash { height_px: 224, width_px: 224 }
-        );
+        assert_eq!(spec_of(immich, &immich_json, NCHW).resize, Resize::Squash { height_px: 224, width_px: 224 });
     }
 
     #[test]

@@ -84,7 +84,9 @@ impl GraphSession {
     /// When the run fails or is ended, or an output has another element type than a number's.
     pub fn run(&mut self, dims: &[usize], values: Vec<f32>, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
         let failed = |e: ort::Error| BackboneError::Run { message: one_line(&e.to_string()) };
-        let Some(input) = self.inputs.first() else { return Err(BackboneError::NoImageInput { inputs: String::new() }) };
+        let Some(input) = self.inputs.first() else {
+            return Err(BackboneError::NoImageInput { inputs: String::new() });
+        };
         let value = tensor(input.element, dims, values).map_err(failed)?;
         let feed = vec![(input.name.clone(), SessionInputValue::from(value))];
         let mut results = self.session.run_with_options(feed, &*self.options).map_err(failed)?;

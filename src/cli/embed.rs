@@ -40,9 +40,8 @@ pub(super) fn run(args: &EmbedArgs, terminal: &Terminal) -> Result<()> {
     }
     let rows = embedded.path_idx.iter().map(|&i| &dataset.samples[i]);
     let names: Vec<String> = rows.clone().map(|s| s.path.to_string_lossy().into_owned()).collect();
-    let labels: Vec<String> = rows
-        .map(|s| s.class.and_then(|c| dataset.classes.name(c)).unwrap_or_default().to_owned())
-        .collect();
+    let labels: Vec<String> =
+        rows.map(|s| s.class.and_then(|c| dataset.classes.name(c)).unwrap_or_default().to_owned()).collect();
     let arrays = [
         ("embeddings", Npy::matrix_f32(embedded.embeddings.view())),
         ("paths", Npy::strings(&names)),

@@ -23,6 +23,7 @@ impl Terminal {
         if let Err(error) = ctrlc::set_handler(move || {
             // A second Ctrl+C does not wait for the work to notice the first.
             if on_signal.is_cancelled() {
+                #[allow(clippy::disallowed_methods, reason = "the user insists; every write is whole or not there anyway")]
                 std::process::exit(i32::from(super::CANCELLED));
             }
             on_signal.cancel();
@@ -60,7 +61,11 @@ fn say(line: &str) {
 }
 
 fn new_bar(stage: Stage, n_total: usize) -> ProgressBar {
-    let template = if n_total == 0 { "{msg:10} {pos} {spinner}" } else { "{msg:10} {wide_bar} {pos}/{len}  {per_sec}  {eta} left" };
+    let template = if n_total == 0 {
+        "{msg:10} {pos} {spinner}"
+    } else {
+        "{msg:10} {wide_bar} {pos}/{len}  {per_sec}  {eta} left"
+    };
     let bar = ProgressBar::with_draw_target(Some(n_total as u64), ProgressDrawTarget::stderr_with_hz(15));
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

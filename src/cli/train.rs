@@ -14,9 +14,9 @@ use crate::export::describe::Meta;
 use crate::head::{self, ClassWeight, HeadKind};
 use crate::progress::Reporter;
 use crate::workflow::embed::EmbedConfig;
+use crate::workflow::export::export;
 use crate::workflow::models::{open_cache, open_model};
 use crate::workflow::train::{JudgedHead, TrainConfig, TrainOutcome, train};
-use crate::workflow::export::export;
 
 pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let cache = open_cache(terminal);
@@ -148,7 +148,11 @@ pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
             None => text.push_str("  not validated: no class has an image to spare\n"),
         }
         if let Some(report) = &judged.test {
-            text.push_str(&format!("  on the {}: accuracy {}\n", count(report.n_rows, "test image"), percent(report.accuracy.value)));
+            text.push_str(&format!(
+                "  on the {}: accuracy {}\n",
+                count(report.n_rows, "test image"),
+                percent(report.accuracy.value)
+            ));
         }
     }
     text.trim_end().to_owned()

@@ -97,11 +97,7 @@ pub fn from_tables(root: &Path, tables: &[ListedTable], exists: impl Fn(&Path) -
     build(layout, labelled, skipped)
 }
 
-fn build(
-    layout: Layout,
-    labelled: Vec<(PathBuf, Option<String>, Option<Split>)>,
-    skipped: Vec<Skipped>,
-) -> Dataset {
+fn build(layout: Layout, labelled: Vec<(PathBuf, Option<String>, Option<Split>)>, skipped: Vec<Skipped>) -> Dataset {
     let classes = ClassSet::sorted(labelled.iter().filter_map(|(_, class, _)| class.clone()));
     let samples = labelled
         .into_iter()
@@ -120,7 +116,9 @@ fn case_notes(classes: &ClassSet) -> Vec<String> {
     by_lower
         .into_values()
         .filter(|names| names.len() > 1)
-        .map(|names| format!("The class names {} differ only in case: they are kept as separate classes.", names.join(", ")))
+        .map(|names| {
+            format!("The class names {} differ only in case: they are kept as separate classes.", names.join(", "))
+        })
         .collect()
 }
 
@@ -155,8 +153,7 @@ fn has_split_folders(files: &[&Path]) -> bool {
 fn wrapper(files: &[&Path]) -> PathBuf {
     let mut prefix = PathBuf::new();
     loop {
-        let rest: Vec<Vec<String>> =
-            files.iter().map(|f| folders(f.strip_prefix(&prefix).unwrap_or(f))).collect();
+        let rest: Vec<Vec<String>> = files.iter().map(|f| folders(f.strip_prefix(&prefix).unwrap_or(f))).collect();
         let Some(top) = rest.first().and_then(|parts| parts.first()) else { return prefix };
         if Split::from_name(top).is_some() || !rest.iter().all(|parts| parts.len() >= 2 && &parts[0] == top) {
             return prefix;

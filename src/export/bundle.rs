@@ -109,7 +109,8 @@ impl Graphs {
             // The key that other tools look for.
             ("labels", labels.as_str()),
         ];
-        let features = backbone.feature_graph().map_err(|source| ExportError::Run { file: files::CLASSIFIER, source })?;
+        let features =
+            backbone.feature_graph().map_err(|source| ExportError::Run { file: files::CLASSIFIER, source })?;
         let mut classifier = onnx::classifier_model(&features, affine)?;
         drop(features);
         onnx::set_metadata(&mut classifier, &entries);

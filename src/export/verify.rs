@@ -77,13 +77,13 @@ pub fn verify(
         image_classifier_missing: None,
     };
     for (file, agreement) in [(files::CLASSIFIER, found.classifier), (files::HEAD, found.head)] {
-        // Written so that a NaN fails.
-        if !(agreement.max_abs_difference <= MAX_ABS_DIFFERENCE) {
+        let difference = agreement.max_abs_difference;
+        if difference.is_nan() || difference > MAX_ABS_DIFFERENCE {
             return Err(disagrees(file, agreement, n));
         }
     }
     if let Some(agreement) = found.image_classifier
-        && !(agreement.top1_agreement >= MIN_TOP1_AGREEMENT)
+        && agreement.top1_agreement < MIN_TOP1_AGREEMENT
         && n_contradictions(app, by_image.view()) > 0
     {
         return Err(disagrees(files::IMAGE_CLASSIFIER, agreement, n));
@@ -161,7 +161,8 @@ fn agreement(app: ArrayView2<'_, f32>, export: ArrayView2<'_, f32>) -> Agreement
 /// Images whose top class differs although the app sees no tie.
 fn n_contradictions(app: ArrayView2<'_, f32>, export: ArrayView2<'_, f32>) -> usize {
     let rows = app.rows().into_iter().zip(export.rows());
-    rows.filter(|(a, b)| !(a[argmax(*a)] - a[argmax(*b)] <= TIE)).count()
+    let margins = rows.map(|(a, b)| a[argmax(a)] - a[argmax(b)]);
+    margins.filter(|margin| margin.is_nan() || *margin > TIE).count()
 }
 
 #[cfg(test)]

@@ -122,14 +122,16 @@ fn cholesky(a: &mut Array2<f64>) {
         }
         let diagonal = a.slice(s![start..end, start..end]).to_owned();
         let (_, mut below) = a.view_mut().split_at(Axis(0), end);
-        below.slice_mut(s![.., start..end]).axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().for_each(|mut panel| {
-            for mut row in panel.outer_iter_mut() {
-                for j in 0..row.len() {
-                    let dot: f64 = (0..j).map(|k| row[k] * diagonal[[j, k]]).sum();
-                    row[j] = (row[j] - dot) / diagonal[[j, j]];
+        below.slice_mut(s![.., start..end]).axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().for_each(
+            |mut panel| {
+                for mut row in panel.outer_iter_mut() {
+                    for j in 0..row.len() {
+                        let dot: f64 = (0..j).map(|k| row[k] * diagonal[[j, k]]).sum();
+                        row[j] = (row[j] - dot) / diagonal[[j, j]];
+                    }
                 }
-            }
-        });
+            },
+        );
         let panel = below.slice(s![.., start..end]).to_owned();
         below.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().enumerate().for_each(|(block, mut rows)| {
             let first = block * BLOCK;
@@ -170,7 +172,8 @@ mod tests {
     #[test]
     fn coordinates_keep_all_inner_products() {
         // 70 rows (more than one block) of which two repeat, in 150 dimensions.
-        let mut x = Array2::from_shape_fn((70, 150), |(i, j)| ((i * 37 + j * 101) % 89) as f32 / 89.0 - 0.3 * (i % 3) as f32);
+        let mut x =
+            Array2::from_shape_fn((70, 150), |(i, j)| ((i * 37 + j * 101) % 89) as f32 / 89.0 - 0.3 * (i % 3) as f32);
         let first = x.row(0).to_owned();
         x.row_mut(69).assign(&first);
         let design = Design::new(x.view());

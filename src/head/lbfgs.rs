@@ -242,7 +242,9 @@ impl History {
         let weighted: f64 = piecewise(change.len(), |range| {
             change[range.clone()].iter().zip(&self.inverse_diagonal[range]).map(|(y, h)| y * y * h).sum()
         });
-        if !(curvature > f64::EPSILON * weighted) || weighted <= 0.0 {
+        // Also where one of them is not a number.
+        let is_curved = curvature > f64::EPSILON * weighted && weighted > 0.0;
+        if !is_curved {
             return;
         }
         if self.pairs.len() == MEMORY {

@@ -219,7 +219,8 @@ impl Problem {
             .zip(self.x.axis_chunks_iter(Axis(0), group_rows))
             .map(|(residuals, x)| {
                 let mut sum = Array2::<f32>::zeros((k, width));
-                for (r, x) in residuals.axis_chunks_iter(Axis(0), BLOCK_ROWS).zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
+                for (r, x) in
+                    residuals.axis_chunks_iter(Axis(0), BLOCK_ROWS).zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
                 {
                     product(sum.view_mut(), Update::Add, r.t(), x);
                 }
@@ -268,7 +269,12 @@ impl Problem {
 }
 
 /// `z = x weight^T + bias`, a block of rows at a time.
-pub(super) fn affine_rows(mut z: ArrayViewMut2<'_, f32>, x: ArrayView2<'_, f32>, weight: ArrayView2<'_, f32>, bias: &[f32]) {
+pub(super) fn affine_rows(
+    mut z: ArrayViewMut2<'_, f32>,
+    x: ArrayView2<'_, f32>,
+    weight: ArrayView2<'_, f32>,
+    bias: &[f32],
+) {
     for (mut z, x) in z.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS)) {
         product(z.view_mut(), Update::Overwrite, x, weight.t());
         for mut row in z.outer_iter_mut() {
@@ -307,11 +313,7 @@ fn binomial(logit: f64, target: usize, dz: f64, weight: f64, residual: &mut f32)
     let p_wrong = if wrong_logit >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) };
     let r = if target == 1 { -p_wrong } else { p_wrong };
     *residual = (weight * r) as f32;
-    LinePoint {
-        value: weight * value,
-        slope: weight * r * dz,
-        curvature: weight * p_wrong * (1.0 - p_wrong) * dz * dz,
-    }
+    LinePoint { value: weight * value, slope: weight * r * dz, curvature: weight * p_wrong * (1.0 - p_wrong) * dz * dz }
 }
 
 /// Loss of one row of the multinomial form; `residual` becomes `softmax(logits) - onehot(target)`.

@@ -208,9 +208,7 @@ impl Head {
     /// The form in which it is applied and exported.
     pub fn affine(&self) -> Affine {
         match self {
-            Self::Linear(head) => {
-                Affine { l2_normalise: false, weight: head.weight.clone(), bias: head.bias.clone() }
-            }
+            Self::Linear(head) => Affine { l2_normalise: false, weight: head.weight.clone(), bias: head.bias.clone() },
             Self::Prototype(head) => prototype::affine(head.prototypes.view(), head.distance, head.temperature),
         }
     }

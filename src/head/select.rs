@@ -76,7 +76,13 @@ impl Part {
     }
 
     /// Trains on the rows of a fold and judges on its other rows.
-    pub(super) fn fold(design: &Design<'_>, y: &[ClassIdx], fold: &Fold, config: &LinearConfig, n_classes: usize) -> Self {
+    pub(super) fn fold(
+        design: &Design<'_>,
+        y: &[ClassIdx],
+        fold: &Fold,
+        config: &LinearConfig,
+        n_classes: usize,
+    ) -> Self {
         let targets: Vec<u32> = fold.train.iter().map(|&row| y[row].0).collect();
         let class_weights = config.class_weight.weights(&targets, n_classes);
         let problem = Problem::new(design.select(&fold.train), targets, &class_weights);
@@ -99,7 +105,10 @@ impl Part {
         if k > 1 {
             return z;
         }
-        Array2::from_shape_fn((z.nrows(), 2), |(row, class)| if class == 0 { -0.5 * z[[row, 0]] } else { 0.5 * z[[row, 0]] })
+        Array2::from_shape_fn(
+            (z.nrows(), 2),
+            |(row, class)| if class == 0 { -0.5 * z[[row, 0]] } else { 0.5 * z[[row, 0]] },
+        )
     }
 }
 
@@ -205,7 +214,8 @@ impl<'a, 'd> Path<'a, 'd> {
 
     /// Fits at strength `c`, from the fit at the same or the next stronger penalty.
     fn try_strength(&mut self, step: i32, c: f64, stop: Stop) -> Result<(), HeadError> {
-        let stop = Stop { tol: stop.tol.max(self.config.tol), max_iter: stop.max_iter.min(self.config.max_iter), ..stop };
+        let stop =
+            Stop { tol: stop.tol.max(self.config.tol), max_iter: stop.max_iter.min(self.config.max_iter), ..stop };
         let stronger = self.tried.range(..=step).next_back().map(|(_, tried)| &tried.params);
         let fits: Vec<Minimum> = self
             .parts
@@ -227,7 +237,7 @@ impl<'a, 'd> Path<'a, 'd> {
         };
         let is_close = stop.gap <= CLOSE.gap;
         // A close fit is worth more than any rough one, of which the best are luckiest.
-        let replaces = |best: &Tried| is_close > best.is_close || verdict.is_better_than(&best.verdict);
+        let replaces = |best: &Tried| (is_close && !best.is_close) || verdict.is_better_than(&best.verdict);
         if self.tried.get(&self.best).is_none_or(replaces) {
             self.best = step;
         }

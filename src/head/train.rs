@@ -126,8 +126,7 @@ pub fn train(
     cancel: &CancelToken,
 ) -> Result<TrainedHead, HeadError> {
     let c = if let Strength::Fixed(c) = config.strength { c } else { DEFAULT_C };
-    let linear =
-        LinearConfig { c, class_weight: config.class_weight, tol: config.tol, max_iter: config.max_iter };
+    let linear = LinearConfig { c, class_weight: config.class_weight, tol: config.tol, max_iter: config.max_iter };
     check::settings(&linear)?;
     check::rows(train.view(), y, classes.len())?;
     for (class, name) in classes.indices().zip(classes.names()) {
@@ -178,9 +177,7 @@ impl Input<'_> {
         };
         let parts: Vec<Part> = match self.validation {
             Some((rows, labels)) => vec![Part::validation(whole(), design.project(rows), labels)],
-            None => {
-                self.plan.folds().iter().map(|fold| Part::fold(&design, self.y, fold, config, n_classes)).collect()
-            }
+            None => self.plan.folds().iter().map(|fold| Part::fold(&design, self.y, fold, config, n_classes)).collect(),
         };
         let mut choice = match self.config.strength {
             _ if parts.is_empty() => None,
@@ -217,12 +214,8 @@ impl Input<'_> {
         });
         let (weight, bias) = fit.per_class();
         let divide = |v: &f32| (f64::from(*v) / temperature) as f32;
-        let head = LinearHead::new(
-            self.train.space().clone(),
-            self.classes.clone(),
-            weight.map(divide),
-            bias.map(divide),
-        )?;
+        let head =
+            LinearHead::new(self.train.space().clone(), self.classes.clone(), weight.map(divide), bias.map(divide))?;
         let record = TrainRecord {
             c: Some(c),
             path: choice.map(|choice| choice.path).unwrap_or_default(),
@@ -247,8 +240,7 @@ impl Input<'_> {
             choice.distance,
             choice.temperature,
         )?;
-        let record =
-            TrainRecord { distance: Some(choice.distance), ..self.record(choice.temperature, choice.verdict) };
+        let record = TrainRecord { distance: Some(choice.distance), ..self.record(choice.temperature, choice.verdict) };
         Ok(TrainedHead { head: Head::Prototype(head), record })
     }
 
@@ -312,7 +304,11 @@ mod tests {
         for kind in HeadKind::ALL {
             for with_validation in [true, false] {
                 let trained = run(&TrainConfig { kind, ..TrainConfig::default() }, with_validation);
-                assert_eq!(trained, run(&TrainConfig { kind, ..TrainConfig::default() }, with_validation), "the same again");
+                assert_eq!(
+                    trained,
+                    run(&TrainConfig { kind, ..TrainConfig::default() }, with_validation),
+                    "the same again"
+                );
                 let scores = trained.head.scores(&x).unwrap();
                 let n_right = scores.top1().iter().zip(&y).filter(|(a, b)| a == b).count();
                 assert!(n_right >= 48, "{kind:?}: {n_right} of 60");

@@ -139,7 +139,11 @@ impl PreprocessSpec {
     pub fn output_size(&self) -> Result<(u32, u32), SpecError> {
         let check = |px: u32| if (1..=8192).contains(&px) { Ok(px) } else { Err(SpecError::Size { px }) };
         let number = |what: &'static str, v: f32, zero_ok: bool| {
-            if v.is_finite() && (zero_ok || v != 0.0) { Ok(()) } else { Err(SpecError::Number { what, value: v.to_string() }) }
+            if v.is_finite() && (zero_ok || v != 0.0) {
+                Ok(())
+            } else {
+                Err(SpecError::Number { what, value: v.to_string() })
+            }
         };
         number("rescale factor", self.rescale, false)?;
         for c in 0..3 {

@@ -84,8 +84,7 @@ impl Report {
         seed: u64,
     ) -> Result<Self, MetricsError> {
         check(probabilities, y_true, classes.len())?;
-        let rows: Vec<Row> =
-            probabilities.outer_iter().zip(y_true).map(|(row, &truth)| Row::new(row, truth)).collect();
+        let rows: Vec<Row> = probabilities.outer_iter().zip(y_true).map(|(row, &truth)| Row::new(row, truth)).collect();
         let confusion = ConfusionMatrix::new(
             classes.len(),
             rows.iter().map(|row| (ClassIdx::from(row.truth), ClassIdx::from(row.predicted))),
@@ -123,7 +122,8 @@ impl Report {
 
 /// Share of rows whose true class is among the `k` most probable; of equal probabilities the first classes win. 0 without rows.
 pub fn top_k_accuracy(probabilities: ArrayView2<'_, f32>, y_true: &[ClassIdx], k: usize) -> f64 {
-    let n_right = probabilities.outer_iter().zip(y_true).filter(|(row, truth)| is_in_top(*row, truth.as_usize(), k)).count();
+    let n_right =
+        probabilities.outer_iter().zip(y_true).filter(|(row, truth)| is_in_top(*row, truth.as_usize(), k)).count();
     n_right as f64 / y_true.len().max(1) as f64
 }
 

@@ -149,8 +149,9 @@ impl EmbeddingCache {
     /// # Errors
     /// When SQLite fails.
     pub fn file_hash(&self, path: &Path, stamp: &FileStamp) -> Result<Option<ContentHash>, CacheError> {
-        let mut query =
-            self.connection.prepare_cached("SELECT hash FROM file WHERE path = ?1 AND size = ?2 AND modified_ns = ?3")?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT hash FROM file WHERE path = ?1 AND size = ?2 AND modified_ns = ?3")?;
         let hash: Option<Vec<u8>> = query
             .query_row(params![path_bytes(path), stamp.size_i64(), stamp.modified_ns], |row| row.get(0))
             .optional()?;
@@ -167,8 +168,9 @@ impl EmbeddingCache {
     ) -> Result<(), CacheError> {
         let transaction = self.connection.transaction()?;
         {
-            let mut insert = transaction
-                .prepare_cached("INSERT OR REPLACE INTO file (path, size, modified_ns, hash) VALUES (?1, ?2, ?3, ?4)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO file (path, size, modified_ns, hash) VALUES (?1, ?2, ?3, ?4)",
+            )?;
             for (path, stamp, hash) in files {
                 insert.execute(params![path_bytes(path), stamp.size_i64(), stamp.modified_ns, hash])?;
             }
@@ -240,10 +242,7 @@ fn path_bytes(path: &Path) -> &[u8] {
 }
 
 fn is_damaged(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
-    )
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
 }
 
 #[cfg(test)]

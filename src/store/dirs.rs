@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 /// Folder for what can be made again (embeddings, thumbnails): `GRAFT_CACHE_DIR`, else the system's cache folder.
 pub fn cache_dir() -> Option<PathBuf> {
-    from_env("GRAFT_CACHE_DIR").or_else(|| Some(directories::ProjectDirs::from("", "", "graft")?.cache_dir().to_owned()))
+    from_env("GRAFT_CACHE_DIR")
+        .or_else(|| Some(directories::ProjectDirs::from("", "", "graft")?.cache_dir().to_owned()))
 }
 
 /// Folder of the user's own models: `GRAFT_DATA_DIR/models`, else below the system's folder for application data.

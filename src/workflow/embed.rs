@@ -175,9 +175,10 @@ impl<'a> Collector<'a> {
         let values = &self.values;
         let rows = self.unsaved_rows.iter().map(|(hash, at)| (hash, &values[at * dim..(at + 1) * dim]));
         let saved = cache.put(space, rows).and_then(|()| {
-            let files = self.unsaved_files.iter().filter_map(|(idx, stamp, hash)| {
-                Some((self.paths.get(*idx)?.as_path(), stamp, hash))
-            });
+            let files = self
+                .unsaved_files
+                .iter()
+                .filter_map(|(idx, stamp, hash)| Some((self.paths.get(*idx)?.as_path(), stamp, hash)));
             cache.put_file_hashes(files)
         });
         if warn_once(saved, self.reporter).is_none() {

@@ -83,7 +83,7 @@ pub fn top(probabilities: ArrayView2<'_, f32>) -> Vec<(ClassIdx, f32)> {
     let best = |row: ndarray::ArrayView1<'_, f32>| {
         row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, &p)| if p > best.1 { (i, p) } else { best })
     };
-    probabilities.rows().into_iter().map(|row| best(row)).map(|(i, p)| (ClassIdx::from(i), p)).collect()
+    probabilities.rows().into_iter().map(best).map(|(i, p)| (ClassIdx::from(i), p)).collect()
 }
 
 /// Classifies files.

@@ -81,10 +81,7 @@ const ONE_LANE_ABOVE_BYTES: u64 = 200 << 20;
 
 impl Pipeline<'_> {
     /// Runs everything; `collect` sees each path once, in no particular order, on the caller's thread.
-    pub(super) fn run(
-        &self,
-        mut collect: impl FnMut(Done) -> Result<(), WorkflowError>,
-    ) -> Result<(), WorkflowError> {
+    pub(super) fn run(&self, mut collect: impl FnMut(Done) -> Result<(), WorkflowError>) -> Result<(), WorkflowError> {
         let n_cores = self.config.n_threads.max(1);
         let plan = self.plan(n_cores);
         let permits = Permits::new(n_cores);
@@ -182,7 +179,7 @@ impl Pipeline<'_> {
         let stamp = FileStamp::of(&metadata);
         if let Some(stamp) = &stamp
             && let Some(hash) = self.remembered_hash(path, stamp)
-            && self.from_cache(&hash, cached)
+            && self.load_cached(&hash, cached)
         {
             return Step::Cached { hash, stamp: None };
         }
@@ -196,7 +193,7 @@ impl Pipeline<'_> {
         };
         let _core = permits.take(1);
         let hash = *blake3::hash(&bytes).as_bytes();
-        if self.from_cache(&hash, cached) {
+        if self.load_cached(&hash, cached) {
             return Step::Cached { hash, stamp };
         }
         let image = match decode::decode(&bytes, &self.config.limits) {
@@ -221,7 +218,7 @@ impl Pipeline<'_> {
         })
     }
 
-    fn from_cache(&self, hash: &ContentHash, out: &mut [f32]) -> bool {
+    fn load_cached(&self, hash: &ContentHash, out: &mut [f32]) -> bool {
         let (Some(cache), Some(space)) = (self.cache, self.space) else { return false };
         let found = cache.lock().unwrap_or_else(PoisonError::into_inner).get(space, hash, out);
         found.unwrap_or_else(|error| {
@@ -326,7 +323,7 @@ fn skip_reason(error: DecodeError) -> SkipReason {
     match error {
         DecodeError::NotAnImage => SkipReason::NotAnImage,
         DecodeError::Empty => SkipReason::Empty,
-        DecodeError::Truncated { .. } => SkipReason::Truncated,
+        DecodeError::Truncated => SkipReason::Truncated,
         DecodeError::TooLarge { width_px, height_px, max_pixels } => {
             SkipReason::TooLarge { width_px, height_px, limit_mpx: max_pixels / 1_000_000 }
         }

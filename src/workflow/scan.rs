@@ -181,7 +181,8 @@ mod tests {
     fn litter_is_passed_over_and_odd_names_survive() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        for rel in ["a/1.png", "a/.hidden.png", "a/Thumbs.db", "__MACOSX/a/1.png", ".git/x.png", "b b/ü \u{1F41D}.jpg"] {
+        for rel in ["a/1.png", "a/.hidden.png", "a/Thumbs.db", "__MACOSX/a/1.png", ".git/x.png", "b b/ü \u{1F41D}.jpg"]
+        {
             write(root, rel, PNG);
         }
         write(root, "a/no_extension", PNG);

@@ -263,10 +263,8 @@ fn gather(config: &TrainConfig, reporter: &dyn Reporter) -> Result<Gathered, Wor
                     n_known += 1;
                     samples.push(Sample { class: Some(class), split: Some(Split::Val), ..sample });
                 }
-                None => skipped.push(Skipped {
-                    path: sample.path,
-                    reason: SkipReason::UnknownClass { class: name.to_owned() },
-                }),
+                None => skipped
+                    .push(Skipped { path: sample.path, reason: SkipReason::UnknownClass { class: name.to_owned() } }),
             }
         }
         // An empty or unusable training folder is reported first, by the caller.
@@ -345,7 +343,10 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
         return Err(too_few(config, kept.names()));
     }
     for class in classes.indices().filter(|c| !trained.contains(c)) {
-        notes.push(format!("The class {:?} has no usable training image and is left out.", classes.name(class).unwrap_or_default()));
+        notes.push(format!(
+            "The class {:?} has no usable training image and is left out.",
+            classes.name(class).unwrap_or_default()
+        ));
     }
 
     let mut parts: [Part; 3] = Default::default();
@@ -389,12 +390,7 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
 }
 
 /// The split of each usable image; `None` for training images beyond the shots.
-fn assign(
-    usable: &[Usable<'_>],
-    items: &[SplitItem],
-    val_is_given: bool,
-    config: &SplitConfig,
-) -> Vec<Option<Split>> {
+fn assign(usable: &[Usable<'_>], items: &[SplitItem], val_is_given: bool, config: &SplitConfig) -> Vec<Option<Split>> {
     if val_is_given {
         let mut splits: Vec<_> = usable.iter().map(|u| Some(u.split.unwrap_or(Split::Train))).collect();
         if let Some(shots) = config.shots {
@@ -412,14 +408,21 @@ fn assign(
     splits
 }
 
-fn single_image_notes(classes: &ClassSet, train: &LabelledEmbeddings, val: &LabelledEmbeddings, notes: &mut Vec<String>) {
+fn single_image_notes(
+    classes: &ClassSet,
+    train: &LabelledEmbeddings,
+    val: &LabelledEmbeddings,
+    notes: &mut Vec<String>,
+) {
     let (n_train, n_val) = (train.class_counts(classes.len()), val.class_counts(classes.len()));
     for class in classes.indices() {
         let (t, v) = (n_train[class.as_usize()], n_val[class.as_usize()]);
         if v == 0 {
             let name = classes.name(class).unwrap_or_default();
             let images = if t == 1 { "a single image".to_owned() } else { format!("{t} training images") };
-            notes.push(format!("The class {name:?} has {images} and none to validate on: add some to learn how well it is told apart."));
+            notes.push(format!(
+                "The class {name:?} has {images} and none to validate on: add some to learn how well it is told apart."
+            ));
         }
     }
 }

@@ -84,11 +84,7 @@ pub const RED_GREEN: [(&str, [u8; 3]); 2] = [("green", [40, 200, 40]), ("red", [
 
 pub fn ran(output: Output) -> Ran {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran {
-        status: output.status.code().unwrap_or(-1),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    Ran { status: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 /// A 40 x 36 bitmap of one colour with noise.
