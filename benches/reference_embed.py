@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,12 @@ def embed(session, paths, pixels, n_threads, batch_size):
     rows, waiting = [], deque()
     with ThreadPoolExecutor(n_threads) as pool:
         ahead = iter(paths)
-        for path in paths[: 4 * batch_size]:
-            waiting.append(pool.submit(pixels, next(ahead)))
+        for path in islice(ahead, 4 * batch_size):
+            waiting.append(pool.submit(pixels, path))
         while waiting:
             batch = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
-            waiting.extend(pool.submit(pixels, path) for path, _ in zip(ahead, batch))
+            # In this order, so that `zip` does not take a path and then find the batch at its end.
+            waiting.extend(pool.submit(pixels, path) for _, path in zip(batch, ahead))
             rows.append(session.run(None, {name: np.stack(batch)})[0])
     return np.concatenate(rows)
 

@@ -23,7 +23,10 @@ impl Terminal {
         if let Err(error) = ctrlc::set_handler(move || {
             // A second Ctrl+C does not wait for the work to notice the first.
             if on_signal.is_cancelled() {
-                #[allow(clippy::disallowed_methods, reason = "the user insists; every write is whole or not there anyway")]
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "the user insists; every write is whole or not there anyway"
+                )]
                 std::process::exit(i32::from(super::CANCELLED));
             }
             on_signal.cancel();

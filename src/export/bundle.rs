@@ -21,7 +21,7 @@ pub struct Bundle<'a> {
     pub backbone: &'a Backbone,
     /// The head.
     pub affine: &'a Affine,
-    /// Everything said about it; the verification is filled in by [`write`].
+    /// Everything said about it; the verification is filled in by [`write()`].
     pub meta: Meta,
     /// Validated accuracy, for the README.
     pub accuracy: Option<f64>,

@@ -1,8 +1,9 @@
 //! The rows of a fit in the coordinates that are cheapest to fit in.
 //!
-//! With fewer rows than columns, every row lies in the span of the rows, and so does every row of the optimal weights. In an
-//! orthonormal basis of that span the penalty `|W|^2` and all logits stay what they are, so the fit in it has the same optimum
-//! with fewer columns. The basis comes from a Cholesky factor: `X X^T = L L^T`, `X = L Q`, with `Q = L^-1 X` orthonormal.
+//! With fewer rows than columns, every row lies in the span of the rows, and so does every row of the optimal weights.
+//! In an orthonormal basis of that span the penalty `|W|^2` and all logits stay what they are, so the fit in it has the
+//! same optimum with fewer columns. The basis comes from a Cholesky factor: `X X^T = L L^T`, `X = L Q`, with `Q = L^-1
+//! X` orthonormal.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2, s};
 use rayon::prelude::*;

@@ -2,7 +2,8 @@
 //!
 //! Two things differ from a general solver. Logits are linear in the parameters, so the logits along a search direction
 //! cost one product and every step length after that costs only exponentials: the line search is nearly exact. And the
-//! first Hessian of each iteration is the diagonal of the true one at `W = 0`, scaled, instead of a multiple of the identity.
+//! first Hessian of each iteration is the diagonal of the true one at `W = 0`, scaled, instead of a multiple of the
+//! identity.
 
 use std::collections::VecDeque;
 
@@ -27,8 +28,9 @@ const PIECE: usize = 1 << 14;
 pub(super) struct Stop {
     /// Largest absolute component of the gradient of the mean-scaled objective.
     pub tol: f64,
-    /// Largest estimated distance to the minimum, as a share of the objective. A gradient at `tol` leaves more or less to
-    /// gain depending on the way to it; this makes sure that a short way does not end at a worse place than a long one.
+    /// Largest estimated distance to the minimum, as a share of the objective. A gradient at `tol` leaves more or less
+    /// to gain depending on the way to it; this makes sure that a short way does not end at a worse place than a long
+    /// one.
     pub gap: f64,
     /// Largest number of iterations.
     pub max_iter: usize,

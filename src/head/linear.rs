@@ -11,7 +11,7 @@ use crate::classes::ClassIdx;
 use crate::progress::CancelToken;
 
 /// A fit whose coefficients are kept ends at most about this share of the objective above the minimum.
-pub(super) const FINAL_GAP: f64 = 1e-5;
+pub(super) const FINAL_GAP: f64 = 4e-5;
 
 /// How much each class counts in the loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

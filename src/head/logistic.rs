@@ -6,8 +6,8 @@
 //! F(W, b) = sum_i w_i loss(y_i, W x_i + b) / sum_i w_i  +  |W|^2 / (2 C sum_i w_i)
 //! ```
 //!
-//! Two classes have one output (binomial form: the logit of class 1), `K > 2` classes have `K` outputs (multinomial form).
-//! The intercept `b` is not penalised.
+//! Two classes have one output (binomial form: the logit of class 1), `K > 2` classes have `K` outputs (multinomial
+//! form). The intercept `b` is not penalised.
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
@@ -128,6 +128,7 @@ impl Problem {
     }
 
     /// Logits `W x + b` of every row into `z`, `[n_rows, n_outputs]`; also the change of logits along a direction.
+    /// Fastest where `z` is stored output by output: rows, of which there are many, then fill the vector registers.
     pub(super) fn forward(&self, params: &[f64], z: &mut Array2<f32>) {
         let (weight, bias) = self.split(params);
         let group_rows = self.group_rows();
@@ -169,7 +170,8 @@ impl Problem {
         let mut total = LinePoint::default();
         let still = vec![0.0f32; self.n_outputs];
         let mut logits = vec![0.0f32; self.n_outputs];
-        for (offset, mut residual) in residuals.outer_iter_mut().enumerate() {
+        let mut of_row = vec![0.0f32; self.n_outputs];
+        for (offset, mut residual_row) in residuals.outer_iter_mut().enumerate() {
             let row = first_row + offset;
             let z_row = z.row(row);
             logits.iter_mut().zip(z_row).for_each(|(logit, &z)| *logit = z);
@@ -184,13 +186,12 @@ impl Problem {
             };
             let weight = f64::from(self.weights[row]) / self.weight_sum;
             let target = self.targets[row] as usize;
-            let Some(residual) = residual.as_slice_mut() else { continue };
-            if let ([logit], [residual]) = (&logits[..], &mut *residual) {
+            if let ([logit], [residual]) = (&logits[..], &mut of_row[..]) {
                 total = total + binomial(f64::from(*logit), target, f64::from(dz_row[0]), weight, residual);
             } else {
-                let point = multinomial(&logits, target, residual);
+                let loss = multinomial(&logits, target, &mut of_row);
                 let (mut slope, mut mean_dz, mut mean_dz2) = (0.0f64, 0.0f64, 0.0f64);
-                for (k, (residual, &dz)) in residual.iter_mut().zip(dz_row).enumerate() {
+                for (k, (residual, &dz)) in of_row.iter_mut().zip(dz_row).enumerate() {
                     let dz = f64::from(dz);
                     let r = f64::from(*residual);
                     let p = if k == target { r + 1.0 } else { r };
@@ -199,15 +200,17 @@ impl Problem {
                     mean_dz2 += p * dz * dz;
                     *residual = (r * weight) as f32;
                 }
-                total.value += weight * point;
+                total.value += weight * loss;
                 total.slope += weight * slope;
                 total.curvature += weight * (mean_dz2 - mean_dz * mean_dz);
             }
+            residual_row.iter_mut().zip(&of_row).for_each(|(to, &from)| *to = from);
         }
         total
     }
 
-    /// Gradient of the data loss, `residuals^T x` and the sums of the residuals, into `gradient` (laid out as parameters).
+    /// Gradient of the data loss, `residuals^T x` and the sums of the residuals, into `gradient` (laid out as
+    /// parameters).
     pub(super) fn backward(&self, residuals: &Array2<f32>, gradient: &mut [f64]) {
         let (k, width) = (self.n_outputs, self.width());
         let group_rows = self.group_rows();

@@ -2,12 +2,12 @@
 //!
 //! | head | fitted by | module |
 //! | --- | --- | --- |
-//! | linear | multinomial logistic regression with an L2 penalty, L-BFGS, strength chosen on a path | [`linear`], `select`, `lbfgs` |
+//! | linear | multinomial logistic regression, L2 penalty chosen on a path, L-BFGS | [`linear`], `select`, `lbfgs` |
 //! | prototype | class means, squared Euclidean distance or cosine | [`prototype`] |
 //!
-//! [`train()`] fits either kind, chooses its settings on held-out rows and scales it by a temperature, so that the softmax of a
-//! head's logits are calibrated probabilities. Every head is applied, and exported, in one form: [`Affine`].
-//! Results do not depend on the number of threads.
+//! [`train()`] fits either kind, chooses its settings on held-out rows and scales it by a temperature, so that the
+//! softmax of a head's logits are calibrated probabilities. Every head is applied, and exported, in one form:
+//! [`Affine`]. Results do not depend on the number of threads.
 
 mod affine;
 mod check;
@@ -236,7 +236,8 @@ impl Head {
         }
     }
 
-    /// The numbers: weights or prototypes of shape `[n_classes, dim]`, and a linear head's intercepts of shape `[n_classes]`.
+    /// The numbers: weights or prototypes of shape `[n_classes, dim]`, and a linear head's intercepts of shape
+    /// `[n_classes]`.
     pub fn arrays(&self) -> (ArrayView2<'_, f32>, Option<ArrayView1<'_, f32>>) {
         match self {
             Self::Linear(head) => (head.weight.view(), Some(head.bias.view())),
@@ -244,7 +245,8 @@ impl Head {
         }
     }
 
-    /// The head that gave [`Head::meta`] and [`Head::arrays`]. Prototypes take no `bias`; a linear head without one has zeros.
+    /// The head that gave [`Head::meta`] and [`Head::arrays`]. Prototypes take no `bias`; a linear head without one has
+    /// zeros.
     ///
     /// # Errors
     /// When shapes do not fit, or the temperature is not above 0.

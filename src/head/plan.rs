@@ -15,8 +15,8 @@ const MIN_VALIDATION_ROWS: usize = 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectionPolicy {
-    /// The validation set where it is large enough (20 rows, two a class), else cross-validation where the training rows are
-    /// few (up to 1000), else a fifth of the training rows.
+    /// The validation set where it is large enough (20 rows, two a class), else cross-validation where the training
+    /// rows are few (up to 1000), else a fifth of the training rows.
     #[default]
     Auto,
     /// The validation set, whatever its size.
@@ -110,8 +110,8 @@ impl Plan {
 
 /// Deals the rows of every class to five folds in a seeded order, and goes on where the last class ended.
 ///
-/// There are fewer folds where no class has five rows. A class with fewer rows than folds is held out in as many folds as it
-/// has rows; a single row is never held out, so that every fold is trained on every class.
+/// There are fewer folds where no class has five rows. A class with fewer rows than folds is held out in as many folds
+/// as it has rows; a single row is never held out, so that every fold is trained on every class.
 fn stratified_folds(targets: &[u32], n_classes: usize, seed: u64) -> Vec<Fold> {
     let mut rows_of_class = vec![Vec::new(); n_classes];
     for (row, &target) in targets.iter().enumerate() {

@@ -35,8 +35,8 @@ impl Distance {
     }
 }
 
-/// Means of the classes of `x` `[n_rows, dim]`: array of shape `[n_classes, dim]`. For cosine, the mean of the rows divided by
-/// their lengths, divided by its length. A class without a row has zeros.
+/// Means of the classes of `x` `[n_rows, dim]`: array of shape `[n_classes, dim]`. For cosine, the mean of the rows
+/// divided by their lengths, divided by its length. A class without a row has zeros.
 pub fn prototypes(x: ArrayView2<'_, f32>, y: &[ClassIdx], n_classes: usize, distance: Distance) -> Array2<f32> {
     let mut sums = Array2::<f64>::zeros((n_classes, x.ncols()));
     let mut counts = vec![0usize; n_classes];
@@ -61,8 +61,8 @@ pub fn prototypes(x: ArrayView2<'_, f32>, y: &[ClassIdx], n_classes: usize, dist
 
 /// The affine form of prototypes `[n_classes, dim]`.
 ///
-/// Squared Euclidean: `-|x - p|^2 / T` is, up to terms that all classes share, `(2 x (p - m) - |p|^2 + |m|^2) / T` with the mean
-/// `m` of the prototypes, which keeps the logits small. Cosine: `x / |x| . p / T`.
+/// Squared Euclidean: `-|x - p|^2 / T` is, up to terms that all classes share, `(2 x (p - m) - |p|^2 + |m|^2) / T` with
+/// the mean `m` of the prototypes, which keeps the logits small. Cosine: `x / |x| . p / T`.
 pub fn affine(prototypes: ArrayView2<'_, f32>, distance: Distance, temperature: f64) -> Affine {
     match distance {
         Distance::Cosine => Affine {
@@ -116,7 +116,8 @@ pub(super) struct Choice {
     pub verdict: Option<(Verdict, usize)>,
 }
 
-/// Chooses the distance (unless `fixed`) that gets most held-out rows right, then by log loss, each at its best temperature.
+/// Chooses the distance (unless `fixed`) that gets most held-out rows right, then by log loss, each at its best
+/// temperature.
 pub(super) fn choose(
     x: ArrayView2<'_, f32>,
     y: &[ClassIdx],

@@ -41,8 +41,8 @@ impl Scores {
         self.values.outer_iter().map(|row| ClassIdx::from(super::judge::argmax(row.iter().copied()))).collect()
     }
 
-    /// The `k` classes with the largest scores of every row, best first (fewer where there are fewer classes); of equal ones
-    /// the first comes first.
+    /// The `k` classes with the largest scores of every row, best first (fewer where there are fewer classes); of equal
+    /// ones the first comes first.
     pub fn top_k(&self, k: usize) -> Vec<Vec<ClassIdx>> {
         let of_row = |row: ArrayView1<'_, f32>| {
             let mut order: Vec<usize> = (0..row.len()).collect();

@@ -137,8 +137,8 @@ struct Path<'a, 'd> {
 
 /// Chooses the strength that gets most held-out rows right, and among equals the one with the least log loss.
 ///
-/// Half decades from strong to weak penalties first, every fit starting from the one before and ending early; then the best
-/// of them again to a closer tolerance, then quarters and eighths of decades around the best.
+/// Half decades from strong to weak penalties first, every fit starting from the one before and ending early; then the
+/// best of them again to a closer tolerance, then quarters and eighths of decades around the best.
 pub(super) fn choose(
     parts: &[Part],
     design: &Design<'_>,

@@ -1,4 +1,5 @@
-//! Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"): one number that divides all logits.
+//! Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"): one number that divides all
+//! logits.
 
 use ndarray::ArrayView2;
 
@@ -14,8 +15,8 @@ const MAX_STEPS: usize = 200;
 /// The log loss is convex in the inverse temperature, which is found by Newton's method in a bracket.
 ///
 /// Where every row is right, the least loss lies at temperature 0, which says "never wrong" on the strength of a few
-/// examples. The targets are then smoothed by the weight of one example in `n_rows + 2` (Laplace's rule of succession), which
-/// has its optimum inside. The result is at most a factor 100 away from the scale of the logits.
+/// examples. The targets are then smoothed by the weight of one example in `n_rows + 2` (Laplace's rule of succession),
+/// which has its optimum inside. The result is at most a factor 100 away from the scale of the logits.
 /// Without rows, or where all logits agree, it is 1.
 pub fn fit_temperature(logits: ArrayView2<'_, f32>, y: &[ClassIdx]) -> f64 {
     let scale = logit_scale(logits);

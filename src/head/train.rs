@@ -110,13 +110,14 @@ pub struct TrainedHead {
     pub record: TrainRecord,
 }
 
-/// Trains a head of `config.kind` on `train` with labels `y`; settings are chosen on `validation` or on training rows held out.
+/// Trains a head of `config.kind` on `train` with labels `y`; settings are chosen on `validation` or on training rows
+/// held out.
 ///
 /// The head is fitted to `train` alone also where `validation` chose, so that it may be judged there.
 ///
 /// # Errors
-/// Fewer than two classes, a class without a training example, labels that do not fit, values that are not finite, validation
-/// embeddings of another space, settings out of range, cancellation.
+/// Fewer than two classes, a class without a training example, labels that do not fit, values that are not finite,
+/// validation embeddings of another space, settings out of range, cancellation.
 pub fn train(
     train: &Embeddings,
     y: &[ClassIdx],
@@ -191,7 +192,8 @@ impl Input<'_> {
                 let mut minimum = fit_problem(part.problem(), &design, c, None, stop, cancel)?;
                 let mut logits = part.held_out_logits(&minimum.params);
                 if Verdict::new(logits.view(), &choice.held_out.1, 1.0).n_right < choice.verdict.n_right {
-                    // Within the tolerance there are heads that differ by an image or two. Go on from the one that was chosen.
+                    // Within the tolerance there are heads that differ by an image or two. Go on from the one that was
+                    // chosen.
                     minimum = fit_problem(part.problem(), &design, c, Some(&choice.params), stop, cancel)?;
                     logits = part.held_out_logits(&minimum.params);
                 }

@@ -1,7 +1,7 @@
 //! Pillow's antialiased resampling, bit for bit: 22-bit fixed-point weights, two passes, 8 bits between them.
 //!
 //! Formulas: `precompute_coeffs`, `normalize_coeffs_8bpc` and `ImagingResampleInner` of Pillow 13's `Resample.c`. Sums of
-//! integers do not depend on their order, so every kernel of [`kernel`] gives the same bytes. Up to version 12 Pillow
+//! integers do not depend on their order, so every kernel gives the same bytes. Up to version 12 Pillow
 //! never began with the vertical pass; for images whose height shrinks much more than their width the two versions
 //! differ by one level here and there.
 

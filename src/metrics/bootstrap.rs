@@ -55,8 +55,8 @@ impl SplitMix64 {
 
 /// Intervals of `N` metrics over resamples of `n_rows` rows.
 ///
-/// `start` makes the sums of one resample, `add` adds a row to them, `finish` turns them into the metrics. Each resample has a
-/// stream of its own, so the result does not depend on the number of threads.
+/// `start` makes the sums of one resample, `add` adds a row to them, `finish` turns them into the metrics. Each
+/// resample has a stream of its own, so the result does not depend on the number of threads.
 pub(super) fn intervals<S: Send, const N: usize>(
     n_rows: usize,
     seed: u64,

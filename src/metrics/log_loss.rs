@@ -4,8 +4,8 @@ use ndarray::{ArrayView1, ArrayView2};
 
 use crate::classes::ClassIdx;
 
-/// Loss of one row. Probabilities are scaled to sum to 1 and kept at least the spacing of f32 at 1 (1.2e-7), as scikit-learn
-/// does with f32 probabilities. A class that the row does not have counts as that least probability.
+/// Loss of one row. Probabilities are scaled to sum to 1 and kept at least the spacing of f32 at 1 (1.2e-7), as
+/// scikit-learn does with f32 probabilities. A class that the row does not have counts as that least probability.
 pub fn row_log_loss(probabilities: ArrayView1<'_, f32>, truth: ClassIdx) -> f64 {
     let least = f64::from(f32::EPSILON);
     let clipped = |p: f64| p.clamp(least, 1.0 - least);

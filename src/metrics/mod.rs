@@ -1,7 +1,8 @@
 //! How good a classifier is: one report from probabilities and true classes.
 //!
-//! Formulas and edge cases follow scikit-learn's `metrics`: balanced accuracy averages over the classes that occur among the
-//! true ones, macro F1 over the classes that occur among the true or the predicted ones, and a ratio without a denominator is 0.
+//! Formulas and edge cases follow scikit-learn's `metrics`: balanced accuracy averages over the classes that occur
+//! among the true ones, macro F1 over the classes that occur among the true or the predicted ones, and a ratio without
+//! a denominator is 0.
 
 mod bootstrap;
 mod calibration;

@@ -38,7 +38,8 @@ pub struct Report {
     pub balanced_accuracy: Estimate,
     /// Mean F1 over the classes that occur among the true or the predicted ones.
     pub macro_f1: Estimate,
-    /// Share of rows whose true class is among the five most probable; `None` with five classes or fewer, where it says nothing.
+    /// Share of rows whose true class is among the five most probable; `None` with five classes or fewer, where it says
+    /// nothing.
     pub top5_accuracy: Option<Estimate>,
     /// Mean of `-ln` of the true class's probability.
     pub log_loss: Estimate,
@@ -120,7 +121,8 @@ impl Report {
     }
 }
 
-/// Share of rows whose true class is among the `k` most probable; of equal probabilities the first classes win. 0 without rows.
+/// Share of rows whose true class is among the `k` most probable; of equal probabilities the first classes win. 0
+/// without rows.
 pub fn top_k_accuracy(probabilities: ArrayView2<'_, f32>, y_true: &[ClassIdx], k: usize) -> f64 {
     let n_right =
         probabilities.outer_iter().zip(y_true).filter(|(row, truth)| is_in_top(*row, truth.as_usize(), k)).count();

@@ -6,35 +6,15 @@ use std::time::{Duration, Instant};
 
 use ndarray::Array2;
 
+pub use super::pipeline::EmbedConfig;
 use super::pipeline::{Done, Pipeline};
 use super::{SharedCache, WorkflowError};
 use crate::backbone::Backbone;
 use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::Embeddings;
-use crate::image::decode::DecodeLimits;
 use crate::image::preprocess::Preprocessor;
 use crate::progress::{Reporter, Stage};
 use crate::store::cache::{CacheError, ContentHash, FileStamp, SpaceId};
-
-/// How to embed. The result does not depend on any of it.
-#[derive(Clone, Debug)]
-pub struct EmbedConfig {
-    /// Images a run of the backbone.
-    pub batch_size: usize,
-    /// Cores to use.
-    pub n_threads: usize,
-    /// What is refused before decoding.
-    pub limits: DecodeLimits,
-    /// Longer files are skipped.
-    pub max_file_bytes: u64,
-}
-
-impl Default for EmbedConfig {
-    fn default() -> Self {
-        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { batch_size: 8, n_threads, limits: DecodeLimits::default(), max_file_bytes: 512 << 20 }
-    }
-}
 
 /// Embeddings of many files.
 #[derive(Debug)]

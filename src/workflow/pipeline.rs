@@ -18,16 +18,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::embed::EmbedConfig;
 use super::permits::Permits;
 use super::{SharedCache, WorkflowError};
 use crate::backbone::session::GraphSession;
 use crate::backbone::{Backbone, BackboneError};
 use crate::dataset::SkipReason;
-use crate::image::decode::{self, DecodeError};
+use crate::image::decode::{self, DecodeError, DecodeLimits};
 use crate::image::preprocess::{Preprocessor, Scratch};
 use crate::progress::Reporter;
 use crate::store::cache::{ContentHash, FileStamp, SpaceId};
+
+/// How to embed. The result does not depend on any of it.
+#[derive(Clone, Debug)]
+pub struct EmbedConfig {
+    /// Images a run of the backbone.
+    pub batch_size: usize,
+    /// Cores to use.
+    pub n_threads: usize,
+    /// What is refused before decoding.
+    pub limits: DecodeLimits,
+    /// Longer files are skipped.
+    pub max_file_bytes: u64,
+}
+
+impl Default for EmbedConfig {
+    fn default() -> Self {
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { batch_size: 8, n_threads, limits: DecodeLimits::default(), max_file_bytes: 512 << 20 }
+    }
+}
 
 /// What became of one path.
 pub(super) struct Done {
