@@ -21,6 +21,11 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
+    /// The number at `position` of the sequence of `seed`, without the ones before it.
+    pub fn at(seed: u64, position: u64) -> u64 {
+        Self::new(seed.wrapping_add(position.wrapping_mul(0x9E37_79B9_7F4A_7C15))).next_u64()
+    }
+
     /// A number in `0..n`, without visible bias (multiply-shift); 0 when `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
@@ -43,6 +48,7 @@ mod tests {
         let mut rng = SplitMix64::new(1234567);
         assert_eq!(rng.next_u64(), 6457827717110365317);
         assert_eq!(rng.next_u64(), 3203168211198807973);
+        assert_eq!(SplitMix64::at(1234567, 1), 3203168211198807973);
     }
 
     #[test]

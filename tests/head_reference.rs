@@ -10,6 +10,7 @@ use graft::head::linear::{LinearConfig, LinearFit, fit};
 use graft::head::{ClassWeight, Distance, Head, PrototypeHead, fit_temperature, prototype};
 use graft::metrics::Report;
 use graft::progress::CancelToken;
+use graft::rng::SplitMix64;
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -76,16 +77,28 @@ fn config(case: &Value, tol: f64) -> LinearConfig {
     LinearConfig { c: number(&case["c"]), class_weight, tol, max_iter: 5000 }
 }
 
+/// Tall rows, and wide ones, which are fitted in the basis of their span.
+fn linear_sets() -> [(Array2<f32>, Value); 2] {
+    let tall = rows();
+    let wide = Array2::from_shape_vec((50, 144), tall.iter().copied().collect()).unwrap();
+    [(tall, json("linear.json")), (wide, json("linear_wide.json"))]
+}
+
 #[test]
 fn linear_objective_is_at_or_under_scikit_learns() {
-    let (x, reference) = (rows(), json("linear.json"));
+    for (x, reference) in linear_sets() {
+        check_objectives(&x, &reference);
+    }
+}
+
+fn check_objectives(x: &Array2<f32>, reference: &Value) {
     for case in reference["cases"].as_array().unwrap() {
         let n_classes = case["n_classes"].as_u64().unwrap() as usize;
         let y = labels(&reference["labels"][n_classes.to_string()]);
         let fit = fit(x.view(), &y, n_classes, &config(case, 1e-4), &CancelToken::new()).unwrap();
         let name = format!("{n_classes} classes, balanced {}, C {}", case["balanced"], case["c"]);
         assert!(fit.converged, "{name}");
-        let found = objective(&x, &y, n_classes, case, &fit);
+        let found = objective(x, &y, n_classes, case, &fit);
         let allowed = number(&case["objective_at_1e-4"]).max(number(&case["objective"]));
         assert!(found <= allowed * (1.0 + 1e-4), "{name}: {found} above {allowed}");
         assert!(found >= number(&case["objective"]) * (1.0 - 1e-6), "{name}: {found} is under the minimum");
@@ -95,7 +108,12 @@ fn linear_objective_is_at_or_under_scikit_learns() {
 
 #[test]
 fn linear_weights_are_scikit_learns() {
-    let (x, reference) = (rows(), json("linear.json"));
+    for (x, reference) in linear_sets() {
+        check_weights(&x, &reference);
+    }
+}
+
+fn check_weights(x: &Array2<f32>, reference: &Value) {
     for case in reference["cases"].as_array().unwrap().iter().filter(|case| !case["coef"].is_null()) {
         let n_classes = case["n_classes"].as_u64().unwrap() as usize;
         let y = labels(&reference["labels"][n_classes.to_string()]);
@@ -109,15 +127,23 @@ fn linear_weights_are_scikit_learns() {
 
 #[test]
 fn linear_fit_does_not_depend_on_the_number_of_threads() {
-    let (x, reference) = (rows(), json("linear.json"));
-    let y = labels(&reference["labels"]["10"]);
-    let run = |n_threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| fit(x.view(), &y, 10, &LinearConfig::default(), &CancelToken::new()).unwrap())
-    };
-    let one = run(1);
-    assert_eq!(one, run(2));
-    assert_eq!(one, run(5));
+    // Enough rows that the work is really divided; the wide set is fitted in another basis.
+    for (n_rows, dim) in [(6000, 128), (200, 600)] {
+        let mut rng = SplitMix64::new(3);
+        let y: Vec<ClassIdx> = (0..n_rows).map(|row| ClassIdx::from(row % 10)).collect();
+        let x = Array2::from_shape_fn((n_rows, dim), |(row, col)| {
+            let noise = (rng.below(2000) as f32 - 1000.0) / 500.0;
+            if col % 10 == row % 10 { 0.3 + noise } else { noise }
+        });
+        let config = LinearConfig { max_iter: 15, ..LinearConfig::default() };
+        let run = |n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| fit(x.view(), &y, 10, &config, &CancelToken::new()).unwrap())
+        };
+        let one = run(1);
+        assert_eq!(one, run(2));
+        assert_eq!(one, run(5));
+    }
 }
 
 #[test]

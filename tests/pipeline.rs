@@ -52,7 +52,7 @@ fn the_same_result_whatever_the_batch_size_and_thread_count() {
 fn a_fixed_batch_and_other_input_forms_run() {
     for file in ["tiny_nhwc.onnx", "tiny_fp16.onnx", "tiny_vit.onnx", "tiny_qdq.onnx", "tiny_external.onnx"] {
         let path = Path::new(common::ONNX).join(file);
-        let backbone = Backbone::open(&path, None, |_, _| None).unwrap();
+        let backbone = Backbone::open(&path, None, |_| None).unwrap();
         let embedded = embed(&backbone, &sample(5), &None, &config(2, 2), &Silent::default()).unwrap();
         assert_eq!(embedded.embeddings.view().dim(), (5, backbone.space.dim), "{file}");
         let first = embedded.embeddings.view().row(0).to_owned();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::BackboneError;
 use super::manifest::{FeatureChoice, Pooling, Port, Sourced, pooling_name};
-use super::session::GraphSession;
+use super::session::{GraphSession, Values};
 use crate::image::spec::TensorLayout;
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
 use crate::onnx::{self, LayerCandidate};
@@ -44,7 +44,7 @@ const FEATURE_NAMES: [&str; 8] = [
 ];
 
 /// What serves as features unless the user says otherwise, with the reason.
-pub fn propose(graph: &GraphProto, outputs: &[Port]) -> Option<Sourced<FeatureChoice>> {
+pub fn propose(model: &ModelProto, graph: &GraphProto, outputs: &[Port]) -> Option<Sourced<FeatureChoice>> {
     let floats: Vec<&Port> = outputs.iter().filter(|o| o.element.is_float()).collect();
     let named = FEATURE_NAMES.iter().find_map(|name| floats.iter().find(|o| o.name == *name));
     if let Some(output) = named {
@@ -54,25 +54,31 @@ pub fn propose(graph: &GraphProto, outputs: &[Port]) -> Option<Sourced<FeatureCh
         return Some(choice(output, "the output is a feature map or a token sequence"));
     }
     let output = floats.first()?;
+    let choice_of = |tensor: String| FeatureChoice { tensor, pooling: Pooling::None };
     if let Some(tensor) = penultimate(graph, &output.name) {
-        let pooling = Pooling::None;
-        return Some(Sourced::guess(
-            FeatureChoice { tensor, pooling },
-            "what goes into the last linear layer: pooled features rather than class scores",
-        ));
+        let why = "what goes into the last linear layer: pooled features rather than class scores";
+        return Some(Sourced::guess(choice_of(tensor), why));
+    }
+    // A head that is not understood: the deepest pooled tensor, if there is one.
+    let pools = ["Flatten", "GlobalAveragePool", "ReduceMean", "Squeeze", "Reshape"];
+    let pooled = |c: &&LayerCandidate| !c.is_graph_output && pools.contains(&c.op_type.as_str());
+    if let Some(layer) = onnx::candidates(model).ok()?.iter().rev().find(pooled) {
+        let why = "the deepest pooled layer, rather than class scores";
+        return Some(Sourced::guess(choice_of(layer.tensor.clone()), why));
     }
     Some(choice(output, "the graph's only kind of output"))
 }
 
 fn choice(output: &Port, why: &str) -> Sourced<FeatureChoice> {
     let per_image: Vec<usize> = output.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect();
-    let pooling = default_pooling(&per_image);
+    let pooling = default_pooling(&per_image, TensorLayout::Nchw);
     Sourced::guess(FeatureChoice { tensor: output.name.clone(), pooling }, why)
 }
 
 /// The pooling that fits dimensions of one image (0 where dynamic): none for a vector; for tokens the class token where
-/// one more than a square stands there, else the mean; the global average for a map.
-pub fn default_pooling(per_image: &[usize]) -> Pooling {
+/// one more than a square stands there, else the mean; the global average for a map, whose channels are where its equal
+/// sides are not, else where `layout` has them. A map that is pooled but still has its sides (`[C, 1, 1]`) is flattened.
+pub fn default_pooling(per_image: &[usize], layout: TensorLayout) -> Pooling {
     match *per_image {
         [n_tokens, _] => {
             let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
@@ -82,11 +88,10 @@ pub fn default_pooling(per_image: &[usize]) -> Pooling {
                 Pooling::MeanToken
             }
         }
-        [a, b, c] => {
-            // Channels last shows by equal sides in front: [H, W, C].
-            let layout = if a == b && b != c && a != 0 { TensorLayout::Nhwc } else { TensorLayout::Nchw };
-            Pooling::GlobalAverage { layout }
-        }
+        [_, 1, 1] | [1, 1, _] => Pooling::Flatten,
+        [a, b, c] if a == b && b != c => Pooling::GlobalAverage { layout: TensorLayout::Nhwc },
+        [a, b, c] if b == c && a != b => Pooling::GlobalAverage { layout: TensorLayout::Nchw },
+        [_, _, _] => Pooling::GlobalAverage { layout },
         _ => Pooling::None,
     }
 }
@@ -115,24 +120,62 @@ pub fn pooling_fits(n_dims_per_image: usize, pooling: Pooling) -> bool {
 /// The tensor that goes into the linear layer behind `output`, looked for through what only reshapes or rescales scores.
 fn penultimate(graph: &GraphProto, output: &str) -> Option<String> {
     let mut name = output;
-    for _ in 0..8 {
-        let node = graph.node.iter().find(|n| n.output.iter().any(|o| o == name))?;
+    for _ in 0..16 {
+        let node = producer(graph, name)?;
         match node.op_type() {
-            "Gemm" | "MatMul" => return node.input.first().cloned(),
+            "Gemm" | "MatMul" => return Some(before_quantisation(graph, computed(graph, node)?).to_owned()),
+            "MatMulInteger" | "QLinearMatMul" | "QGemm" => {
+                // Only the float tensor before the quantisation can be features.
+                let tensor = before_quantisation(graph, node.input.first()?);
+                return (tensor != node.input.first()?).then(|| tensor.to_owned());
+            }
             "Softmax" | "LogSoftmax" | "Sigmoid" | "Identity" | "Cast" | "DequantizeLinear" | "QuantizeLinear" => {
                 name = node.input.first()?;
             }
-            // The bias behind a MatMul.
-            "Add" => name = node.input.iter().find(|i| is_computed(graph, i))?,
+            // The bias behind a MatMul, the scale behind a MatMulInteger.
+            "Add" | "Mul" | "Div" | "Sub" => name = computed(graph, node)?,
             _ => return None,
         }
     }
     None
 }
 
-fn is_computed(graph: &GraphProto, name: &str) -> bool {
-    let made = |n: &&NodeProto| n.output.iter().any(|o| o == name);
-    graph.node.iter().find(made).is_some_and(|n| n.op_type() != "Constant")
+/// The tensor that was quantised on the way to `name`; `name` itself where none was.
+fn before_quantisation<'g>(graph: &'g GraphProto, mut name: &'g str) -> &'g str {
+    let quantisers = ["DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"];
+    for _ in 0..4 {
+        match producer(graph, name).filter(|n| quantisers.contains(&n.op_type())) {
+            Some(node) => name = node.input.first().map_or(name, String::as_str),
+            None => break,
+        }
+    }
+    name
+}
+
+fn producer<'g>(graph: &'g GraphProto, name: &str) -> Option<&'g NodeProto> {
+    graph.node.iter().find(|n| n.output.iter().any(|o| o == name))
+}
+
+/// The operand of a node that comes from the image, and not only from stored numbers.
+fn computed<'g>(graph: &'g GraphProto, node: &'g NodeProto) -> Option<&'g str> {
+    node.input.iter().map(String::as_str).find(|i| is_computed(graph, i, 8))
+}
+
+/// Whether a tensor depends on more than constants, looked at `depth` nodes deep: scales are small products of stored
+/// numbers and of a quantiser's own.
+fn is_computed(graph: &GraphProto, name: &str, depth: usize) -> bool {
+    let Some(node) = producer(graph, name) else {
+        let is_stored = graph.initializer.iter().any(|t| t.name() == name);
+        return !is_stored && graph.input.iter().any(|i| i.name() == name);
+    };
+    if node.op_type() == "Constant" {
+        return false;
+    }
+    // A dynamic quantiser's scale and zero point are made of the data, but are no data.
+    if node.op_type() == "DynamicQuantizeLinear" && node.output.first().is_none_or(|first| first != name) {
+        return false;
+    }
+    depth == 0 || node.input.iter().any(|i| is_computed(graph, i, depth - 1))
 }
 
 /// Every layer that can serve as features, with its dimensions as found by running the graph once on a blank image of
@@ -140,21 +183,20 @@ fn is_computed(graph: &GraphProto, name: &str) -> bool {
 ///
 /// # Errors
 /// When the graph cannot be run.
-pub fn list(model: &ModelProto, input_dims: &[usize]) -> Result<Vec<Layer>, BackboneError> {
+pub fn list(model: &ModelProto, input_dims: &[usize], layout: TensorLayout) -> Result<Vec<Layer>, BackboneError> {
     let candidates = onnx::candidates(model).map_err(onnx_error)?;
     let names: Vec<&str> = candidates.iter().map(|c| c.tensor.as_str()).collect();
     let dims = dims_of(model, &names, input_dims)?;
-    let layers =
-        candidates.into_iter().zip(dims).filter_map(|(candidate, dims)| layer(candidate, &dims, input_dims[0]));
+    let layers = candidates.into_iter().zip(dims).filter_map(|(c, dims)| layer(c, &dims, input_dims[0], layout));
     Ok(layers.collect())
 }
 
-fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize) -> Option<Layer> {
+fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize, layout: TensorLayout) -> Option<Layer> {
     let (&first, per_image) = dims.split_first()?;
     if first != n_images || per_image.is_empty() {
         return None;
     }
-    let pooling = default_pooling(per_image);
+    let pooling = default_pooling(per_image, layout);
     let dim = pooled_dim(per_image, pooling);
     (dim > 0).then(|| Layer {
         tensor: candidate.tensor,
@@ -173,7 +215,7 @@ fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize) -> Option<L
 pub fn dims_of(model: &ModelProto, tensors: &[&str], input_dims: &[usize]) -> Result<Vec<Vec<usize>>, BackboneError> {
     let exposed = onnx::expose(model, tensors).and_then(|m| onnx::prune(&m, tensors)).map_err(onnx_error)?;
     let mut session = GraphSession::load(&onnx::encode(&exposed).map_err(onnx_error)?, 1)?;
-    let values = vec![0.0; input_dims.iter().product()];
+    let values = Values::F32(vec![0.0; input_dims.iter().product()]);
     Ok(session.run(input_dims, values, tensors)?.into_iter().map(|o| o.dims).collect())
 }
 
@@ -195,8 +237,11 @@ mod tests {
             (&[49, 768], Pooling::MeanToken, 768),
             (&[320, 7, 7], nchw, 320),
             (&[7, 7, 320], nhwc, 320),
+            (&[8, 12, 6], nhwc, 6),
+            (&[2048, 1, 1], Pooling::Flatten, 2048),
         ] {
-            assert_eq!((default_pooling(dims), pooled_dim(dims, default_pooling(dims))), (pooling, dim), "{dims:?}");
+            let found = default_pooling(dims, TensorLayout::Nhwc);
+            assert_eq!((found, pooled_dim(dims, found)), (pooling, dim), "{dims:?}");
             assert!(pooling_fits(dims.len(), pooling));
         }
     }

@@ -186,6 +186,8 @@ pub struct Manifest {
     pub source: Option<String>,
     /// Version of the default operator set.
     pub opset: i64,
+    /// What the user should know about its files.
+    pub notes: Vec<String>,
 }
 
 impl std::fmt::Display for Port {

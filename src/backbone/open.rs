@@ -11,7 +11,7 @@ use super::manifest::{
     Element, FeatureChoice, Manifest, Origin, Port, ResolvedPreprocess, pooling_from_name, pooling_names,
 };
 use super::resolve;
-use super::session::GraphSession;
+use super::session::{GraphSession, Values};
 use super::{BackboneError, METADATA_PREPROCESS};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
@@ -32,24 +32,26 @@ pub struct Backbone {
 
 impl Backbone {
     /// Opens the model at `path` (a file or a folder). `layer` is `TENSOR` or `TENSOR|POOLING`; without it the proposed
-    /// features are used. `known_dim` may tell the width of a layer of a backbone (by id and label) from an earlier run.
+    /// features are used. `known_dim` may tell the width of a space (whose `dim` is still 0) from an earlier run.
     ///
     /// # Errors
     /// When the files cannot be read, the graph takes no image or gives no features, or the layer does not fit.
     pub fn open(
         path: &Path,
         layer: Option<&str>,
-        known_dim: impl Fn(&str, &str) -> Option<usize>,
+        known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
     ) -> Result<Self, BackboneError> {
         let files = locate::locate(path)?;
         let bytes = fs::read(&files.onnx).map_err(|source| BackboneError::Read { path: files.onnx.clone(), source })?;
-        let size_bytes = bytes.len() as u64;
+        let mut size_bytes = bytes.len() as u64;
         let mut id = blake3::hash(&bytes).to_hex().to_string();
         let onnx_error = |source: OnnxError| BackboneError::Onnx { path: files.onnx.clone(), source };
         let mut model = onnx::parse(bytes).map_err(onnx_error)?;
         let dir = files.onnx.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if onnx::inline_external_data(&mut model, dir).map_err(onnx_error)? {
-            id = blake3::hash(&onnx::encode(&model).map_err(onnx_error)?).to_hex().to_string();
+            let whole = onnx::encode(&model).map_err(onnx_error)?;
+            id = blake3::hash(&whole).to_hex().to_string();
+            size_bytes = whole.len() as u64;
         }
         let manifest = manifest(&files, &model, id, size_bytes)?;
         let feature = match layer {
@@ -59,11 +61,11 @@ impl Backbone {
         let preprocess = manifest.preprocess.spec.digest();
         let space = EmbeddingSpace { backbone: manifest.id.clone(), layer: feature.label(), preprocess, dim: 0 };
         let mut backbone = Self { manifest, feature, space, model };
-        backbone.space.dim =
-            match backbone.stated_dim().or_else(|| known_dim(&backbone.manifest.id, &backbone.space.layer)) {
-                Some(dim) => dim,
-                None => backbone.measured_dim()?,
-            };
+        backbone.check_inputs()?;
+        backbone.space.dim = match backbone.stated_dim().or_else(|| known_dim(&backbone.space)) {
+            Some(dim) => dim,
+            None => backbone.measured_dim()?,
+        };
         Ok(backbone)
     }
 
@@ -119,15 +121,15 @@ impl Backbone {
             values.resize(values.len() / (*first).max(1) * fixed, 0.0);
             *first = fixed;
         }
-        let output = session.run(&dims, values, &[FEATURES])?.pop();
+        let output = session.run(&dims, Values::F32(values), &[FEATURES])?.pop();
         let mut values = output.map(|o| o.values).unwrap_or_default();
-        let expected = n * self.space.dim;
-        if values.len() < expected || self.space.dim == 0 {
+        let expected = dims.first().copied().unwrap_or(n) * self.space.dim;
+        if values.len() != expected || expected == 0 {
             return Err(BackboneError::Run {
                 message: format!("{} values came out where {expected} were expected", values.len()),
             });
         }
-        values.truncate(expected);
+        values.truncate(n * self.space.dim);
         Ok(values)
     }
 
@@ -136,7 +138,20 @@ impl Backbone {
     /// # Errors
     /// When the graph cannot be run.
     pub fn layers(&self) -> Result<Vec<Layer>, BackboneError> {
-        layers::list(&self.model, &self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH)))
+        let dims = self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH));
+        layers::list(&self.model, &dims, self.preprocess().layout)
+    }
+
+    /// That the features need the image and nothing else.
+    fn check_inputs(&self) -> Result<(), BackboneError> {
+        let features = self.feature_graph()?;
+        let graph = features.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
+        let is_constant = |name: &str| graph.initializer.iter().any(|t| t.name() == name);
+        let mut inputs = graph.input.iter().map(ValueInfoProto::name);
+        match inputs.find(|n| *n != self.manifest.input.name && !is_constant(n)) {
+            Some(input) => Err(BackboneError::OtherInput { input: input.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     /// The width that the graph states for the feature layer.
@@ -150,7 +165,7 @@ impl Backbone {
     fn measured_dim(&self) -> Result<usize, BackboneError> {
         let mut session = GraphSession::load(&self.feature_model()?, 1)?;
         let dims = self.input_dims(self.fixed_batch().unwrap_or(1));
-        let outputs = session.run(&dims, vec![0.0; dims.iter().product()], &[FEATURES])?;
+        let outputs = session.run(&dims, Values::F32(vec![0.0; dims.iter().product()]), &[FEATURES])?;
         match outputs.first().map(|o| o.dims.as_slice()) {
             Some([n, dim]) if *n == dims[0] && *dim > 0 => Ok(*dim),
             other => Err(BackboneError::Layer {
@@ -188,11 +203,16 @@ fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64)
         Some(resolved) => resolved,
         None => resolve::resolve(resolve::from_side_files(&files.side_dirs, &mut notes), &input),
     };
-    for note in notes {
-        tracing::warn!("{note}");
-    }
     preprocess.spec.output_size()?;
-    let feature = layers::propose(graph, &outputs).ok_or(BackboneError::NoFeatures)?;
+    let mut feature = layers::propose(model, graph, &outputs).ok_or(BackboneError::NoFeatures)?;
+    // The right pooling follows from the dimensions: where the graph leaves them open, a run tells.
+    let stated = outputs.iter().find(|o| o.name == feature.value.tensor && o.dims.len() > 1);
+    if stated.is_none_or(|o| o.dims.len() > 2 && o.dims.iter().skip(1).any(Option::is_none)) {
+        let n = input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
+        let dims = layers::dims_of(model, &[&feature.value.tensor], &input_dims(&preprocess.spec, n))?;
+        let per_image = dims.first().and_then(|d| d.get(1..)).unwrap_or_default();
+        feature.value.pooling = layers::default_pooling(per_image, preprocess.spec.layout);
+    }
     let about = About::read(files, model);
     Ok(Manifest {
         name: about.name.unwrap_or_else(|| files.name.clone()),
@@ -206,6 +226,7 @@ fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64)
         licence: about.licence,
         source: about.source,
         opset: onnx::opset(model, "").unwrap_or(0),
+        notes,
     })
 }
 
@@ -273,8 +294,11 @@ fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Res
         None => (label, None),
     };
     let n = manifest.input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
-    let dims = match manifest.outputs.iter().find(|o| o.name == tensor && o.dims.len() > 1) {
-        // The rank is all that is needed, so an output costs no run.
+    let is_stated = |o: &&Port| {
+        o.name == tensor && (o.dims.len() == 2 || o.dims.len() > 2 && o.dims.iter().skip(1).all(Option::is_some))
+    };
+    let dims = match manifest.outputs.iter().find(is_stated) {
+        // What the graph states costs no run.
         Some(output) => output.dims.iter().map(|d| d.unwrap_or(0)).collect(),
         None => {
             let dims = layers::dims_of(model, &[tensor], &input_dims(&manifest.preprocess.spec, n));
@@ -286,7 +310,7 @@ fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Res
         }
     };
     let per_image = dims.get(1..).unwrap_or_default();
-    let pooling = pooling.unwrap_or_else(|| layers::default_pooling(per_image));
+    let pooling = pooling.unwrap_or_else(|| layers::default_pooling(per_image, manifest.preprocess.spec.layout));
     if !layers::pooling_fits(per_image.len(), pooling) {
         return Err(fail(format!("that pooling does not fit its dimensions {dims:?}")));
     }

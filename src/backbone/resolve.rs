@@ -23,6 +23,9 @@ pub struct Stated {
     mean: Option<Sourced<[f32; 3]>>,
     std: Option<Sourced<[f32; 3]>>,
     pad_rgb: Option<Sourced<[u8; 3]>>,
+    channels: Option<Sourced<ChannelOrder>>,
+    /// What a file says that Graft cannot do.
+    notes: Vec<String>,
 }
 
 type Reader = fn(&Value, &str) -> Option<Stated>;
@@ -42,7 +45,8 @@ pub fn from_side_files(dirs: &[PathBuf], notes: &mut Vec<String>) -> Stated {
             let Ok(text) = fs::read_to_string(dir.join(name)) else { continue };
             match serde_json::from_str::<Value>(&text) {
                 Ok(value) => {
-                    if let Some(stated) = read(&value, name) {
+                    if let Some(mut stated) = read(&value, name) {
+                        notes.append(&mut stated.notes);
                         return stated;
                     }
                 }
@@ -113,11 +117,20 @@ fn hugging_face(json: &Value, name: &str) -> Option<Stated> {
         stated.resize = Some(sourced(name, Resize::None));
     } else if let Some(size) = size {
         let shortest = size.get("shortest_edge").and_then(uint);
-        let resize = if kind.starts_with("ConvNext") && (shortest.is_some() || uint(size).is_some()) {
+        let side = shortest.or_else(|| uint(size)).or_else(|| uint(size.get("height")?));
+        let crop_pct = json.get("crop_pct").and_then(Value::as_f64).filter(|pct| *pct > 0.0);
+        let resize = if let (true, Some(side)) = (kind.starts_with("Levit"), shortest.or_else(|| uint(size))) {
+            // LeViT's processor enlarges the stated size itself.
+            Some(Resize::ShortestSide { size_px: (256.0 / 224.0 * f64::from(side)) as u32 })
+        } else if let (true, Some(side), Some(pct)) = (kind.starts_with("PoolFormer"), side, crop_pct) {
+            let px = crop_size.unwrap_or((side, side));
+            crop = Some(Crop { height_px: px.0, width_px: px.1, offset: CropOffset::Floor });
+            Some(Resize::ShortestSide { size_px: (f64::from(side) / pct) as u32 })
+        } else if kind.starts_with("ConvNext") && (shortest.is_some() || uint(size).is_some()) {
             // Under 384 px: shortest side size / crop_pct, then a crop; from 384 px squashed without one.
             let side = shortest.or_else(|| uint(size))?;
             if side < 384 {
-                let pct = json.get("crop_pct").and_then(Value::as_f64).unwrap_or(224.0 / 256.0);
+                let pct = crop_pct.unwrap_or(224.0 / 256.0);
                 crop = Some(Crop { height_px: side, width_px: side, offset: CropOffset::Floor });
                 Some(Resize::ShortestSide { size_px: (f64::from(side) / pct) as u32 })
             } else {
@@ -136,7 +149,15 @@ fn hugging_face(json: &Value, name: &str) -> Option<Stated> {
         stated.resize = resize.map(|r| sourced(name, r));
     }
     stated.crop = Some(sourced(name, crop));
-    stated.filter = json.get("resample").and_then(Value::as_u64).and_then(pil_filter).map(|f| sourced(name, f));
+    if let Some(number) = json.get("resample").and_then(Value::as_u64) {
+        stated.filter = pil_filter(number).map(|f| sourced(name, f));
+        if stated.filter.is_none() {
+            stated.notes.push(format!(
+                "{name} asks for Pillow's filter number {number} (nearest, box or Hamming), which Graft does not have: \
+                 another one is used, and the features may differ a little."
+            ));
+        }
+    }
     stated.rescale = match (flag("do_rescale"), json.get("rescale_factor").and_then(Value::as_f64)) {
         (Some(false), _) => Some(sourced(name, 1.0)),
         (_, Some(factor)) => Some(sourced(name, factor as f32)),
@@ -148,6 +169,19 @@ fn hugging_face(json: &Value, name: &str) -> Option<Stated> {
     } else {
         stated.mean = json.get("image_mean").and_then(triple).map(|v| sourced(name, v));
         stated.std = json.get("image_std").and_then(triple).map(|v| sourced(name, v));
+    }
+    if json.get("do_flip_channel_order").or_else(|| json.get("do_flip_channels")).and_then(Value::as_bool) == Some(true)
+    {
+        stated.channels = Some(sourced(name, ChannelOrder::Bgr));
+        // MobileViT's processor flips the channels and does not normalise at all.
+        stated.mean.get_or_insert_with(|| sourced(name, [0.0; 3]));
+        stated.std.get_or_insert_with(|| sourced(name, [1.0; 3]));
+    }
+    if flag("rescale_offset") == Some(true) {
+        // EfficientNet's processor gives `x * factor - 1`, which is one more of the mean.
+        let mean = stated.mean.as_ref().map_or([0.0; 3], |m| m.value);
+        stated.mean = Some(sourced(name, mean.map(|m| m + 1.0)));
+        stated.std.get_or_insert_with(|| sourced(name, [1.0; 3]));
     }
     Some(stated)
 }
@@ -196,11 +230,22 @@ fn open_clip_fields(cfg: &Value, (height_px, width_px): (u32, u32), name: &str) 
         resize: Some(sourced(name, resize)),
         crop: Some(sourced(name, crop)),
         filter: cfg.get("interpolation").and_then(named_filter).map(|f| sourced(name, f)),
-        rescale: None,
-        mean: cfg.get("mean").and_then(triple).map(|v| sourced(name, v)),
-        std: cfg.get("std").and_then(triple).map(|v| sourced(name, v)),
+        // open_clip's own defaults are OpenAI's.
+        mean: Some(stated_or(cfg.get("mean"), OPENAI_MEAN, name)),
+        std: Some(stated_or(cfg.get("std"), OPENAI_STD, name)),
         pad_rgb: fill.map(|v| sourced(name, [v; 3])),
+        ..Stated::default()
     })
+}
+
+const OPENAI_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_1];
+
+fn stated_or(value: Option<&Value>, default: [f32; 3], name: &str) -> Sourced<[f32; 3]> {
+    match value.and_then(triple) {
+        Some(value) => sourced(name, value),
+        None => Sourced::guess(default, "open_clip's default"),
+    }
 }
 
 /// `config.json` of timm, whose `pretrained_cfg` says everything.
@@ -220,11 +265,11 @@ fn timm(json: &Value, name: &str) -> Option<Stated> {
         resize: Some(sourced(name, resize)),
         crop: Some(sourced(name, Some(Crop { height_px, width_px, offset: CropOffset::Round }))),
         filter: cfg.get("interpolation").and_then(named_filter).map(|f| sourced(name, f)),
-        rescale: None,
         mean: mean.map(|v| sourced(name, v)),
         std: cfg.get("std").and_then(triple).map(|v| sourced(name, v)),
         // timm fills borders with the mean colour.
         pad_rgb: mean.map(|m| sourced(name, m.map(|v| (v * 255.0).round_ties_even().clamp(0.0, 255.0) as u8))),
+        ..Stated::default()
     })
 }
 
@@ -254,7 +299,7 @@ pub fn resolve(stated: Stated, input: &Port) -> ResolvedPreprocess {
     let graph_fixes_size = fixed_height.is_some() && fixed_width.is_some();
     let (height_px, width_px) = (fixed_height.unwrap_or(224), fixed_width.unwrap_or(224));
 
-    let resize = stated.resize.unwrap_or_else(|| {
+    let mut resize = stated.resize.unwrap_or_else(|| {
         // 256 for 224, timm's and torchvision's habit.
         let size_px = (f64::from(height_px.min(width_px)) / 0.875).floor() as u32;
         Sourced::guess(Resize::ShortestSide { size_px }, "input size / 0.875, as timm and torchvision do")
@@ -268,21 +313,26 @@ pub fn resolve(stated: Stated, input: &Port) -> ResolvedPreprocess {
         }
     });
     let filter = stated.filter.unwrap_or_else(|| Sourced::guess(Filter::Bicubic, "timm's and CLIP's default"));
-    let u8_input = input.element == Element::U8;
-    let rescale = stated.rescale.unwrap_or_else(|| match u8_input {
-        true => Sourced { value: 1.0, origin: Origin::Graph },
-        false => Sourced::guess(1.0 / 255.0, "the usual range 0..1 before the mean"),
-    });
-    let (guess_mean, guess_std, why) = match (u8_input, layout.value) {
-        (true, _) => ([0.0; 3], [1.0; 3], "the input takes bytes"),
-        (false, TensorLayout::Nhwc) => ([0.5; 3], [0.5; 3], "the range -1..1, usual for channels-last models"),
-        (false, TensorLayout::Nchw) => {
+    let (guess_mean, guess_std, why) = match layout.value {
+        TensorLayout::Nhwc => ([0.5; 3], [0.5; 3], "the range -1..1, usual for channels-last models"),
+        TensorLayout::Nchw => {
             let (mean, std) = PreprocessSpec::IMAGENET_MEAN_STD;
             (mean, std, "ImageNet's, which most backbones are trained with")
         }
     };
-    let mean = stated.mean.unwrap_or_else(|| Sourced::guess(guess_mean, why));
-    let std = stated.std.unwrap_or_else(|| Sourced::guess(guess_std, why));
+    // A byte input takes the pixels as they are: what a file says of scaling happens inside such a graph.
+    let (rescale, mean, std) = if input.element == Element::U8 {
+        let graph = |value| Sourced { value, origin: Origin::Graph };
+        (Sourced { value: 1.0, origin: Origin::Graph }, graph([0.0; 3]), graph([1.0; 3]))
+    } else {
+        (
+            stated.rescale.unwrap_or_else(|| Sourced::guess(1.0 / 255.0, "the usual range 0..1 before the mean")),
+            stated.mean.unwrap_or_else(|| Sourced::guess(guess_mean, why)),
+            stated.std.unwrap_or_else(|| Sourced::guess(guess_std, why)),
+        )
+    };
+    let channels =
+        stated.channels.unwrap_or_else(|| Sourced::guess(ChannelOrder::Rgb, "red first, as nearly all models want it"));
     let pad_rgb = stated.pad_rgb.unwrap_or_else(|| Sourced::guess([0; 3], "black, as torchvision pads"));
 
     let mut spec = PreprocessSpec {
@@ -293,10 +343,22 @@ pub fn resolve(stated: Stated, input: &Port) -> ResolvedPreprocess {
         rescale: rescale.value,
         mean: mean.value,
         std: std.value,
-        channels: ChannelOrder::Rgb,
+        channels: channels.value,
         layout: layout.value,
     };
-    // The graph's size wins over a file that says otherwise, and over nothing.
+    // The graph's size wins over a file that says otherwise. Where the file squashes or fits the picture without a
+    // crop, it still does so, to the size that the graph takes.
+    let fixed = match spec.resize {
+        Resize::Squash { .. } => Some(Resize::Squash { height_px, width_px }),
+        Resize::Border { .. } => Some(Resize::Border { height_px, width_px }),
+        _ => None,
+    };
+    if let (true, None, Some(fixed)) = (graph_fixes_size, spec.crop, fixed)
+        && spec.resize != fixed
+    {
+        resize = Sourced { value: fixed, origin: Origin::Graph };
+        spec.resize = fixed;
+    }
     if spec.output_size().map_or(true, |size| graph_fixes_size && size != (height_px, width_px)) {
         crop.value = Some(Crop { height_px, width_px, offset: CropOffset::Round });
         crop.origin = match graph_fixes_size {
@@ -313,7 +375,7 @@ pub fn resolve(stated: Stated, input: &Port) -> ResolvedPreprocess {
         ("rescale", rescale.origin),
         ("mean", mean.origin),
         ("std", std.origin),
-        ("channels", Origin::Guess { why: "red first, as nearly all models want it".to_owned() }),
+        ("channels", channels.origin),
         ("layout", layout.origin),
     ];
     ResolvedPreprocess { spec, origins }
@@ -411,6 +473,42 @@ mod tests {
         // A file says 256 where the graph takes 224 only.
         let json = json!({"size": {"height": 256, "width": 256}, "image_mean": 0.5, "image_std": 0.5});
         let spec = spec_of(hugging_face, &json, [None, Some(3), Some(224), Some(224)]);
-        assert_eq!(spec.output_size().unwrap(), (224, 224));
+        assert_eq!((spec.resize, spec.crop), (Resize::Squash { height_px: 224, width_px: 224 }, None));
+    }
+
+    #[test]
+    fn processors_with_habits_of_their_own() {
+        let mobilevit = json!({"size": {"shortest_edge": 288}, "crop_size": {"height": 256, "width": 256},
+            "do_center_crop": true, "do_flip_channel_order": true, "resample": 2, "do_rescale": true,
+            "image_processor_type": "MobileViTImageProcessor"});
+        let spec = spec_of(hugging_face, &mobilevit, NCHW);
+        assert_eq!((spec.channels, spec.mean, spec.std), (ChannelOrder::Bgr, [0.0; 3], [1.0; 3]));
+
+        let levit = json!({"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224},
+            "do_center_crop": true, "image_mean": 0.5, "image_std": 0.5, "feature_extractor_type": "LevitFeatureExtractor"});
+        let spec = spec_of(hugging_face, &levit, NCHW);
+        assert_eq!((spec.resize, spec.crop), (Resize::ShortestSide { size_px: 256 }, crop(224, CropOffset::Floor)));
+
+        let poolformer = json!({"size": {"shortest_edge": 224}, "crop_pct": 0.9, "image_mean": 0.5, "image_std": 0.5,
+            "image_processor_type": "PoolFormerImageProcessor"});
+        let spec = spec_of(hugging_face, &poolformer, NCHW);
+        assert_eq!((spec.resize, spec.crop), (Resize::ShortestSide { size_px: 248 }, crop(224, CropOffset::Floor)));
+
+        let efficientnet = json!({"size": {"height": 224, "width": 224}, "rescale_factor": 1.0 / 127.5,
+            "rescale_offset": true, "do_normalize": false});
+        let spec = spec_of(hugging_face, &efficientnet, NCHW);
+        assert_eq!((spec.mean, spec.std), ([1.0; 3], [1.0; 3]));
+
+        let nearest =
+            json!({"size": {"height": 224, "width": 224}, "image_mean": 0.5, "image_std": 0.5, "resample": 0});
+        assert_eq!(hugging_face(&nearest, "f.json").unwrap().notes.len(), 1);
+    }
+
+    #[test]
+    fn a_byte_input_takes_the_pixels_as_they_are() {
+        let json = json!({"size": 224, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]});
+        let port = Port { element: Element::U8, ..input([None, None, None, Some(3)]) };
+        let spec = resolve(hugging_face(&json, "f.json").unwrap(), &port).spec;
+        assert_eq!((spec.rescale, spec.mean, spec.std), (1.0, [0.0; 3], [1.0; 3]));
     }
 }

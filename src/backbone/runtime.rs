@@ -197,7 +197,7 @@ fn preload_companions(library: &Path) {
 }
 
 /// ONNX Runtime returns each error to its caller as well, who reports it once and with more context: its own line is for
-/// those who ask for it, with `RUST_LOG=onnxruntime=debug`.
+/// those who ask for it, with `GRAFT_LOG=onnxruntime=debug`.
 fn forward_log(level: LogLevel, _category: &str, _id: &str, code_location: &str, message: &str) {
     if level == LogLevel::Fatal {
         tracing::error!(target: "onnxruntime", code_location, "{message}");

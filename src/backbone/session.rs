@@ -24,6 +24,15 @@ impl std::fmt::Debug for GraphSession {
     }
 }
 
+/// What goes into a graph, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Numbers, converted to the input's element type.
+    F32(Vec<f32>),
+    /// Bytes, for an input that takes bytes.
+    U8(Vec<u8>),
+}
+
 /// An output: its dimensions and its values as f32, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
@@ -82,7 +91,7 @@ impl GraphSession {
     ///
     /// # Errors
     /// When the run fails or is ended, or an output has another element type than a number's.
-    pub fn run(&mut self, dims: &[usize], values: Vec<f32>, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
+    pub fn run(&mut self, dims: &[usize], values: Values, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
         let failed = |e: ort::Error| BackboneError::Run { message: one_line(&e.to_string()) };
         let Some(input) = self.inputs.first() else {
             return Err(BackboneError::NoImageInput { inputs: String::new() });
@@ -100,19 +109,14 @@ impl GraphSession {
             })
             .collect()
     }
-
-    /// Feeds bytes (row-major, of shape `dims`) to the first input, which takes u8.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub fn run_u8(&mut self, dims: &[usize], bytes: Vec<u8>, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
-        // Bytes are exact in f32; one path for all element types is worth the copy.
-        self.run(dims, bytes.into_iter().map(f32::from).collect(), outputs)
-    }
 }
 
-fn tensor(element: Element, dims: &[usize], values: Vec<f32>) -> ort::Result<DynValue> {
+fn tensor(element: Element, dims: &[usize], values: Values) -> ort::Result<DynValue> {
     let dims = dims.to_vec();
+    let values = match values {
+        Values::U8(bytes) => return Ok(Tensor::from_array((dims, bytes))?.into_dyn()),
+        Values::F32(values) => values,
+    };
     Ok(match element {
         Element::F16 => {
             Tensor::from_array((dims, values.into_iter().map(half::f16::from_f32).collect::<Vec<_>>()))?.into_dyn()

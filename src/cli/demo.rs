@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::args::DemoArgs;
-use super::output::{count, list_skipped, percent, print};
+use super::output::{Listing, count, list_skipped, percent, print};
 use super::terminal::Terminal;
 use super::train::{export_text, summary};
 use crate::dataset::split::SplitConfig;
@@ -13,13 +13,14 @@ use crate::store::dirs;
 use crate::workflow::WorkflowError;
 use crate::workflow::embed::EmbedConfig;
 use crate::workflow::evaluate::Classifier;
-use crate::workflow::export::export;
+use crate::workflow::export::{check_target, export};
 use crate::workflow::models::{open_cache, open_model};
 use crate::workflow::predict::predict;
 use crate::workflow::train::{TrainConfig, train};
 
 pub(super) fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
     let images = dirs::sample_dir().ok_or(WorkflowError::NoSample)?;
+    check_target(&args.out)?;
     let cache = open_cache(terminal);
     let backbone = open_model(None, None, &cache)?;
     print(&format!("Images: {}\nModel: {}\n", images.display(), backbone.manifest.name))?;
@@ -35,7 +36,7 @@ pub(super) fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
     for note in &outcome.prepared.notes {
         terminal.warn(note);
     }
-    list_skipped(&outcome.prepared.skipped, terminal);
+    list_skipped(&outcome.prepared.skipped, Listing::Short, terminal);
     print(&summary(&backbone, &outcome))?;
     let Some(best) = outcome.best() else { return Ok(()) };
     let meta = export(&args.out, &backbone, &outcome.prepared, best, config.split.seed, terminal)?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::args::EmbedArgs;
 use super::npz::{Npy, write_npz};
-use super::output::{count, list_skipped, print};
+use super::output::{Listing, count, list_skipped, print};
 use super::terminal::Terminal;
 use crate::progress::Reporter;
 use crate::workflow::WorkflowError;
@@ -21,14 +21,14 @@ pub(super) fn run(args: &EmbedArgs, terminal: &Terminal) -> Result<()> {
     if dataset.samples.is_empty() {
         return Err(WorkflowError::NoImages { path: args.images.clone() }.into());
     }
-    for note in &dataset.notes {
+    for note in backbone.manifest.notes.iter().chain(&dataset.notes) {
         terminal.warn(note);
     }
     let paths: Vec<PathBuf> = dataset.samples.iter().map(|s| s.path.clone()).collect();
     let embedded = embed(&backbone, &paths, &cache, &EmbedConfig::default(), terminal)?;
     let mut skipped = dataset.skipped;
     skipped.extend(embedded.skipped.iter().cloned());
-    list_skipped(&skipped, terminal);
+    list_skipped(&skipped, Listing::Whole, terminal);
     if embedded.path_idx.is_empty() {
         let first = embedded.skipped.first();
         return Err(WorkflowError::NothingUsable {

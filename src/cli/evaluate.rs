@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::args::EvaluateArgs;
-use super::output::{list_skipped, print, print_json, report_json, report_text};
+use super::output::{Listing, list_skipped, print, print_json, report_json, report_text};
 use super::terminal::Terminal;
 use crate::progress::Reporter;
 use crate::workflow::embed::EmbedConfig;
@@ -26,6 +26,6 @@ pub(super) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<()> {
         }
         return print_json(&object);
     }
-    list_skipped(&evaluation.skipped, terminal);
+    list_skipped(&evaluation.skipped, Listing::Short, terminal);
     print(report_text(&evaluation.report, &classifier.meta.classes).trim_end())
 }

@@ -65,13 +65,6 @@ fn quiet_decoder_panics() {
 }
 
 fn failure(error: &anyhow::Error, terminal: &Terminal) -> ExitCode {
-    // A reader that has seen enough (`graft … | head`) is no failure.
-    if error
-        .chain()
-        .any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
-    {
-        return ExitCode::SUCCESS;
-    }
     if terminal.was_cancelled() || matches!(error.downcast_ref(), Some(WorkflowError::Cancelled)) {
         terminal.say("graft: cancelled");
         return ExitCode::from(CANCELLED);

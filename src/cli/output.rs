@@ -8,36 +8,53 @@ use serde_json::{Map, Value, json};
 use super::terminal::Terminal;
 use crate::classes::ClassSet;
 use crate::dataset::Skipped;
+use crate::export::describe::one_line;
 use crate::metrics::Report;
 
 /// Prints JSON, and a line end.
 pub(super) fn print_json(value: &Value) -> Result<()> {
-    let mut out = stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    unless_closed(stdout().lock().write_all(text.as_bytes()))
 }
 
 /// Prints text, and a line end.
 pub(super) fn print(text: &str) -> Result<()> {
-    writeln!(stdout().lock(), "{text}")?;
-    Ok(())
+    unless_closed(writeln!(stdout().lock(), "{text}"))
+}
+
+/// A reader that has seen enough (`graft … | head`) is no failure, and no reason to leave the work undone.
+pub(super) fn unless_closed(written: std::io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Skipped files that are listed one by one for people; the rest is counted.
 const MAX_LISTED: usize = 20;
 
+/// How much of a list is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// The first lines; `--json` has all.
+    Short,
+    /// All.
+    Whole,
+}
+
 /// Lists skipped files on standard error, with their reasons.
-pub(super) fn list_skipped(skipped: &[Skipped], terminal: &Terminal) {
+pub(super) fn list_skipped(skipped: &[Skipped], listing: Listing, terminal: &Terminal) {
     if skipped.is_empty() {
         return;
     }
+    let shown = if listing == Listing::Short { MAX_LISTED } else { usize::MAX };
     terminal.say(&format!("{} skipped:", count(skipped.len(), "file")));
-    for Skipped { path, reason } in skipped.iter().take(MAX_LISTED) {
+    for Skipped { path, reason } in skipped.iter().take(shown) {
         terminal.say(&format!("  {}: {reason}", path.display()));
     }
-    if skipped.len() > MAX_LISTED {
-        terminal.say(&format!("  … and {} more (--json lists all)", skipped.len() - MAX_LISTED));
+    if skipped.len() > shown {
+        terminal.say(&format!("  … and {} more (--json lists all)", skipped.len() - shown));
     }
 }
 
@@ -90,7 +107,7 @@ pub(super) fn report_text(report: &Report, classes: &ClassSet) -> String {
     let width = classes.names().iter().map(|n| n.chars().count()).max().unwrap_or(5).clamp(5, 30);
     text.push_str(&format!("  {:width$}  precision  recall     F1  images\n", "class"));
     for (name, class) in classes.names().iter().zip(&report.per_class) {
-        let name: String = name.chars().take(width).collect();
+        let name: String = one_line(name).chars().take(width).collect();
         text.push_str(&format!(
             "  {name:width$}  {:9.3}  {:6.3}  {:5.3}  {:6}\n",
             class.precision, class.recall, class.f1, class.support

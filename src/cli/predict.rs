@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::args::PredictArgs;
-use super::output::{list_skipped, print_json};
+use super::output::{Listing, list_skipped, print_json, unless_closed};
 use super::terminal::Terminal;
 use crate::workflow::embed::EmbedConfig;
 use crate::workflow::evaluate::Classifier;
@@ -18,14 +18,14 @@ pub(super) fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let classifier = Classifier::open(&args.with, &cache)?;
     let predictions =
         predict(&classifier, &args.inputs, args.unknown_below, &cache, &EmbedConfig::default(), terminal)?;
-    list_skipped(&predictions.answers.skipped, terminal);
+    list_skipped(&predictions.answers.skipped, Listing::Whole, terminal);
     if let Some(path) = &args.csv {
         predictions.write_csv(path)?;
     }
     if args.json {
         return print_json(&to_json(&predictions));
     }
-    Ok(predictions.write_text(stdout().lock())?)
+    unless_closed(predictions.write_text(stdout().lock()))
 }
 
 fn to_json(predictions: &Predictions) -> Value {

@@ -6,28 +6,31 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::args::{HeadChoice, TrainArgs};
-use super::output::{count, list_skipped, percent, print, print_json, report_json, report_text};
+use super::output::{Listing, count, list_skipped, percent, print, print_json, report_json, report_text};
 use super::terminal::Terminal;
 use crate::backbone::Backbone;
 use crate::dataset::split::SplitConfig;
 use crate::export::describe::Meta;
-use crate::head::{self, ClassWeight, HeadKind};
+use crate::head::{self, ChosenBy, ClassWeight, HeadKind};
 use crate::progress::Reporter;
 use crate::workflow::embed::EmbedConfig;
-use crate::workflow::export::export;
+use crate::workflow::export::{check_target, export};
 use crate::workflow::models::{open_cache, open_model};
 use crate::workflow::train::{JudgedHead, TrainConfig, TrainOutcome, train};
 
 pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
+    if let Some(dir) = &args.export {
+        check_target(dir)?;
+    }
     let cache = open_cache(terminal);
     let backbone = open_model(args.model.model.as_deref(), args.model.layer.as_deref(), &cache)?;
     let config = config(args);
     let outcome = train(&backbone, &config, &cache, terminal)?;
-    for note in &outcome.prepared.notes {
+    for note in backbone.manifest.notes.iter().chain(&outcome.prepared.notes) {
         terminal.warn(note);
     }
     if !args.json {
-        list_skipped(&outcome.prepared.skipped, terminal);
+        list_skipped(&outcome.prepared.skipped, Listing::Short, terminal);
         print(&summary(&backbone, &outcome))?;
     }
     let started = Instant::now();
@@ -142,7 +145,13 @@ pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
             (_, Some(distance)) => format!("{} distance", distance.label()),
             _ => String::new(),
         };
-        text.push_str(&format!("\n{} head ({detail})\n", record.kind.label()));
+        let chosen = match record.chosen_by {
+            ChosenBy::Validation { .. } => ", chosen on the same validation images",
+            ChosenBy::CrossValidation { .. } => ", chosen by cross-validation",
+            ChosenBy::HoldOut { .. } => ", chosen on a part of the training images",
+            ChosenBy::Defaults => "",
+        };
+        text.push_str(&format!("\n{} head ({detail}{chosen})\n", record.kind.label()));
         match &judged.val {
             Some(report) => text.push_str(&report_text(report, &prepared.classes)),
             None => text.push_str("  not validated: no class has an image to spare\n"),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::manifest::Row;
 use super::{Dataset, Layout, Sample, SkipReason, Skipped, Split};
 use crate::classes::ClassSet;
 
@@ -12,17 +11,6 @@ use crate::classes::ClassSet;
 pub struct ListedFile {
     /// Path relative to the root.
     pub rel: PathBuf,
-}
-
-/// A table found below the root.
-#[derive(Clone, Debug)]
-pub struct ListedTable {
-    /// The folder that its paths are relative to, itself relative to the root.
-    pub dir: PathBuf,
-    /// Its lines.
-    pub rows: Vec<Row>,
-    /// Whether it is Hugging Face's `metadata.*`.
-    pub is_metadata: bool,
 }
 
 /// Whether a file or folder is never part of a data set: hidden, or a system's litter.
@@ -51,53 +39,37 @@ pub fn from_files(root: &Path, files: &[ListedFile]) -> Dataset {
     let prefix = wrapper(&files);
     let inner: Vec<&Path> = files.iter().map(|f| f.strip_prefix(&prefix).unwrap_or(f)).collect();
     let has_splits = has_split_folders(&inner);
-    let mut labelled: Vec<(PathBuf, Option<String>, Option<Split>)> = Vec::with_capacity(files.len());
+    let mut labelled: Vec<Labelled> = Vec::with_capacity(files.len());
+    let mut skipped = Vec::new();
     for (rel, file) in inner.iter().zip(&files) {
-        let mut parts = folders(rel);
-        let mut split = None;
-        if has_splits {
-            split = parts.first().and_then(|p| Split::from_name(p));
-            if split.is_some() {
-                parts.remove(0);
+        let path = root.join(file);
+        let mut parts = folders(rel).into_iter();
+        let (class, split) = if has_splits {
+            let top = parts.next();
+            let split = top.as_deref().and_then(Split::from_name);
+            if top.is_some() && split.is_none() {
+                skipped.push(Skipped { path, reason: SkipReason::OutsideSplits });
+                continue;
             }
-        }
-        let class = parts.into_iter().next();
-        labelled.push((root.join(file), class, split));
+            (parts.next(), split)
+        } else {
+            (parts.next(), None)
+        };
+        labelled.push((path, class, split));
     }
     let layout = match (has_splits, labelled.iter().any(|(_, class, _)| class.is_some())) {
         (true, _) => Layout::SplitFolders,
         (false, true) => Layout::ClassFolders,
         (false, false) => Layout::Loose,
     };
-    build(layout, labelled, Vec::new())
-}
-
-/// Reads the tables; `exists` says whether a path relative to the root is a file there.
-pub fn from_tables(root: &Path, tables: &[ListedTable], exists: impl Fn(&Path) -> bool) -> Dataset {
-    let mut labelled = Vec::new();
-    let mut skipped = Vec::new();
-    let layout = if tables.iter().any(|t| t.is_metadata) { Layout::Metadata } else { Layout::Csv };
-    for table in tables {
-        // `train/metadata.csv`: the folder says the split where the table does not.
-        let folder_split = folders(&table.dir.join("x")).iter().find_map(|p| Split::from_name(p));
-        for row in &table.rows {
-            let rel = table.dir.join(row.path.replace('\\', "/"));
-            let path = root.join(&rel);
-            if escapes(&rel) {
-                skipped.push(Skipped { path, reason: SkipReason::OutsideRoot });
-            } else if exists(&path) {
-                labelled.push((path, row.label.clone(), row.split.or(folder_split)));
-            } else {
-                skipped.push(Skipped { path, reason: SkipReason::Missing });
-            }
-        }
-    }
-    labelled.sort();
-    labelled.dedup();
     build(layout, labelled, skipped)
 }
 
-fn build(layout: Layout, labelled: Vec<(PathBuf, Option<String>, Option<Split>)>, skipped: Vec<Skipped>) -> Dataset {
+/// A file with its class and its split, where the layout gives them.
+pub(super) type Labelled = (PathBuf, Option<String>, Option<Split>);
+
+/// The data set of `labelled` files, which are sorted by path.
+pub(super) fn build(layout: Layout, labelled: Vec<Labelled>, skipped: Vec<Skipped>) -> Dataset {
     let classes = ClassSet::sorted(labelled.iter().filter_map(|(_, class, _)| class.clone()));
     let samples = labelled
         .into_iter()
@@ -123,7 +95,7 @@ fn case_notes(classes: &ClassSet) -> Vec<String> {
 }
 
 /// Folder names of a relative path, without the file's own name; not UTF-8 becomes replacement characters.
-fn folders(rel: &Path) -> Vec<String> {
+pub(super) fn folders(rel: &Path) -> Vec<String> {
     let mut parts: Vec<String> = rel
         .components()
         .filter_map(|c| match c {
@@ -135,18 +107,27 @@ fn folders(rel: &Path) -> Vec<String> {
     parts
 }
 
-/// Every top folder that holds images is a split's name, and one of them is not the training set alone.
+/// Whether the top folders are splits: every one that holds images is a split's name, or there is a training folder
+/// beside a validation or test folder, both with class folders, whatever else lies beside them. (Without class folders
+/// below, `train` and `test` beside others may well be classes.)
 fn has_split_folders(files: &[&Path]) -> bool {
-    let mut n_in_splits = 0;
+    let (mut n_in_splits, mut n_in_others) = (0, 0);
+    let (mut trains, mut judges) = (false, false);
     for file in files {
-        match folders(file).first() {
-            Some(top) if Split::from_name(top).is_some() => n_in_splits += 1,
-            Some(_) => return false,
-            // Loose files beside the split folders stay unlabelled.
-            None => {}
+        let parts = folders(file);
+        // Loose files beside the split folders stay unlabelled.
+        let Some(top) = parts.first() else { continue };
+        let has_class = parts.len() >= 2;
+        match Split::from_name(top) {
+            Some(split) => {
+                n_in_splits += 1;
+                trains |= has_class && split == Split::Train;
+                judges |= has_class && split != Split::Train;
+            }
+            None => n_in_others += 1,
         }
     }
-    n_in_splits > 0
+    (trains && judges) || (n_in_splits > 0 && n_in_others == 0)
 }
 
 /// A single folder around everything (an unpacked archive) is looked through, as long as folders remain below it.
@@ -163,23 +144,6 @@ fn wrapper(files: &[&Path]) -> PathBuf {
         let Some(Component::Normal(name)) = below.and_then(|b| b.components().next()) else { return prefix };
         prefix.push(name);
     }
-}
-
-/// Whether a relative path climbs out of its root. Absolute paths are the user's own word and stay allowed.
-fn escapes(rel: &Path) -> bool {
-    let mut depth = 0_i64;
-    for part in rel.components() {
-        match part {
-            Component::ParentDir => depth -= 1,
-            Component::Normal(_) => depth += 1,
-            Component::Prefix(_) | Component::RootDir => return false,
-            Component::CurDir => {}
-        }
-        if depth < 0 {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -226,6 +190,12 @@ mod tests {
             ),
             // a class called test beside other classes is a class
             (&["test/1.png", "cat/2.png"], Layout::ClassFolders, &["cat/2.png cat -", "test/1.png test -"]),
+            // `train` beside another class, without class folders below, is a class
+            (
+                &["train/1.png", "test/2.png", "tram/3.png"],
+                Layout::ClassFolders,
+                &["test/2.png test -", "train/1.png train -", "tram/3.png tram -"],
+            ),
             (&[], Layout::Loose, &[]),
         ];
         for (input, layout, expected) in table {
@@ -236,23 +206,29 @@ mod tests {
     }
 
     #[test]
+    fn another_folder_beside_the_splits_does_not_turn_them_into_classes() {
+        let paths =
+            ["train/red/1.png", "train/green/2.png", "val/red/3.png", "examples/1.bmp", "docs/a/2.png", "4.png"];
+        for top in ["", "zip/"] {
+            // The wrapping folder is only looked through when nothing lies loose in it.
+            let inside: Vec<String> =
+                paths.iter().take(if top.is_empty() { 6 } else { 5 }).map(|p| format!("{top}{p}")).collect();
+            let set = from_files(Path::new("/r"), &files(&inside.iter().map(String::as_str).collect::<Vec<_>>()));
+            assert_eq!(set.layout, Layout::SplitFolders);
+            assert_eq!(set.classes.names(), ["green", "red"]);
+            assert_eq!(set.samples.iter().filter(|s| s.class.is_some()).count(), 3);
+            let outside = |rel: &str| Skipped {
+                path: Path::new("/r").join(format!("{top}{rel}")),
+                reason: SkipReason::OutsideSplits,
+            };
+            assert_eq!(set.skipped, [outside("docs/a/2.png"), outside("examples/1.bmp")]);
+        }
+    }
+
+    #[test]
     fn names_that_differ_in_case_are_two_classes_and_noted() {
         let set = from_files(Path::new("/r"), &files(&["Cat/1.png", "cat/2.png"]));
         assert_eq!(set.classes.len(), 2);
         assert_eq!(set.notes.len(), 1);
-    }
-
-    #[test]
-    fn tables_give_labels_splits_and_missing_files() {
-        let rows = vec![
-            Row { path: "a.png".into(), label: Some("x".into()), split: None },
-            Row { path: "gone.png".into(), label: Some("x".into()), split: None },
-            Row { path: "../../etc/passwd".into(), label: Some("x".into()), split: None },
-        ];
-        let tables = [ListedTable { dir: "train".into(), rows, is_metadata: true }];
-        let set = from_tables(Path::new("/r"), &tables, |p| !p.ends_with("gone.png"));
-        assert_eq!(lines(&set), ["train/a.png x train"]);
-        let reasons: Vec<_> = set.skipped.iter().map(|s| s.reason.clone()).collect();
-        assert_eq!(reasons, [SkipReason::Missing, SkipReason::OutsideRoot]);
     }
 }

@@ -5,6 +5,7 @@ pub mod duplicates;
 pub mod layout;
 pub mod manifest;
 pub mod split;
+pub mod tables;
 
 use std::path::{Path, PathBuf};
 
@@ -140,10 +141,16 @@ pub enum SkipReason {
     /// A symbolic link that leads back to a folder above it.
     #[error("a symbolic link that leads back to a folder above it")]
     SymlinkLoop,
+    /// A named pipe, a socket, a device or a folder: opening it might never return.
+    #[error("not a regular file")]
+    NotAFile,
+    /// A folder beside those of the splits is neither a split nor a class.
+    #[error("outside the train, val and test folders")]
+    OutsideSplits,
     /// Named by a table, but not there.
     #[error("the table names it, but there is no such file")]
     Missing,
-    /// A table names a path outside the data set's folder.
+    /// A table that was found in a folder names a path outside that folder.
     #[error("the table names a path outside the data set's folder")]
     OutsideRoot,
     /// The same bytes as another image of the data set.

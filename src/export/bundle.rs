@@ -1,12 +1,13 @@
 //! Writing an export: everything into a hidden folder, verified there, then moved into place at once.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::describe::{Meta, readme};
+use super::describe::{FORMAT, Meta, one_line, readme};
 use super::verify::{self, Reference};
 use super::{ExportError, files};
 use crate::backbone::{Backbone, METADATA_PREPROCESS};
@@ -35,9 +36,7 @@ pub struct Bundle<'a> {
 /// When `dir` holds something else, a file cannot be written, or an exported file disagrees with the app. Nothing is
 /// left behind then, and an older export stays.
 pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<Meta, ExportError> {
-    if is_occupied(dir) {
-        return Err(ExportError::Occupied { dir: dir.to_owned() });
-    }
+    check_target(dir)?;
     let failed = |source| ExportError::Write { dir: dir.to_owned(), source };
     let staged = StagedDir::new(dir).map_err(failed)?;
     let Bundle { backbone, affine, mut meta, accuracy, reference } = bundle;
@@ -61,6 +60,12 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     staged.write(files::LABELS, lines(meta.classes.names()).as_bytes()).map_err(failed)?;
     staged.write(files::PREDICT, include_bytes!("templates/predict.py")).map_err(failed)?;
 
+    let mut notice_names = Vec::new();
+    for (name, bytes) in notices(backbone) {
+        staged.write(&name, &bytes).map_err(failed)?;
+        notice_names.push(name);
+    }
+
     // The files are read back from the disk: the proof is about what is there, not about what was in memory.
     let why_missing = meta.verification.image_classifier_missing.take();
     meta.verification = verify::verify(staged.path(), backbone, &reference, image_classifier, reporter)?;
@@ -68,8 +73,11 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
 
     let json = serde_json::to_vec_pretty(&meta).map_err(|e| failed(e.into()))?;
     staged.write(files::META, &json).map_err(failed)?;
-    let input = format!("`{}`, normalised tensor", backbone.manifest.input.name);
-    staged.write(files::README, readme(&meta, &input, accuracy).as_bytes()).map_err(failed)?;
+    let batch = backbone.fixed_batch().map_or_else(|| "N".to_owned(), |n| n.to_string());
+    let input = format!("`{}` [{batch}, …], normalised tensor", backbone.manifest.input.name);
+    staged
+        .write(files::README, readme(&meta, &input, affine.l2_normalise, accuracy, &notice_names).as_bytes())
+        .map_err(failed)?;
     if reporter.cancelled() {
         return Err(ExportError::Cancelled);
     }
@@ -77,12 +85,64 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     Ok(meta)
 }
 
-/// Whether a folder is there that is neither empty nor an older export: that would be somebody's work.
-fn is_occupied(dir: &Path) -> bool {
-    if !dir.exists() || dir.join(files::META).is_file() {
-        return false;
+/// That an export may go to `dir`: there is nothing, an empty folder, or an older export and nothing else.
+///
+/// # Errors
+/// [`ExportError::Occupied`] otherwise: that would be somebody's work.
+pub fn check_target(dir: &Path) -> Result<(), ExportError> {
+    let occupied = || ExportError::Occupied { dir: dir.to_owned() };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(_) => return Err(occupied()),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(|_| occupied())?.file_name().to_string_lossy().into_owned());
     }
-    std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_some())
+    if names.is_empty() {
+        return Ok(());
+    }
+    let meta = fs::read(dir.join(files::META)).ok().and_then(|b| serde_json::from_slice::<Meta>(&b).ok());
+    let is_ours = |name: &String| files::ALL.contains(&name.as_str()) || is_notice(name);
+    if meta.is_some_and(|m| m.format == FORMAT) && names.iter().all(is_ours) { Ok(()) } else { Err(occupied()) }
+}
+
+/// Whether a file beside a model is its licence or notice, which go along with its weights.
+fn is_notice(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    upper.starts_with("LICENSE") || upper.starts_with("LICENCE") || upper.starts_with("NOTICE")
+}
+
+/// Licences and notices of the backbone: beside its files, or in the folder of all installed models.
+fn notices(backbone: &Backbone) -> Vec<(String, Vec<u8>)> {
+    let own = backbone.manifest.path.ancestors().skip(1).take(3);
+    let is_models = |dir: &&Path| dir.file_name().is_some_and(|n| n == "models");
+    let mut dirs: Vec<&Path> = own.clone().take(1).collect();
+    // `NAME/onnx/model.onnx`: the model's folder; `models/NAME/…`: the folder of all.
+    dirs.extend(
+        own.clone()
+            .take(1)
+            .filter(|d| d.file_name().is_some_and(|n| n == "onnx" || n == "visual"))
+            .filter_map(Path::parent),
+    );
+    dirs.extend(own.skip(1).find(is_models));
+    let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    for dir in dirs {
+        let mut names: Vec<String> = fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned()))
+            .filter(|n| is_notice(n))
+            .collect();
+        names.sort();
+        for name in names {
+            if let (false, Ok(bytes)) = (found.iter().any(|(n, _)| *n == name), fs::read(dir.join(&name))) {
+                found.push((name, bytes));
+            }
+        }
+    }
+    found
 }
 
 struct Graphs {
@@ -134,8 +194,7 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 fn lines(names: &[String]) -> String {
-    // A name with a line break would shift every later line.
-    names.iter().map(|n| n.replace(['\n', '\r'], " ") + "\n").collect()
+    names.iter().map(|n| one_line(n) + "\n").collect()
 }
 
 /// `weight` [K, D] and `bias` [K], f32.

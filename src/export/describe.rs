@@ -76,6 +76,9 @@ pub struct Verification {
     pub n: usize,
     /// `classifier.onnx`.
     pub classifier: Agreement,
+    /// Images that `image_classifier.onnx` was compared on.
+    #[serde(default)]
+    pub n_image_classifier: usize,
     /// `image_classifier.onnx`, when it was written.
     pub image_classifier: Option<Agreement>,
     /// `head.onnx`.
@@ -94,8 +97,18 @@ pub struct Agreement {
 }
 
 /// The README of an export.
-pub fn readme(meta: &Meta, input: &str, accuracy: Option<f64>) -> String {
-    let classes = meta.classes.names().iter().map(|n| format!("- {n}")).collect::<Vec<_>>().join("\n");
+pub fn readme(meta: &Meta, input: &str, l2_normalise: bool, accuracy: Option<f64>, notices: &[String]) -> String {
+    let formula = match l2_normalise {
+        true => "logits = weight (x / |x|) + bias, features divided by their length first",
+        false => "logits = weight x + bias",
+    };
+    let notices = match notices {
+        [] => String::new(),
+        files => {
+            format!(" Its terms are in {}.", files.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let classes = meta.classes.names().iter().map(|n| format!("- {}", one_line(n))).collect::<Vec<_>>().join("\n");
     let licence = meta.backbone.licence.as_deref().unwrap_or("not stated by its files: ask where it came from");
     let accuracy = accuracy.map_or_else(String::new, |a| format!(", validated accuracy {:.1} %", a * 100.0));
     let image_classifier = match &meta.verification.image_classifier_missing {
@@ -113,7 +126,7 @@ pub fn readme(meta: &Meta, input: &str, accuracy: Option<f64>) -> String {
          | `{classifier}` | {input} -> `logits`, `probabilities` [N, {k}]; the preprocessing is in `{meta_file}` and in the file's metadata |\n\
          | `{image_classifier_file}` | picture -> `logits`, `probabilities` [1, {k}] |\n\
          | `{head}` | `features` [N, {dim}] -> `logits`, `probabilities` |\n\
-         | `{safetensors}` | `weight` [{k}, {dim}] and `bias` [{k}] of the head |\n\
+         | `{safetensors}` | `weight` [{k}, {dim}] and `bias` [{k}] of the head: {formula} |\n\
          | `{labels}` | class names, one a line, in the order of the outputs |\n\
          | `{meta_file}` | classes, preprocessing, hyperparameters, data counts, figures, licences |\n\
          | `{predict}` | classifies pictures with nothing but onnxruntime and Pillow |\n\n\
@@ -121,7 +134,7 @@ pub fn readme(meta: &Meta, input: &str, accuracy: Option<f64>) -> String {
          The files were loaded again after writing and compared with the app on {n_verified} images: the largest \
          difference of a probability was {diff:.1e}.\n\n\
          ## Classes\n\n{classes}\n\n\
-         ## Licence\n\nThe backbone, {backbone}, is part of these files. Its licence: {licence}.\n",
+         ## Licence\n\nThe backbone, {backbone}, is part of these files. Its licence: {licence}.{notices}\n",
         graft = meta.graft,
         n = meta.data.n_train,
         k = meta.classes.len(),
@@ -137,4 +150,9 @@ pub fn readme(meta: &Meta, input: &str, accuracy: Option<f64>) -> String {
         diff = meta.verification.classifier.max_abs_difference,
         backbone = meta.backbone.name,
     )
+}
+
+/// A name on one line: control characters would break lists and tables.
+pub fn one_line(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

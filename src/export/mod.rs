@@ -27,6 +27,8 @@ pub mod files {
     pub const PREDICT: &str = "predict.py";
     /// What all this is.
     pub const README: &str = "README.md";
+    /// Every file that an export has, beside licences and notices of its backbone.
+    pub const ALL: [&str; 8] = [CLASSIFIER, IMAGE_CLASSIFIER, HEAD, SAFETENSORS, LABELS, META, PREDICT, README];
 }
 
 /// Largest difference of a probability between the app and `classifier.onnx` that still passes.
@@ -46,7 +48,7 @@ pub enum ExportError {
         source: std::io::Error,
     },
     /// The target is there and is no export, so that it is not replaced.
-    #[error("{} exists and is not an export of Graft: give another folder, or remove that one first", .dir.display())]
+    #[error("{} exists and is not an export of Graft alone: give another folder, or remove that one first", .dir.display())]
     Occupied {
         /// The folder.
         dir: PathBuf,

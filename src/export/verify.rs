@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2};
 
 use super::describe::{Agreement, Verification};
 use super::{ExportError, MAX_ABS_DIFFERENCE, MIN_TOP1_AGREEMENT, files};
-use crate::backbone::session::GraphSession;
+use crate::backbone::session::{GraphSession, Values};
 use crate::backbone::{Backbone, BackboneError};
 use crate::image::decode::{self, DecodeLimits};
 use crate::image::preprocess::{Preprocessor, Scratch};
-use crate::progress::{Reporter, Stage};
+use crate::progress::{CancelGuard, CancelToken, Reporter, Stage};
 
 /// The app's answers, row by row.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,13 @@ pub struct Reference<'a> {
 /// A top class that the app itself holds for a tie (within this much) is no disagreement.
 const TIE: f32 = 0.02;
 
-/// Runs the files in `dir` on every image of the reference.
+/// Images that `image_classifier.onnx` is compared on, at most, and the largest of them: its resampling as matrix
+/// products is several times slower than the app's, and takes memory by the pixel.
+const MAX_WHOLE_IMAGES: usize = 64;
+const MAX_WHOLE_PIXELS: u64 = 16_000_000;
+
+/// Runs the files in `dir` on the images of the reference: `classifier.onnx` and `head.onnx` on all of them,
+/// `image_classifier.onnx` on at most 64 of up to 16 megapixels, evenly spread.
 ///
 /// # Errors
 /// When a file does not run, or disagrees with the app.
@@ -39,14 +45,18 @@ pub fn verify(
 ) -> Result<Verification, ExportError> {
     let n = reference.paths.len();
     let n_classes = reference.probabilities.ncols();
+    let token = reporter.cancel_token();
     let head = run_head(dir, reference)?;
-    let mut classifier = Runner::load(dir, files::CLASSIFIER)?;
-    let mut image = if image_classifier { Some(Runner::load(dir, files::IMAGE_CLASSIFIER)?) } else { None };
+    let mut classifier = Runner::load(dir, files::CLASSIFIER, token)?;
+    let mut image = if image_classifier { Some(Runner::load(dir, files::IMAGE_CLASSIFIER, token)?) } else { None };
     let spec_error = |e: crate::image::spec::SpecError| ExportError::Run { file: files::CLASSIFIER, source: e.into() };
     let preprocessor = Preprocessor::new(backbone.preprocess()).map_err(spec_error)?;
     let mut scratch = Scratch::default();
     let mut tensor = vec![0.0; preprocessor.tensor_len()];
-    let (mut by_classifier, mut by_image) = (Array2::zeros((n, n_classes)), Array2::zeros((n, n_classes)));
+    let mut by_classifier = Array2::zeros((n, n_classes));
+    let mut by_image = Array2::zeros((0, n_classes));
+    let mut whole_rows = Vec::new();
+    let every = n.div_ceil(MAX_WHOLE_IMAGES).max(1);
     for (row, path) in reference.paths.iter().enumerate() {
         if reporter.cancelled() {
             return Err(ExportError::Cancelled);
@@ -57,22 +67,31 @@ pub fn verify(
         };
         let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
         let picture = decode::decode(&bytes, &DecodeLimits::default()).map_err(|e| failed(e.to_string()))?;
+        drop(bytes);
         preprocessor.apply(&picture, &mut scratch, &mut tensor).map_err(|e| failed(e.to_string()))?;
         let n_images = backbone.fixed_batch().unwrap_or(1);
         let mut values = tensor.clone();
         values.resize(tensor.len() * n_images, 0.0);
-        classifier.row(&backbone.input_dims(n_images), values, by_classifier.row_mut(row))?;
-        if let Some(image) = &mut image {
+        let dims = backbone.input_dims(n_images);
+        let answer = classifier.run(&dims, Values::F32(values), n_classes).map_err(|e| cancelled_or(e, reporter))?;
+        by_classifier.row_mut(row).assign(&answer);
+        let n_pixels = u64::from(picture.width_px()) * u64::from(picture.height_px());
+        if let Some(image) = image.as_mut().filter(|_| row % every == 0 && n_pixels <= MAX_WHOLE_PIXELS) {
             let dims = [picture.height_px() as usize, picture.width_px() as usize, 3];
-            image.row(&dims, picture.pixels().iter().map(|v| f32::from(*v)).collect(), by_image.row_mut(row))?;
+            let values = Values::U8(picture.into_pixels());
+            let answer = image.run(&dims, values, n_classes).map_err(|e| cancelled_or(e, reporter))?;
+            by_image.push_row(answer.view()).map_err(|e| failed(e.to_string()))?;
+            whole_rows.push(row);
         }
         reporter.progress(Stage::Export, row + 1, n);
     }
     let app = reference.probabilities;
+    let app_whole = app.select(ndarray::Axis(0), &whole_rows);
     let found = Verification {
         n,
         classifier: agreement(app, by_classifier.view()),
-        image_classifier: image.is_some().then(|| agreement(app, by_image.view())),
+        image_classifier: image.is_some().then(|| agreement(app_whole.view(), by_image.view())),
+        n_image_classifier: whole_rows.len(),
         head: agreement(app, head.view()),
         image_classifier_missing: None,
     };
@@ -84,9 +103,9 @@ pub fn verify(
     }
     if let Some(agreement) = found.image_classifier
         && agreement.top1_agreement < MIN_TOP1_AGREEMENT
-        && n_contradictions(app, by_image.view()) > 0
+        && n_contradictions(app_whole.view(), by_image.view()) > 0
     {
-        return Err(disagrees(files::IMAGE_CLASSIFIER, agreement, n));
+        return Err(disagrees(files::IMAGE_CLASSIFIER, agreement, whole_rows.len()));
     }
     Ok(found)
 }
@@ -100,45 +119,47 @@ fn disagrees(file: &'static str, agreement: Agreement, n: usize) -> ExportError 
     }
 }
 
+/// A run that the user ended is no failure of the file.
+fn cancelled_or(error: ExportError, reporter: &dyn Reporter) -> ExportError {
+    if reporter.cancelled() { ExportError::Cancelled } else { error }
+}
+
 struct Runner {
     file: &'static str,
     session: GraphSession,
+    _end: CancelGuard,
 }
 
 impl Runner {
-    fn load(dir: &Path, file: &'static str) -> Result<Self, ExportError> {
+    fn load(dir: &Path, file: &'static str, token: &CancelToken) -> Result<Self, ExportError> {
         let run = |source| ExportError::Run { file, source };
         let path = dir.join(file);
         let bytes = std::fs::read(&path).map_err(|source| run(BackboneError::Read { path, source }))?;
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { file, session: GraphSession::load(&bytes, n_threads).map_err(run)? })
+        let session = GraphSession::load(&bytes, n_threads).map_err(run)?;
+        Ok(Self { file, _end: session.end_on_cancel(token), session })
     }
 
-    /// Runs one image and puts its probabilities into `out`.
-    fn row(
-        &mut self,
-        dims: &[usize],
-        values: Vec<f32>,
-        mut out: ndarray::ArrayViewMut1<'_, f32>,
-    ) -> Result<(), ExportError> {
+    /// Runs one image; the first row of its probabilities.
+    fn run(&mut self, dims: &[usize], values: Values, n_classes: usize) -> Result<Array1<f32>, ExportError> {
         let run = |source| ExportError::Run { file: self.file, source };
-        let outputs = self.session.run(dims, values, &["probabilities"]).map_err(run)?;
-        let values = outputs.first().map(|o| o.values.as_slice()).unwrap_or_default();
-        if values.len() < out.len() {
-            return Err(run(BackboneError::Run { message: format!("{} probabilities came out", values.len()) }));
+        let mut outputs = self.session.run(dims, values, &["probabilities"]).map_err(run)?;
+        let mut row = outputs.pop().map(|o| o.values).unwrap_or_default();
+        if row.len() < n_classes {
+            return Err(run(BackboneError::Run { message: format!("{} probabilities came out", row.len()) }));
         }
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = *value;
-        }
-        Ok(())
+        row.truncate(n_classes);
+        Ok(Array1::from_vec(row))
     }
 }
 
 fn run_head(dir: &Path, reference: &Reference<'_>) -> Result<Array2<f32>, ExportError> {
-    let mut head = Runner::load(dir, files::HEAD)?;
+    // Its runs are too short to be worth ending.
+    let mut head = Runner::load(dir, files::HEAD, &CancelToken::new())?;
     let mut out = Array2::zeros(reference.probabilities.raw_dim());
-    for (features, row) in reference.features.rows().into_iter().zip(out.rows_mut()) {
-        head.row(&[1, features.len()], features.to_vec(), row)?;
+    for (features, mut row) in reference.features.rows().into_iter().zip(out.rows_mut()) {
+        let answer = head.run(&[1, features.len()], Values::F32(features.to_vec()), row.len())?;
+        row.assign(&answer);
     }
     Ok(out)
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::HeadError;
+use crate::rng::SplitMix64;
 
 /// Folds of a cross-validation.
 const N_FOLDS: usize = 5;
@@ -127,7 +128,7 @@ fn stratified_folds(targets: &[u32], n_classes: usize, seed: u64) -> Vec<Fold> {
         if rows.len() < 2 {
             continue;
         }
-        rows.sort_by_key(|&row| (mix(seed, row as u64), row));
+        rows.sort_by_key(|&row| (SplitMix64::at(seed, row as u64), row));
         for &row in rows.iter() {
             fold_of_row[row] = Some(next % n_folds);
             next += 1;
@@ -138,14 +139,6 @@ fn stratified_folds(targets: &[u32], n_classes: usize, seed: u64) -> Vec<Fold> {
         Fold { train, held_out }
     };
     (0..n_folds).map(fold).filter(|fold| !fold.held_out.is_empty()).collect()
-}
-
-/// SplitMix64's output function over a seed and a position (Steele, Lea and Flood 2014).
-fn mix(seed: u64, position: u64) -> u64 {
-    let mut z = seed.wrapping_add(position.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -9,21 +9,22 @@ use crate::classes::ClassIdx;
 const REACH: f64 = 100.0;
 const MAX_STEPS: usize = 200;
 
-/// The temperature that makes the mean log loss of `softmax(logits / temperature)` least.
+/// The temperature that makes the mean log loss of `softmax(logits / temperature)` against smoothed targets least.
 ///
 /// `logits`: array of shape `[n_rows, n_classes]` of examples that the head was not trained on; `y`: their classes.
 /// The log loss is convex in the inverse temperature, which is found by Newton's method in a bracket.
 ///
-/// Where every row is right, the least loss lies at temperature 0, which says "never wrong" on the strength of a few
-/// examples. The targets are then smoothed by the weight of one example in `n_rows + 2` (Laplace's rule of succession),
-/// which has its optimum inside. The result is at most a factor 100 away from the scale of the logits.
+/// Where every row is right, the least plain loss lies at temperature 0, which says "never wrong" on the strength of a few
+/// examples. So the targets are smoothed by the weight of one example in `n_rows + 2` (Laplace's rule of succession, Platt's
+/// targets): with few examples that is humble, with many it vanishes, and another mistake never makes the answer surer.
+/// The result is at most a factor 100 away from the scale of the logits.
 /// Without rows, or where all logits agree, it is 1.
 pub fn fit_temperature(logits: ArrayView2<'_, f32>, y: &[ClassIdx]) -> f64 {
     let scale = logit_scale(logits);
     if !(scale.is_finite() && scale > 0.0) || y.is_empty() {
         return 1.0;
     }
-    let smoothing = if all_right(logits, y) { 1.0 / (y.len() as f64 + 2.0) } else { 0.0 };
+    let smoothing = 1.0 / (y.len() as f64 + 2.0);
     let (mut low, mut high) = (1.0 / (scale * REACH), REACH / scale);
     let mut inverse = 1.0 / scale;
     for _ in 0..MAX_STEPS {
@@ -52,13 +53,6 @@ fn logit_scale(logits: ArrayView2<'_, f32>) -> f64 {
         f64::from(max) - mean
     };
     logits.outer_iter().map(distance).sum::<f64>() / logits.nrows().max(1) as f64
-}
-
-fn all_right(logits: ArrayView2<'_, f32>, y: &[ClassIdx]) -> bool {
-    logits.outer_iter().zip(y).all(|(row, class)| {
-        let of_class = row[class.as_usize()];
-        row.iter().enumerate().all(|(k, &v)| k == class.as_usize() || v < of_class)
-    })
 }
 
 /// Derivatives of the mean log loss by the inverse temperature.
@@ -92,10 +86,12 @@ mod tests {
 
     #[test]
     fn undoes_a_known_scale() {
-        // Three of four rows with the same logits are right: the best probability of the first class is 3/4.
+        // Three of four rows with the same logits are right, and the targets are smoothed by 1/6: the best probability of
+        // the first class is 5/6 * 3/4 + 1/6 * 1/2.
         let logits = Array2::from_shape_fn((4, 2), |(_, k)| if k == 0 { 5.0f32 } else { 0.0 });
         let y = [ClassIdx(0), ClassIdx(0), ClassIdx(1), ClassIdx(0)];
-        let expected = 5.0 / 3.0f64.ln();
+        let p: f64 = 5.0 / 6.0 * 0.75 + 1.0 / 12.0;
+        let expected = 5.0 / (p / (1.0 - p)).ln();
         assert!((fit_temperature(logits.view(), &y) - expected).abs() < 1e-6);
     }
 
@@ -105,6 +101,18 @@ mod tests {
         let t = fit_temperature(logits.view(), &[ClassIdx(0), ClassIdx(1), ClassIdx(0)]);
         let p = 1.0 / (1.0 + (-9.0 / t).exp());
         assert!(p > 0.8 && p < 0.95, "{p}");
+    }
+
+    #[test]
+    fn a_mistake_never_makes_it_surer() {
+        for n in [20, 100] {
+            let right = Array2::from_shape_fn((n, 2), |(row, k)| if k == row % 2 { 4.0f32 } else { 0.0 });
+            let y: Vec<ClassIdx> = (0..n).map(|row| ClassIdx::from(row % 2)).collect();
+            let mut one_wrong = right.clone();
+            one_wrong[[0, 0]] = 0.0;
+            one_wrong[[0, 1]] = 0.4;
+            assert!(fit_temperature(one_wrong.view(), &y) > fit_temperature(right.view(), &y));
+        }
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Rgb8Image {
         self.height_px
     }
 
+    /// The bytes, as [`Self::pixels`].
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+
     /// Bytes of shape `[height_px, width_px, 3]`, row-major, RGB.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels

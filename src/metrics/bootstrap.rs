@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::rng::SplitMix64;
+
 /// Resamples of a report.
 pub(super) const N_RESAMPLES: usize = 1000;
 /// Share of resamples inside an interval.
@@ -33,23 +35,20 @@ impl Interval {
         };
         Self { low: at(0.5 * (1.0 - LEVEL)), high: at(0.5 * (1.0 + LEVEL)) }
     }
-}
 
-/// SplitMix64 (Steele, Lea and Flood 2014): small, seeded, the same everywhere.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    /// The basic bootstrap interval: the percentiles mirrored at the value. Right for a metric whose resamples are larger
+    /// than itself on average, as the calibration error's are: a resample's bins are emptier. Never below 0.
+    pub(super) fn mirrored(self, value: f64) -> Self {
+        Self { low: (2.0 * value - self.high).max(0.0), high: (2.0 * value - self.low).max(value) }
     }
 
-    /// Below `bound`, by multiplication (Lemire 2019); its bias is below `bound / 2^64`.
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    /// Wilson's score interval (1927) of a share of `n_rows`, for shares of 0 and 1, where resamples show no spread.
+    pub(super) fn wilson(share: f64, n_rows: usize) -> Self {
+        const Z: f64 = 1.959_963_984_540_054;
+        let n = n_rows.max(1) as f64;
+        let centre = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+        let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+        Self { low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
     }
 }
 
@@ -68,7 +67,7 @@ pub(super) fn intervals<S: Send, const N: usize>(
         .into_par_iter()
         .map_init(start, |sums, resample| {
             // Hashed, because neighbouring seeds of SplitMix64 give shifted streams.
-            let mut rng = SplitMix64(SplitMix64(seed ^ ((resample as u64) << 32)).next());
+            let mut rng = SplitMix64::new(SplitMix64::new(seed ^ ((resample as u64) << 32)).next_u64());
             for _ in 0..n_rows {
                 add(sums, rng.below(n_rows));
             }

@@ -21,7 +21,8 @@ const SUM_TOLERANCE: f32 = 1e-3;
 pub struct Estimate {
     /// On the rows as they are.
     pub value: f64,
-    /// By the percentile bootstrap, 1000 resamples.
+    /// By the percentile bootstrap, 1000 resamples (the basic bootstrap for the calibration error; Wilson's interval for an
+    /// accuracy of 0 or 1).
     pub interval: Interval,
 }
 
@@ -102,9 +103,13 @@ impl Report {
         let mut all = Sums::new(classes.len());
         rows.iter().for_each(|row| all.add(row));
         let values = all.take_metrics(n_rows);
-        let [accuracy, balanced_accuracy, macro_f1, top5, log_loss, mut calibration_error] =
+        let [mut accuracy, balanced_accuracy, macro_f1, top5, log_loss, mut calibration_error] =
             std::array::from_fn(|metric| Estimate { value: values[metric], interval: intervals[metric] });
         calibration_error.value = expected_calibration_error(confidences());
+        calibration_error.interval = calibration_error.interval.mirrored(calibration_error.value);
+        if accuracy.value == 0.0 || accuracy.value == 1.0 {
+            accuracy.interval = Interval::wilson(accuracy.value, n_rows);
+        }
         Ok(Self {
             n_rows,
             classes: classes.clone(),
@@ -229,6 +234,8 @@ mod tests {
         for estimate in [report.accuracy, report.balanced_accuracy, report.macro_f1, report.log_loss] {
             assert!(estimate.interval.low < estimate.value && estimate.value < estimate.interval.high, "{estimate:?}");
         }
+        let ece = report.calibration_error;
+        assert!(ece.interval.low <= ece.value && ece.value <= ece.interval.high, "{ece:?}");
         assert_eq!(report.top5_accuracy, None);
         // Reading JSON may change the last bit of a number.
         let again: Report = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();

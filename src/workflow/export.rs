@@ -75,6 +75,14 @@ pub fn export(
     Ok(bundle::write(dir, bundle, reporter)?)
 }
 
+/// That an export may go to `dir`, to be asked before the work.
+///
+/// # Errors
+/// When something else than an older export is there.
+pub fn check_target(dir: &Path) -> Result<(), WorkflowError> {
+    Ok(bundle::check_target(dir)?)
+}
+
 /// At most [`MAX_VERIFIED`] rows, evenly spread, so that every class has its share.
 fn spread(set: &LabelledEmbeddings) -> (Vec<PathBuf>, Vec<usize>) {
     let n = set.len();

@@ -75,6 +75,15 @@ pub enum WorkflowError {
         /// What was found, as text.
         found: String,
     },
+    /// Every training image is also a validation or test image, and those are never trained on.
+    #[error(
+        "every training image in {} is also a validation or test image: give other images to validate or test on",
+        .path.display()
+    )]
+    OnlyDuplicates {
+        /// The training folder.
+        path: PathBuf,
+    },
     /// The validation folder shares no class with the training folder.
     #[error("no image of {} belongs to a class of the training images", .path.display())]
     NoValidation {
@@ -92,6 +101,12 @@ pub enum WorkflowError {
     /// The sample images are not where they are looked for.
     #[error("the sample images are missing: they are looked for in assets/sample beside the models folder")]
     NoSample,
+    /// The system gives no thread.
+    #[error("a worker thread could not be started: {source}")]
+    Thread {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The user ended it.
     #[error("cancelled")]
     Cancelled,

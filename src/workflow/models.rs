@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{SharedCache, WorkflowError};
 use crate::backbone::{Backbone, library};
+use crate::embedding::EmbeddingSpace;
 use crate::progress::Reporter;
 use crate::store::cache::EmbeddingCache;
 use crate::store::dirs;
@@ -40,14 +41,14 @@ pub fn open_path(path: &Path, layer: Option<&str>, cache: &SharedCache) -> Resul
             f(&cache.lock().unwrap_or_else(PoisonError::into_inner));
         }
     };
-    let known = |id: &str, label: &str| {
+    let known = |space: &EmbeddingSpace| {
         let cache = cache.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.layer_dim(id, label).ok().flatten()
+        cache.layer_dim(&space.backbone, &space.layer, &space.preprocess).ok().flatten()
     };
     let backbone = Backbone::open(path, layer, known)?;
     with_cache(&|cache| {
         let space = &backbone.space;
-        if let Err(error) = cache.put_layer_dim(&space.backbone, &space.layer, space.dim) {
+        if let Err(error) = cache.put_layer_dim(&space.backbone, &space.layer, &space.preprocess, space.dim) {
             tracing::warn!(%error, "the cache could not be written");
         }
     });

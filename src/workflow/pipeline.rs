@@ -95,6 +95,23 @@ struct Plan {
     batch_size: usize,
 }
 
+/// Memory for pictures being decoded, together. One that needs more waits until it is alone.
+const DECODE_BUDGET_MB: usize = 256;
+
+/// What a decoder waits for.
+#[derive(Clone, Copy)]
+struct Room<'a> {
+    cores: &'a Permits,
+    memory: &'a Permits,
+}
+
+/// Megabytes that decoding a file takes, about: its pixels and a copy. At least 1, at most the whole budget.
+fn decoded_mb(bytes: &[u8]) -> usize {
+    let (width, height) = decode::probe_size(bytes).unwrap_or((1, 1));
+    let mb = (2 * 3 * u64::from(width) * u64::from(height)) >> 20;
+    usize::try_from(mb).unwrap_or(usize::MAX).clamp(1, DECODE_BUDGET_MB)
+}
+
 /// Backbones above this size get one lane with all cores instead of a session a core.
 const ONE_LANE_ABOVE_BYTES: u64 = 200 << 20;
 
@@ -104,6 +121,7 @@ impl Pipeline<'_> {
         let n_cores = self.config.n_threads.max(1);
         let plan = self.plan(n_cores);
         let permits = Permits::new(n_cores);
+        let memory = Permits::new(DECODE_BUDGET_MB);
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let model: Mutex<Option<Arc<Vec<u8>>>> = Mutex::new(None);
@@ -114,25 +132,34 @@ impl Pipeline<'_> {
 
         let stopped = || stop.load(Ordering::Relaxed) || self.reporter.cancelled();
         let collected = std::thread::scope(|scope| {
+            // A thread that cannot be started ends the work: the others see the stop, and the channels close below.
+            let mut result = Ok(());
+            let mut started = |thread: std::io::Result<()>| {
+                if let (Err(source), true) = (thread, result.is_ok()) {
+                    stop.store(true, Ordering::Relaxed);
+                    result = Err(WorkflowError::Thread { source });
+                }
+            };
             for i in 0..plan.n_decoders {
                 let (pixels_tx, done_tx) = (pixels_tx.clone(), done_tx.clone());
-                let (permits, next, stopped) = (&permits, &next, &stopped);
-                spawn(scope, format!("decode-{i}"), move || self.decoder(next, permits, stopped, &pixels_tx, &done_tx));
+                let (room, next, stopped) = (Room { cores: &permits, memory: &memory }, &next, &stopped);
+                let work = move || self.decoder(next, room, stopped, &pixels_tx, &done_tx);
+                started(spawn(scope, format!("decode-{i}"), work));
             }
             for i in 0..plan.n_lanes {
                 let (pixels_rx, done_tx) = (pixels_rx.clone(), done_tx.clone());
                 let (permits, model, failure, stop) = (&permits, &model, &failure, &stop);
-                spawn(scope, format!("engine-{i}"), move || {
+                let work = move || {
                     if let Err(error) = self.lane(plan, permits, model, &pixels_rx, &done_tx) {
                         stop.store(true, Ordering::Relaxed);
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         // Decoders may be waiting for room in the channel: make room until they have seen the stop.
                         while pixels_rx.recv().is_ok() {}
                     }
-                });
+                };
+                started(spawn(scope, format!("engine-{i}"), work));
             }
             drop((pixels_tx, pixels_rx, done_tx));
-            let mut result = Ok(());
             for done in done_rx {
                 // After a failure the rest is drained, so that no thread waits for room.
                 if result.is_ok() {
@@ -163,7 +190,7 @@ impl Pipeline<'_> {
     fn decoder(
         &self,
         next: &AtomicUsize,
-        permits: &Permits,
+        room: Room<'_>,
         stopped: &dyn Fn() -> bool,
         pixels: &Sender<Pixels>,
         done: &Sender<Done>,
@@ -173,13 +200,14 @@ impl Pipeline<'_> {
         while !stopped() {
             let idx = next.fetch_add(1, Ordering::Relaxed);
             let Some(path) = self.paths.get(idx) else { return };
-            let sent = match self.one_image(path, permits, &mut scratch, &mut cached) {
+            let sent = match self.one_image(path, room, stopped, &mut scratch, &mut cached) {
                 Step::Cached { hash, stamp } => {
                     let result = Ok(Vector { values: cached.clone(), cached: true });
                     done.send(Done { idx, hash: Some(hash), stamp, result }).is_ok()
                 }
                 Step::Pixels { hash, stamp, tensor } => pixels.send(Pixels { idx, hash, stamp, tensor }).is_ok(),
                 Step::Skip { hash, reason } => done.send(Done { idx, hash, stamp: None, result: Err(reason) }).is_ok(),
+                Step::Stopped => false,
             };
             if !sent {
                 return;
@@ -188,13 +216,24 @@ impl Pipeline<'_> {
     }
 
     /// From a path to pixels, unless the cache already has its features.
-    fn one_image(&self, path: &Path, permits: &Permits, scratch: &mut Scratch, cached: &mut [f32]) -> Step {
+    fn one_image(
+        &self,
+        path: &Path,
+        room: Room<'_>,
+        stopped: &dyn Fn() -> bool,
+        scratch: &mut Scratch,
+        cached: &mut [f32],
+    ) -> Step {
         let skip = |reason| Step::Skip { hash: None, reason };
         let unreadable = |e: std::io::Error| skip(SkipReason::Unreadable { message: e.to_string() });
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) => return unreadable(error),
         };
+        // Opening a named pipe would wait for a writer.
+        if !metadata.is_file() {
+            return skip(SkipReason::NotAFile);
+        }
         let stamp = FileStamp::of(&metadata);
         if let Some(stamp) = &stamp
             && let Some(hash) = self.remembered_hash(path, stamp)
@@ -210,16 +249,21 @@ impl Pipeline<'_> {
             Ok(bytes) => bytes,
             Err(error) => return unreadable(error),
         };
-        let _core = permits.take(1);
         let hash = *blake3::hash(&bytes).as_bytes();
         if self.load_cached(&hash, cached) {
             return Step::Cached { hash, stamp };
         }
+        // Memory before a core: who holds a core never waits for memory.
+        let _memory = room.memory.take(decoded_mb(&bytes));
+        let _core = room.cores.take(1);
         let image = match decode::decode(&bytes, &self.config.limits) {
             Ok(image) => image,
             Err(error) => return Step::Skip { hash: Some(hash), reason: skip_reason(error) },
         };
         drop(bytes);
+        if stopped() {
+            return Step::Stopped;
+        }
         let mut tensor = vec![0.0; self.preprocessor.tensor_len()];
         match self.preprocessor.apply(&image, scratch, &mut tensor) {
             Ok(()) => Step::Pixels { hash, stamp, tensor },
@@ -317,18 +361,15 @@ enum Step {
     Cached { hash: ContentHash, stamp: Option<FileStamp> },
     Pixels { hash: ContentHash, stamp: Option<FileStamp>, tensor: Vec<f32> },
     Skip { hash: Option<ContentHash>, reason: SkipReason },
+    Stopped,
 }
 
 fn spawn<'scope, 'env>(
     scope: &'scope std::thread::Scope<'scope, 'env>,
     name: String,
     work: impl FnOnce() + Send + 'scope,
-) {
-    // A system that gives no thread ends the program anyway; the scope's own spawn says so with a panic.
-    let builder = std::thread::Builder::new().name(name);
-    if let Err(error) = builder.spawn_scoped(scope, work) {
-        tracing::error!(%error, "a worker thread could not be started");
-    }
+) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name).spawn_scoped(scope, work).map(|_| ())
 }
 
 /// Reads a file that may still be growing, or be a device: never more than `limit` bytes.

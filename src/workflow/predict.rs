@@ -9,6 +9,7 @@ use super::scan::scan;
 use super::{SharedCache, WorkflowError};
 use crate::classes::ClassSet;
 use crate::dataset::{SkipReason, Skipped};
+use crate::export::describe::one_line;
 use crate::progress::Reporter;
 use crate::store::file::write_atomic;
 
@@ -66,7 +67,7 @@ impl Predictions {
     /// When the terminal does not take them.
     pub fn write_text(&self, mut out: impl Write) -> std::io::Result<()> {
         for (path, (label, confidence)) in self.answers.paths.iter().zip(self.labels()) {
-            writeln!(out, "{}\t{label}\t{:.1} %", path.display(), confidence * 100.0)?;
+            writeln!(out, "{}\t{}\t{:.1} %", path.display(), one_line(label), confidence * 100.0)?;
         }
         Ok(())
     }
@@ -91,6 +92,7 @@ pub fn predict(
             paths.extend(found.samples.into_iter().map(|s| s.path));
             skipped.extend(found.skipped);
         } else if input.exists() {
+            // What is not a regular file is refused by the pipeline, before it is opened.
             paths.push(input.clone());
         } else {
             let reason = SkipReason::Unreadable { message: "there is no such file".to_owned() };

@@ -156,13 +156,12 @@ fn fit(
     reporter: &dyn Reporter,
 ) -> Result<JudgedHead, WorkflowError> {
     let Prepared { classes, train, val, test, .. } = prepared;
-    let mut head_config = config.head.clone();
-    head_config.kind = kind;
-    // A validation set that the user names is there to choose on, whatever its size.
-    if prepared.val_is_given && !val.is_empty() && head_config.policy == SelectionPolicy::Auto {
+    let mut head_config = head::TrainConfig { kind, ..config.head.clone() };
+    let chooses = head_config.policy != SelectionPolicy::CrossValidation && can_choose(prepared);
+    if chooses && head_config.policy == SelectionPolicy::Auto {
         head_config.policy = SelectionPolicy::Validation;
     }
-    let validation = (!val.is_empty()).then_some((&val.embeddings, val.classes.as_slice()));
+    let validation = chooses.then_some((&val.embeddings, val.classes.as_slice()));
     let trained =
         head::train(&train.embeddings, &train.classes, validation, classes, &head_config, reporter.cancel_token())?;
     let judge = |set: &LabelledEmbeddings| -> Result<Option<Report>, WorkflowError> {
@@ -173,6 +172,16 @@ fn fit(
         Ok(Some(Report::new(probabilities.view(), &set.classes, classes, config.split.seed)?))
     };
     Ok(JudgedHead { val: judge(val)?, test: judge(test)?, trained })
+}
+
+/// Whether the validation images choose a head's strength, distance and temperature: only where there are enough of
+/// them, since what chooses is flattered by being judged on as well. Else cross-validation on the training images does.
+///
+/// A validation set that the user gives is there to choose on, and needs 20 images and two a class; one that was split off
+/// needs 100 images.
+fn can_choose(prepared: &Prepared) -> bool {
+    let fewest = prepared.val.class_counts(prepared.classes.len()).into_iter().min().unwrap_or(0);
+    fewest >= 2 && prepared.val.len() >= if prepared.val_is_given { 20 } else { 100 }
 }
 
 /// Scans, embeds, removes duplicates and splits.
@@ -274,13 +283,24 @@ fn gather(config: &TrainConfig, reporter: &dyn Reporter) -> Result<Gathered, Wor
         val_is_given = true;
     }
     // Only a validation or test folder: there is nothing else to train on, so its images are split like any others.
-    if !samples.iter().any(|s| matches!(s.split, None | Some(Split::Train))) && config.val.is_none() {
+    if !samples.iter().any(|s| is_for_training(s.split)) && config.val.is_none() {
+        if !samples.is_empty() {
+            let split = if val_is_given { "validation" } else { "test" };
+            notes.push(format!(
+                "There are {split} images and none to train on: they are split and trained on like any others."
+            ));
+        }
         for sample in &mut samples {
             sample.split = None;
         }
         val_is_given = false;
     }
     Ok(Gathered { classes, samples, skipped, notes, n_unlabelled, val_is_given })
+}
+
+/// Whether heads may be fitted on images that the layout puts in this split.
+fn is_for_training(split: Option<Split>) -> bool {
+    matches!(split, None | Some(Split::Train))
 }
 
 fn too_few(config: &TrainConfig, names: &[String]) -> WorkflowError {
@@ -320,6 +340,7 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
     }
     let hashed: Vec<Hashed<'_>> =
         usable.iter().map(|u| Hashed { path: u.path, class: u.class, split: u.split, hash: u.hash }).collect();
+    let had_training_images = usable.iter().any(|u| is_for_training(u.split));
     let dropped = duplicates::find(&hashed, &classes);
     let dropped_idx: BTreeSet<usize> = dropped.iter().map(|(i, _)| *i).collect();
     for (i, reason) in dropped {
@@ -333,13 +354,16 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
 
     let n_images = usable.len();
     let items: Vec<SplitItem> = usable.iter().map(|u| SplitItem { class: u.class, group: u.hash }).collect();
-    let splits = assign(&usable, &items, val_is_given, &config.split);
+    let splits = assign(&usable, &items, &classes, val_is_given, &config.split);
 
     // Classes that training sees; the others are left out with a word.
     let trained: BTreeSet<ClassIdx> =
         usable.iter().zip(&splits).filter(|(_, s)| **s == Some(Split::Train)).map(|(u, _)| u.class).collect();
     let kept = ClassSet::from_ordered(trained.iter().filter_map(|c| classes.name(*c)));
     if kept.len() < 2 {
+        if had_training_images && !usable.iter().any(|u| is_for_training(u.split)) {
+            return Err(WorkflowError::OnlyDuplicates { path: config.images.clone() });
+        }
         return Err(too_few(config, kept.names()));
     }
     for class in classes.indices().filter(|c| !trained.contains(c)) {
@@ -390,11 +414,17 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
 }
 
 /// The split of each usable image; `None` for training images beyond the shots.
-fn assign(usable: &[Usable<'_>], items: &[SplitItem], val_is_given: bool, config: &SplitConfig) -> Vec<Option<Split>> {
+fn assign(
+    usable: &[Usable<'_>],
+    items: &[SplitItem],
+    classes: &ClassSet,
+    val_is_given: bool,
+    config: &SplitConfig,
+) -> Vec<Option<Split>> {
     if val_is_given {
         let mut splits: Vec<_> = usable.iter().map(|u| Some(u.split.unwrap_or(Split::Train))).collect();
         if let Some(shots) = config.shots {
-            limit_shots(items, &mut splits, shots, config.seed);
+            limit_shots(items, &mut splits, classes, shots, config.seed);
         }
         return splits;
     }
@@ -402,7 +432,7 @@ fn assign(usable: &[Usable<'_>], items: &[SplitItem], val_is_given: bool, config
     let open: Vec<usize> = (0..items.len()).filter(|&i| usable[i].split != Some(Split::Test)).collect();
     let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
     let mut splits = vec![Some(Split::Test); items.len()];
-    for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
+    for (i, split) in open.into_iter().zip(stratified(&open_items, classes, config)) {
         splits[i] = split;
     }
     splits
@@ -424,5 +454,80 @@ fn single_image_notes(
                 "The class {name:?} has {images} and none to validate on: add some to learn how well it is told apart."
             ));
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::embedding::EmbeddingSpace;
+    use crate::progress::Silent;
+
+    fn config(images: &Path) -> TrainConfig {
+        TrainConfig {
+            images: images.to_owned(),
+            val: None,
+            heads: vec![HeadKind::Linear],
+            split: SplitConfig::default(),
+            head: head::TrainConfig::default(),
+            embed: EmbedConfig::default(),
+        }
+    }
+
+    /// Files named `SPLIT/CLASS/NAME` (or `CLASS/NAME`), each with its name as its bytes.
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for rel in files {
+            let path = dir.path().join(rel);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, rel.rsplit('/').next().unwrap()).unwrap();
+        }
+        dir
+    }
+
+    /// What embedding would give: a feature of zero for each image, and the hash of its file.
+    fn embedded(samples: &[Sample]) -> Embedded {
+        let space = EmbeddingSpace { backbone: "b".into(), layer: "l".into(), preprocess: "p".into(), dim: 1 };
+        let values = ndarray::Array2::zeros((samples.len(), 1));
+        Embedded {
+            embeddings: Embeddings::new(values, space).unwrap(),
+            path_idx: (0..samples.len()).collect(),
+            hashes: samples.iter().map(|s| *blake3::hash(&std::fs::read(&s.path).unwrap()).as_bytes()).collect(),
+            skipped: Vec::new(),
+            n_embedded: samples.len(),
+            n_cached: 0,
+        }
+    }
+
+    #[test]
+    fn training_on_a_test_or_validation_folder_alone_is_noted() {
+        for (top, word) in [("test", "test images"), ("val", "validation images")] {
+            let dir = folder(&[&format!("{top}/a/1.png"), &format!("{top}/b/2.png")]);
+            let gathered = gather(&config(dir.path()), &Silent::default()).unwrap();
+            assert!(gathered.samples.iter().all(|s| s.split.is_none()) && !gathered.val_is_given);
+            assert_eq!(gathered.notes.len(), 1);
+            assert!(gathered.notes[0].contains(word), "{:?}", gathered.notes);
+        }
+        let dir = folder(&["train/a/1.png", "train/b/2.png", "test/a/3.png"]);
+        assert!(gather(&config(dir.path()), &Silent::default()).unwrap().notes.is_empty());
+    }
+
+    #[test]
+    fn validating_on_the_training_images_is_said_as_such() {
+        let dir = folder(&["a/1.png", "a/2.png", "b/3.png", "b/4.png"]);
+        let mut config = config(dir.path());
+        config.val = Some(dir.path().to_owned());
+        let gathered = gather(&config, &Silent::default()).unwrap();
+        let features = embedded(&gathered.samples);
+        let error = split(gathered, &features, &config).unwrap_err();
+        assert!(matches!(&error, WorkflowError::OnlyDuplicates { path } if path == dir.path()), "{error}");
+
+        let other = folder(&["a/1.png", "b/3.png"]);
+        config.val = Some(other.path().to_owned());
+        let gathered = gather(&config, &Silent::default()).unwrap();
+        let features = embedded(&gathered.samples);
+        let prepared = split(gathered, &features, &config).unwrap();
+        assert_eq!((prepared.train.len(), prepared.val.len(), prepared.skipped.len()), (2, 2, 2));
     }
 }

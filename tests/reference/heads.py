@@ -8,8 +8,9 @@ Writes into tests/fixtures/heads/:
   rows.f32         seeded synthetic rows, float32 little-endian, [300, 24], shared by all linear cases
   linear.json      for 2, 10 and 100 classes, uniform and balanced weights, several C: labels, scikit-learn's objective
                    and, for the small cases, its coefficients
+  linear_wide.json the same with the rows reshaped to [50, 144]: fewer rows than columns
   prototype.json   class means and probabilities for both distances
-  temperature.json logits, labels and the temperature that minimises the log loss
+  temperature.json logits, labels and the temperature that minimises the log loss against targets smoothed by 1 / (n + 2)
   metrics.json     probabilities, labels and scikit-learn's metrics; expected calibration error in NumPy
 """
 
@@ -112,8 +113,11 @@ def temperature():
         y = np.array([rng.choice(n_classes, p=p) for p in softmax(1.7 * logits, 1)])
         logits = np.asarray(rounded(logits * scale, 6), np.float32).astype(float)
 
+        smoothing = 1 / (n_rows + 2)
+        targets = (1 - smoothing) * np.eye(n_classes)[y] + smoothing / n_classes
+
         def loss(log_t):
-            return -log_softmax(logits / np.exp(log_t), 1)[np.arange(n_rows), y].mean()
+            return -(targets * log_softmax(logits / np.exp(log_t), 1)).sum(1).mean()
 
         best = minimize_scalar(loss, bounds=(np.log(scale) - 5, np.log(scale) + 5), method="bounded", options={"xatol": 1e-10})
         cases.append({"logits": rounded(logits, 6), "labels": y.tolist(), "temperature": float(np.exp(best.x))})
@@ -174,6 +178,7 @@ def main():
     for name, value in (
         ("linear", linear(x, labels)),
         ("prototype", prototype(x, labels)),
+        ("linear_wide", linear(x.reshape(50, 144), {k: y[:50] for k, y in labels.items() if k <= 10})),
         ("temperature", temperature()),
         ("metrics", judge()),
     ):

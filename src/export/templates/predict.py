@@ -9,7 +9,7 @@ META = json.loads((HERE / "graft.json").read_text(encoding="utf-8"))
 SPEC, CLASSES = META["preprocess"], META["classes"]
 
 def pixels(path):
-    """The image as the backbone sees it: the same steps and the same rounding as in Graft."""
+    """The image as the backbone sees it: the same steps in the same order as in Graft."""
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     (w, h), r = image.size, SPEC["resize"]
     if r["mode"] == "shortest_side":
@@ -26,13 +26,14 @@ def pixels(path):
     first = lambda d: d // 2 if floor else (round(d / 2) if d >= 0 else -(-d // 2))
     canvas = Image.new("RGB", (crop["width_px"], crop["height_px"]), tuple(SPEC["pad_rgb"]))
     canvas.paste(image, tuple(-first(side - length) for side, length in zip(size, canvas.size)))
-    x = np.asarray(canvas, np.float32) * np.float32(SPEC["rescale"])
+    x, scale = np.asarray(canvas, np.float32), np.float32(SPEC["rescale"])
+    x = x / np.float32(round(1 / scale)) if scale == np.float32(1 / max(1, round(1 / scale))) else x * scale
     x = ((x - np.float32(SPEC["mean"])) / np.float32(SPEC["std"]))[..., :: -1 if SPEC["channels"] == "bgr" else 1]
     return x.transpose(2, 0, 1) if SPEC["layout"] == "nchw" else x
-
 session = onnxruntime.InferenceSession(str(HERE / "classifier.onnx"), providers=["CPUExecutionProvider"])
 port = session.get_inputs()[0]
 for path in sys.argv[1:]:
     x = pixels(path)[None].astype({"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(port.type, np.float32))
+    x = np.repeat(x, port.shape[0] if isinstance(port.shape[0], int) else 1, axis=0)
     p = session.run(["probabilities"], {port.name: x})[0][0]
     print(path, CLASSES[p.argmax()], *(f"{name}={v:.6f}" for name, v in zip(CLASSES, p)), sep="\t")
