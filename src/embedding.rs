@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What makes two embeddings comparable: the same backbone, layer and preprocessing.
 ///
-/// A head is applied only to embeddings of its own space (invariant 4).
+/// A head is applied only to embeddings of its own space (invariant 3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EmbeddingSpace {
     /// Content hash (BLAKE3, hex) of the backbone's ONNX file.

@@ -23,7 +23,7 @@ fn picture(width: u32, height: u32) -> Rgb8Image {
     let mut bytes = Vec::new();
     for y in 0..height {
         for x in 0..width {
-            let inside = (x * 3 / width + y * 2 / height) % 2 == 0;
+            let inside = (x * 3 / width + y * 2 / height).is_multiple_of(2);
             for c in 0..3 {
                 let base = if inside { 60 * c + 40 } else { 220 - 50 * c };
                 bytes.push((base + rng.below(30) as u32) as u8);

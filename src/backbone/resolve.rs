@@ -239,7 +239,7 @@ fn open_clip_fields(cfg: &Value, (height_px, width_px): (u32, u32), name: &str) 
 }
 
 const OPENAI_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_1];
+const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 fn stated_or(value: Option<&Value>, default: [f32; 3], name: &str) -> Sourced<[f32; 3]> {
     match value.and_then(triple) {

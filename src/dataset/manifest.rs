@@ -224,7 +224,7 @@ pub fn parse_csv(text: &str) -> Result<Table, ManifestError> {
     }
     // An open quotation mark swallows the rest of the text, also in a column that is not looked at.
     if let Some(record) = last
-        && record.iter().last().is_some_and(has_line_break)
+        && record.iter().next_back().is_some_and(has_line_break)
         && !text.trim_end().ends_with('"')
     {
         return Err(ManifestError::OpenQuote { line: line_of(text, &record) });

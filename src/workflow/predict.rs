@@ -90,7 +90,13 @@ pub fn predict(
         if input.is_dir() {
             let found = scan(input, reporter)?;
             paths.extend(found.samples.into_iter().map(|s| s.path));
-            skipped.extend(found.skipped);
+            for Skipped { path, reason } in found.skipped {
+                // Splits mean nothing here: every image below the folder is wanted.
+                match reason {
+                    SkipReason::OutsideSplits => paths.push(path),
+                    reason => skipped.push(Skipped { path, reason }),
+                }
+            }
         } else if input.exists() {
             // What is not a regular file is refused by the pipeline, before it is opened.
             paths.push(input.clone());

@@ -197,6 +197,10 @@ pub fn prepare(
     let started = Instant::now();
     let mut gathered = gather(config, reporter)?;
     let scan_secs = started.elapsed().as_secs_f64();
+    if gathered.samples.is_empty() || gathered.classes.len() < 2 {
+        // The error below is the end: what else there is to know must be said now.
+        gathered.notes.iter().for_each(|note| reporter.warn(note));
+    }
     if gathered.samples.is_empty() {
         let path = config.images.clone();
         return Err(match gathered.n_unlabelled {
