@@ -46,6 +46,12 @@ fn the_same_result_whatever_the_batch_size_and_thread_count() {
         assert_eq!(other.hashes, reference.hashes);
         assert_eq!(other.embeddings, reference.embeddings, "batches of {batch_size} on {n_threads} threads");
     }
+    // As a large backbone is run: decoders feed a single lane.
+    let config = EmbedConfig { one_lane_above_bytes: 0, ..config(4, 2) };
+    let lane = embed(&backbone, &paths, &None, &config, &Silent::default()).unwrap();
+    assert_eq!((lane.path_idx, lane.skipped), (reference.path_idx, reference.skipped));
+    let pairs = lane.embeddings.view().into_iter().zip(reference.embeddings.view()).map(|(a, b)| (a - b).abs());
+    assert!(pairs.fold(0.0_f32, f32::max) <= 1e-4);
 }
 
 #[test]
@@ -86,12 +92,18 @@ impl Reporter for CancelAfter {
 
 #[test]
 fn cancelling_ends_it_soon_and_keeps_what_was_done() {
+    for one_lane_above_bytes in [u64::MAX, 0] {
+        cancel(&EmbedConfig { one_lane_above_bytes, ..EmbedConfig::default() });
+    }
+}
+
+fn cancel(config: &EmbedConfig) {
     let dir = tempfile::tempdir().unwrap();
     let cache = Some(Mutex::new(EmbeddingCache::open(dir.path()).unwrap()));
     let backbone = starter();
     let paths = sample(103);
     let reporter = CancelAfter { token: CancelToken::new(), n: 8, at: Mutex::new(None), n_seen: AtomicUsize::new(0) };
-    let result = embed(&backbone, &paths, &cache, &EmbedConfig::default(), &reporter);
+    let result = embed(&backbone, &paths, &cache, config, &reporter);
     let took = reporter.at.lock().unwrap().unwrap().elapsed();
     assert!(matches!(result, Err(WorkflowError::Cancelled)), "{result:?}");
     // The promise is half a second; a busy machine that runs tests side by side gets some more.

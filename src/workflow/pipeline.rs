@@ -1,20 +1,24 @@
-//! Decoders feed inference lanes through a bounded channel; the caller's thread collects.
+//! From paths to features on all cores; the caller's thread collects.
+//!
+//! On the CPU every core gets a worker with a session of one ONNX Runtime thread: it decodes a small batch and runs it
+//! itself. Nothing waits for anything, the pixels are still in the core's cache, and there are never more running
+//! threads than cores. (Measured against decoders that feed sessions through a channel, which is what one would write:
+//! 8 to 13 % more images a second, since no thread is woken, moved or kept waiting between the two.)
+//!
+//! A session a core would hold a large backbone's weights once a core. Such a backbone gets a single lane with all cores,
+//! which decoders feed through a bounded channel; the core permits of [`super::permits`] make them take turns:
 //!
 //! ```text
-//!  paths -> [decoder]*n --- Pixels (bounded) ---> [lane]*m --- Done (bounded) ---> collector
-//!              \----------- Done: cached, skipped ----------------------------------/
+//!  small:  paths -> [worker: decode, infer]*n --------------------------- Done (bounded) ---> collector
+//!  large:  paths -> [decoder]*n --- Pixels (bounded) ---> [lane] -------- Done (bounded) ---> collector
 //! ```
-//!
-//! A lane owns a session. On the CPU there are as many lanes as cores, each with one ONNX Runtime thread: a session of
-//! one thread loses nothing to synchronisation, and the core permits of [`super::permits`] let a lane and the decoders
-//! share the cores without ever having more running threads than cores. A large backbone gets a single lane with all
-//! cores, so that its weights are in memory once.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -25,7 +29,7 @@ use crate::backbone::{Backbone, BackboneError};
 use crate::dataset::SkipReason;
 use crate::image::decode::{self, DecodeError, DecodeLimits};
 use crate::image::preprocess::{Preprocessor, Scratch};
-use crate::progress::Reporter;
+use crate::progress::{CancelGuard, Reporter};
 use crate::store::cache::{ContentHash, FileStamp, SpaceId};
 
 /// How to embed. The result does not depend on any of it.
@@ -39,12 +43,21 @@ pub struct EmbedConfig {
     pub limits: DecodeLimits,
     /// Longer files are skipped.
     pub max_file_bytes: u64,
+    /// Backbones above this size get one lane with all cores instead of a session a core.
+    pub one_lane_above_bytes: u64,
 }
 
 impl Default for EmbedConfig {
     fn default() -> Self {
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { batch_size: 8, n_threads, limits: DecodeLimits::default(), max_file_bytes: 512 << 20 }
+        // On the CPU small batches stay in the caches: a lane runs the starter model 13 % faster with 2 images than with 8.
+        Self {
+            batch_size: 2,
+            n_threads,
+            limits: DecodeLimits::default(),
+            max_file_bytes: 512 << 20,
+            one_lane_above_bytes: 200 << 20,
+        }
     }
 }
 
@@ -86,24 +99,8 @@ pub(super) struct Pipeline<'a> {
     pub reporter: &'a dyn Reporter,
 }
 
-/// How the cores are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plan {
-    n_decoders: usize,
-    n_lanes: usize,
-    n_threads_per_lane: usize,
-    batch_size: usize,
-}
-
 /// Memory for pictures being decoded, together. One that needs more waits until it is alone.
 const DECODE_BUDGET_MB: usize = 256;
-
-/// What a decoder waits for.
-#[derive(Clone, Copy)]
-struct Room<'a> {
-    cores: &'a Permits,
-    memory: &'a Permits,
-}
 
 /// Megabytes that decoding a file takes, about: its pixels and a copy. At least 1, at most the whole budget.
 fn decoded_mb(bytes: &[u8]) -> usize {
@@ -112,60 +109,55 @@ fn decoded_mb(bytes: &[u8]) -> usize {
     usize::try_from(mb).unwrap_or(usize::MAX).clamp(1, DECODE_BUDGET_MB)
 }
 
-/// Backbones above this size get one lane with all cores instead of a session a core.
-const ONE_LANE_ABOVE_BYTES: u64 = 200 << 20;
+/// State that the threads of one run share.
+struct Shared {
+    next: AtomicUsize,
+    stop: AtomicBool,
+    cores: Permits,
+    memory: Permits,
+    /// The feature graph's bytes, made when the first image misses the cache.
+    model: Mutex<Option<Arc<Vec<u8>>>>,
+    failure: Mutex<Option<BackboneError>>,
+}
+
+impl Shared {
+    fn fail(&self, error: BackboneError) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
 
 impl Pipeline<'_> {
     /// Runs everything; `collect` sees each path once, in no particular order, on the caller's thread.
     pub(super) fn run(&self, mut collect: impl FnMut(Done) -> Result<(), WorkflowError>) -> Result<(), WorkflowError> {
         let n_cores = self.config.n_threads.max(1);
-        let plan = self.plan(n_cores);
-        let permits = Permits::new(n_cores);
-        let memory = Permits::new(DECODE_BUDGET_MB);
-        let next = AtomicUsize::new(0);
-        let stop = AtomicBool::new(false);
-        let model: Mutex<Option<Arc<Vec<u8>>>> = Mutex::new(None);
-        let failure: Mutex<Option<BackboneError>> = Mutex::new(None);
-        // Two batches a lane: one being computed, one being filled.
-        let (pixels_tx, pixels_rx) = bounded::<Pixels>(2 * plan.batch_size * plan.n_lanes);
+        let shared = Shared {
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            cores: Permits::new(n_cores),
+            memory: Permits::new(DECODE_BUDGET_MB),
+            model: Mutex::new(None),
+            failure: Mutex::new(None),
+        };
         let (done_tx, done_rx) = bounded::<Done>(256);
-
-        let stopped = || stop.load(Ordering::Relaxed) || self.reporter.cancelled();
         let collected = std::thread::scope(|scope| {
-            // A thread that cannot be started ends the work: the others see the stop, and the channels close below.
-            let mut result = Ok(());
-            let mut started = |thread: std::io::Result<()>| {
-                if let (Err(source), true) = (thread, result.is_ok()) {
-                    stop.store(true, Ordering::Relaxed);
-                    result = Err(WorkflowError::Thread { source });
-                }
+            let spawned = if self.backbone.manifest.size_bytes > self.config.one_lane_above_bytes {
+                self.spawn_lane(scope, &shared, n_cores, &done_tx)
+            } else {
+                self.spawn_workers(scope, &shared, n_cores, &done_tx)
             };
-            for i in 0..plan.n_decoders {
-                let (pixels_tx, done_tx) = (pixels_tx.clone(), done_tx.clone());
-                let (room, next, stopped) = (Room { cores: &permits, memory: &memory }, &next, &stopped);
-                let work = move || self.decoder(next, room, stopped, &pixels_tx, &done_tx);
-                started(spawn(scope, format!("decode-{i}"), work));
+            // A thread that cannot be started ends the work: the others see the stop.
+            let mut result = spawned.map_err(|source| WorkflowError::Thread { source });
+            if result.is_err() {
+                shared.stop.store(true, Ordering::Relaxed);
             }
-            for i in 0..plan.n_lanes {
-                let (pixels_rx, done_tx) = (pixels_rx.clone(), done_tx.clone());
-                let (permits, model, failure, stop) = (&permits, &model, &failure, &stop);
-                let work = move || {
-                    if let Err(error) = self.lane(plan, permits, model, &pixels_rx, &done_tx) {
-                        stop.store(true, Ordering::Relaxed);
-                        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                        // Decoders may be waiting for room in the channel: make room until they have seen the stop.
-                        while pixels_rx.recv().is_ok() {}
-                    }
-                };
-                started(spawn(scope, format!("engine-{i}"), work));
-            }
-            drop((pixels_tx, pixels_rx, done_tx));
+            drop(done_tx);
             for done in done_rx {
                 // After a failure the rest is drained, so that no thread waits for room.
                 if result.is_ok() {
                     result = collect(done);
                     if result.is_err() {
-                        stop.store(true, Ordering::Relaxed);
+                        shared.stop.store(true, Ordering::Relaxed);
                     }
                 }
             }
@@ -174,56 +166,198 @@ impl Pipeline<'_> {
         if self.reporter.cancelled() {
             return Err(WorkflowError::Cancelled);
         }
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(error) = shared.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
         collected
     }
 
-    fn plan(&self, n_cores: usize) -> Plan {
-        let one_lane = self.backbone.manifest.size_bytes > ONE_LANE_ABOVE_BYTES;
-        let (n_lanes, n_threads_per_lane) = if one_lane { (1, n_cores) } else { (n_cores, 1) };
-        let batch_size = self.backbone.fixed_batch().unwrap_or(self.config.batch_size).max(1);
-        Plan { n_decoders: n_cores, n_lanes, n_threads_per_lane, batch_size }
+    fn spawn_workers<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        shared: &'env Shared,
+        n_cores: usize,
+        done: &Sender<Done>,
+    ) -> std::io::Result<()> {
+        for i in 0..n_cores {
+            let done = done.clone();
+            spawn(scope, format!("engine-{i}"), move || {
+                if let Err(error) = self.worker(shared, &done) {
+                    shared.fail(error);
+                }
+            })?;
+        }
+        Ok(())
     }
 
-    fn decoder(
-        &self,
-        next: &AtomicUsize,
-        room: Room<'_>,
-        stopped: &dyn Fn() -> bool,
-        pixels: &Sender<Pixels>,
+    fn spawn_lane<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        shared: &'env Shared,
+        n_cores: usize,
         done: &Sender<Done>,
-    ) {
-        let mut scratch = Scratch::default();
-        let mut cached = vec![0.0; self.backbone.space.dim];
-        while !stopped() {
-            let idx = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = self.paths.get(idx) else { return };
-            let sent = match self.one_image(path, room, stopped, &mut scratch, &mut cached) {
-                Step::Cached { hash, stamp } => {
-                    let result = Ok(Vector { values: cached.clone(), cached: true });
-                    done.send(Done { idx, hash: Some(hash), stamp, result }).is_ok()
+    ) -> std::io::Result<()> {
+        // Two batches: one being computed, one being filled.
+        let (pixels_tx, pixels_rx) = bounded::<Pixels>(2 * self.batch_size());
+        let lane_done = done.clone();
+        spawn(scope, "engine".to_owned(), move || {
+            if let Err(error) = self.lane(shared, n_cores, &pixels_rx, &lane_done) {
+                shared.fail(error);
+            }
+            // Decoders may be waiting for room in the channel: make room until they have seen the stop.
+            while pixels_rx.recv().is_ok() {}
+        })?;
+        for i in 0..n_cores {
+            let (pixels_tx, done) = (pixels_tx.clone(), done.clone());
+            spawn(scope, format!("decode-{i}"), move || self.decoder(shared, &pixels_tx, &done))?;
+        }
+        Ok(())
+    }
+
+    fn batch_size(&self) -> usize {
+        self.backbone.fixed_batch().unwrap_or(self.config.batch_size).max(1)
+    }
+
+    fn stopped(&self, shared: &Shared) -> bool {
+        shared.stop.load(Ordering::Relaxed) || self.reporter.cancelled()
+    }
+
+    /// Decodes batches and runs them, on one core.
+    fn worker(&self, shared: &Shared, done: &Sender<Done>) -> Result<(), BackboneError> {
+        let mut desk = Desk::new(self.backbone.space.dim);
+        let mut session: Option<(GraphSession, CancelGuard)> = None;
+        let mut batch = Vec::new();
+        loop {
+            while batch.len() < self.batch_size() {
+                match self.next_pixels(shared, None, &mut desk, done) {
+                    Some(pixels) => batch.push(pixels),
+                    None => break,
                 }
-                Step::Pixels { hash, stamp, tensor } => pixels.send(Pixels { idx, hash, stamp, tensor }).is_ok(),
-                Step::Skip { hash, reason } => done.send(Done { idx, hash, stamp: None, result: Err(reason) }).is_ok(),
-                Step::Stopped => false,
+            }
+            if batch.is_empty() || self.stopped(shared) {
+                return Ok(());
+            }
+            let (session, _) = match &mut session {
+                Some(session) => session,
+                none => none.insert(self.session(shared, 1)?),
             };
-            if !sent {
+            let features = self.infer(session, &batch);
+            if !self.answer(features, &mut batch, done)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Decodes for the lane.
+    fn decoder(&self, shared: &Shared, pixels: &Sender<Pixels>, done: &Sender<Done>) {
+        let mut desk = Desk::new(self.backbone.space.dim);
+        while let Some(next) = self.next_pixels(shared, Some(&shared.cores), &mut desk, done) {
+            if pixels.send(next).is_err() {
                 return;
             }
         }
     }
 
-    /// From a path to pixels, unless the cache already has its features.
-    fn one_image(
+    /// Runs what decoders send, on all cores.
+    fn lane(
         &self,
-        path: &Path,
-        room: Room<'_>,
-        stopped: &dyn Fn() -> bool,
-        scratch: &mut Scratch,
-        cached: &mut [f32],
-    ) -> Step {
+        shared: &Shared,
+        n_cores: usize,
+        pixels: &Receiver<Pixels>,
+        done: &Sender<Done>,
+    ) -> Result<(), BackboneError> {
+        // The session is only made when an image misses the cache.
+        let Ok(first) = pixels.recv() else { return Ok(()) };
+        let (mut session, _end) = self.session(shared, n_cores)?;
+        let mut batch = vec![first];
+        loop {
+            while batch.len() < self.batch_size() {
+                match pixels.recv() {
+                    Ok(next) => batch.push(next),
+                    Err(_) => break,
+                }
+            }
+            if batch.is_empty() || self.stopped(shared) {
+                return Ok(());
+            }
+            let features = {
+                let _cores = shared.cores.take(n_cores);
+                self.infer(&mut session, &batch)
+            };
+            if !self.answer(features, &mut batch, done)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn session(&self, shared: &Shared, n_threads: usize) -> Result<(GraphSession, CancelGuard), BackboneError> {
+        let bytes = {
+            let mut model = shared.model.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*model {
+                Some(bytes) => Arc::clone(bytes),
+                None => Arc::clone(model.insert(Arc::new(self.backbone.feature_model()?))),
+            }
+        };
+        let session = GraphSession::load(&bytes, n_threads)?;
+        let end = session.end_on_cancel(self.reporter.cancel_token());
+        Ok((session, end))
+    }
+
+    /// The pixels of the next image that the cache does not know; what is known or unusable goes to the collector.
+    /// `None` when there is none left, or the work is to stop.
+    fn next_pixels(
+        &self,
+        shared: &Shared,
+        cores: Option<&Permits>,
+        desk: &mut Desk,
+        done: &Sender<Done>,
+    ) -> Option<Pixels> {
+        while !self.stopped(shared) {
+            let idx = shared.next.fetch_add(1, Ordering::Relaxed);
+            let path = self.paths.get(idx)?;
+            let finished = match self.one_image(path, shared, cores, desk) {
+                Step::Pixels { hash, stamp, tensor } => return Some(Pixels { idx, hash, stamp, tensor }),
+                Step::Cached { hash, stamp } => {
+                    let result = Ok(Vector { values: desk.cached.clone(), cached: true });
+                    Done { idx, hash: Some(hash), stamp, result }
+                }
+                Step::Skip { hash, reason } => Done { idx, hash, stamp: None, result: Err(reason) },
+                Step::Stopped => return None,
+            };
+            done.send(finished).ok()?;
+        }
+        None
+    }
+
+    /// Sends a batch's features; `false` when the work is over.
+    fn answer(
+        &self,
+        features: Result<Vec<f32>, BackboneError>,
+        batch: &mut Vec<Pixels>,
+        done: &Sender<Done>,
+    ) -> Result<bool, BackboneError> {
+        let features = match features {
+            Ok(features) => features,
+            // A run that was ended on purpose is no failure.
+            Err(_) if self.reporter.cancelled() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        for (pixels, values) in batch.drain(..).zip(features.chunks_exact(self.backbone.space.dim)) {
+            let result = if values.iter().all(|v| v.is_finite()) {
+                Ok(Vector { values: values.to_vec(), cached: false })
+            } else {
+                Err(SkipReason::NotFinite)
+            };
+            let Pixels { idx, hash, stamp, .. } = pixels;
+            if done.send(Done { idx, hash: Some(hash), stamp, result }).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// From a path to pixels, unless the cache already has its features, which are on the desk then.
+    fn one_image(&self, path: &Path, shared: &Shared, cores: Option<&Permits>, desk: &mut Desk) -> Step {
         let skip = |reason| Step::Skip { hash: None, reason };
         let unreadable = |e: std::io::Error| skip(SkipReason::Unreadable { message: e.to_string() });
         let metadata = match fs::metadata(path) {
@@ -237,7 +371,7 @@ impl Pipeline<'_> {
         let stamp = FileStamp::of(&metadata);
         if let Some(stamp) = &stamp
             && let Some(hash) = self.remembered_hash(path, stamp)
-            && self.load_cached(&hash, cached)
+            && self.load_cached(&hash, &mut desk.cached)
         {
             return Step::Cached { hash, stamp: None };
         }
@@ -250,22 +384,22 @@ impl Pipeline<'_> {
             Err(error) => return unreadable(error),
         };
         let hash = *blake3::hash(&bytes).as_bytes();
-        if self.load_cached(&hash, cached) {
+        if self.load_cached(&hash, &mut desk.cached) {
             return Step::Cached { hash, stamp };
         }
         // Memory before a core: who holds a core never waits for memory.
-        let _memory = room.memory.take(decoded_mb(&bytes));
-        let _core = room.cores.take(1);
+        let _memory = shared.memory.take(decoded_mb(&bytes));
+        let _core = cores.map(|cores| cores.take(1));
         let image = match decode::decode(&bytes, &self.config.limits) {
             Ok(image) => image,
             Err(error) => return Step::Skip { hash: Some(hash), reason: skip_reason(error) },
         };
         drop(bytes);
-        if stopped() {
+        if self.stopped(shared) {
             return Step::Stopped;
         }
         let mut tensor = vec![0.0; self.preprocessor.tensor_len()];
-        match self.preprocessor.apply(&image, scratch, &mut tensor) {
+        match self.preprocessor.apply(&image, &mut desk.scratch, &mut tensor) {
             Ok(()) => Step::Pixels { hash, stamp, tensor },
             Err(error) => {
                 Step::Skip { hash: Some(hash), reason: SkipReason::Unsupported { message: error.to_string() } }
@@ -290,62 +424,6 @@ impl Pipeline<'_> {
         })
     }
 
-    fn lane(
-        &self,
-        plan: Plan,
-        permits: &Permits,
-        model: &Mutex<Option<Arc<Vec<u8>>>>,
-        pixels: &Receiver<Pixels>,
-        done: &Sender<Done>,
-    ) -> Result<(), BackboneError> {
-        // The session is only made when an image misses the cache.
-        let Ok(first) = pixels.recv() else { return Ok(()) };
-        let mut session = {
-            let bytes = {
-                let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
-                match &*model {
-                    Some(bytes) => Arc::clone(bytes),
-                    None => Arc::clone(model.insert(Arc::new(self.backbone.feature_model()?))),
-                }
-            };
-            GraphSession::load(&bytes, plan.n_threads_per_lane)?
-        };
-        let _end = session.end_on_cancel(self.reporter.cancel_token());
-        let mut batch = vec![first];
-        loop {
-            while batch.len() < plan.batch_size {
-                match pixels.recv() {
-                    Ok(next) => batch.push(next),
-                    Err(_) => break,
-                }
-            }
-            if batch.is_empty() || self.reporter.cancelled() {
-                return Ok(());
-            }
-            let features = {
-                let _cores = permits.take(plan.n_threads_per_lane);
-                self.infer(&mut session, &batch)
-            };
-            let features = match features {
-                Ok(features) => features,
-                // A run that was ended on purpose is no failure.
-                Err(_) if self.reporter.cancelled() => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            for (pixels, values) in batch.drain(..).zip(features.chunks_exact(self.backbone.space.dim)) {
-                let result = if values.iter().all(|v| v.is_finite()) {
-                    Ok(Vector { values: values.to_vec(), cached: false })
-                } else {
-                    Err(SkipReason::NotFinite)
-                };
-                let Pixels { idx, hash, stamp, .. } = pixels;
-                if done.send(Done { idx, hash: Some(hash), stamp, result }).is_err() {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
     /// Features of a batch, row after row.
     fn infer(&self, session: &mut GraphSession, batch: &[Pixels]) -> Result<Vec<f32>, BackboneError> {
         let dims = self.backbone.input_dims(batch.len());
@@ -357,6 +435,19 @@ impl Pipeline<'_> {
     }
 }
 
+/// What a thread reuses from image to image.
+struct Desk {
+    scratch: Scratch,
+    /// Features that came from the cache.
+    cached: Vec<f32>,
+}
+
+impl Desk {
+    fn new(dim: usize) -> Self {
+        Self { scratch: Scratch::default(), cached: vec![0.0; dim] }
+    }
+}
+
 enum Step {
     Cached { hash: ContentHash, stamp: Option<FileStamp> },
     Pixels { hash: ContentHash, stamp: Option<FileStamp>, tensor: Vec<f32> },
@@ -365,7 +456,7 @@ enum Step {
 }
 
 fn spawn<'scope, 'env>(
-    scope: &'scope std::thread::Scope<'scope, 'env>,
+    scope: &'scope Scope<'scope, 'env>,
     name: String,
     work: impl FnOnce() + Send + 'scope,
 ) -> std::io::Result<()> {
