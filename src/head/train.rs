@@ -191,10 +191,16 @@ impl Input<'_> {
             ([part], Some(_), Some(choice)) => {
                 let mut minimum = fit_problem(part.problem(), &design, c, None, stop, cancel)?;
                 let mut logits = part.held_out_logits(&minimum.params);
-                if Verdict::new(logits.view(), &choice.held_out.1, 1.0).n_right < choice.verdict.n_right {
-                    // Within the tolerance there are heads that differ by an image or two. Go on from the one that was
-                    // chosen.
+                let n_right = |logits: &Array2<f32>| Verdict::new(logits.view(), &choice.held_out.1, 1.0).n_right;
+                // Within the tolerance there are heads that differ by an image or two. Go on from the one that was chosen,
+                // and keep that one itself where going on loses what it was chosen for.
+                for max_iter in [stop.max_iter, 0] {
+                    if n_right(&logits) >= choice.verdict.n_right {
+                        break;
+                    }
+                    let stop = Stop { max_iter, ..stop };
                     minimum = fit_problem(part.problem(), &design, c, Some(&choice.params), stop, cancel)?;
+                    minimum.converged |= max_iter == 0;
                     logits = part.held_out_logits(&minimum.params);
                 }
                 choice.held_out.0 = logits;
