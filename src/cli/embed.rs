@@ -43,9 +43,9 @@ pub(super) fn run(args: &EmbedArgs, terminal: &Terminal) -> Result<()> {
     let labels: Vec<String> =
         rows.map(|s| s.class.and_then(|c| dataset.classes.name(c)).unwrap_or_default().to_owned()).collect();
     let arrays = [
-        ("embeddings", Npy::matrix_f32(embedded.embeddings.view())),
-        ("paths", Npy::strings(&names)),
-        ("labels", Npy::strings(&labels)),
+        ("embeddings", Npy::MatrixF32(embedded.embeddings.view())),
+        ("paths", Npy::Strings(&names)),
+        ("labels", Npy::Strings(&labels)),
     ];
     write_npz(&args.out, &arrays).map_err(|source| WorkflowError::Write { path: args.out.clone(), source })?;
     print(&format!(

@@ -1,40 +1,54 @@
 //! Arrays for numpy: `.npy` version 1 inside an uncompressed zip, as `numpy.savez` writes them.
 
 use std::fs;
-use std::io::{self, Cursor, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use ndarray::ArrayView2;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::store::file::write_atomic;
+use crate::store::file::write_atomic_with;
 
-/// One array in numpy's file format.
-pub(super) struct Npy {
-    bytes: Vec<u8>,
+/// One array, written in numpy's file format.
+pub(super) enum Npy<'a> {
+    /// A matrix of f32, row-major.
+    MatrixF32(ArrayView2<'a, f32>),
+    /// Text, as numpy's fixed-width UCS-4.
+    Strings(&'a [String]),
 }
 
-impl Npy {
-    /// A matrix of f32, row-major.
-    pub(super) fn matrix_f32(values: ArrayView2<'_, f32>) -> Self {
-        let (rows, cols) = values.dim();
-        let mut bytes = header("<f4", &format!("({rows}, {cols})"));
-        bytes.reserve(rows * cols * 4);
-        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-        Self { bytes }
+impl Npy<'_> {
+    /// Characters of the longest text; numpy has no width of 0.
+    fn width(items: &[String]) -> usize {
+        items.iter().map(|s| s.chars().count()).max().unwrap_or(0).max(1)
     }
 
-    /// Text, as numpy's fixed-width UCS-4.
-    pub(super) fn strings(items: &[String]) -> Self {
-        let width = items.iter().map(|s| s.chars().count()).max().unwrap_or(0).max(1);
-        let mut bytes = header(&format!("<U{width}"), &format!("({},)", items.len()));
-        bytes.reserve(items.len() * width * 4);
-        for item in items {
-            let chars = item.chars().map(u32::from).chain(std::iter::repeat(0)).take(width);
-            bytes.extend(chars.flat_map(u32::to_le_bytes));
+    /// Size of the data, in bytes.
+    fn n_bytes(&self) -> usize {
+        match self {
+            Self::MatrixF32(values) => values.len() * 4,
+            Self::Strings(items) => items.len() * Self::width(items) * 4,
         }
-        Self { bytes }
+    }
+
+    /// Written value by value: a copy in memory would double the embeddings.
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::MatrixF32(values) => {
+                let (rows, cols) = values.dim();
+                out.write_all(&header("<f4", &format!("({rows}, {cols})")))?;
+                values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))
+            }
+            Self::Strings(items) => {
+                let width = Self::width(items);
+                out.write_all(&header(&format!("<U{width}"), &format!("({},)", items.len())))?;
+                items.iter().try_for_each(|item| {
+                    let mut chars = item.chars().map(u32::from).chain(std::iter::repeat(0)).take(width);
+                    chars.try_for_each(|c| out.write_all(&c.to_le_bytes()))
+                })
+            }
+        }
     }
 }
 
@@ -51,18 +65,22 @@ fn header(dtype: &str, shape: &str) -> Vec<u8> {
 }
 
 /// Writes named arrays; whole or not at all.
-pub(super) fn write_npz(path: &Path, arrays: &[(&str, Npy)]) -> io::Result<()> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, array) in arrays {
-        let large = array.bytes.len() > u32::MAX as usize;
-        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
-        zip.start_file(format!("{name}.npy"), options)?;
-        zip.write_all(&array.bytes)?;
-    }
+pub(super) fn write_npz(path: &Path, arrays: &[(&str, Npy<'_>)]) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::create_dir_all(parent)?;
     }
-    write_atomic(path, &zip.finish()?.into_inner())
+    write_atomic_with(path, |out| {
+        let mut zip = ZipWriter::new(BufWriter::new(out));
+        for (name, array) in arrays {
+            let large = array.n_bytes() > u32::MAX as usize / 2;
+            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
+            zip.start_file(format!("{name}.npy"), options)?;
+            let mut buffered = BufWriter::with_capacity(1 << 16, &mut zip);
+            array.write(&mut buffered)?;
+            buffered.flush()?;
+        }
+        zip.finish()?.flush()
+    })
 }
 
 #[cfg(test)]

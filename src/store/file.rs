@@ -3,25 +3,48 @@
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Cursor, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use super::staged::StagedDir;
 
+/// What a file is written through: a file, or memory on the way to a pipe.
+pub trait WriteSeek: Write + Seek {}
+
+impl<T: Write + Seek> WriteSeek for T {}
+
+/// As [`write_atomic_with`], from bytes.
+///
+/// # Errors
+/// As there.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomic_with(path, |out| out.write_all(bytes))
+}
+
 /// Writes a file by way of a temporary one beside it: synced, then renamed over the target. Symbolic links are followed
 /// and an older file's permissions kept. What is no regular file (a pipe, a device) is written to as it is.
 ///
 /// # Errors
-/// Whatever the system says; the temporary file is gone by then and an older target is untouched.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Whatever the system or `write` says; the temporary file is gone by then and an older target is untouched.
+pub fn write_atomic_with(path: &Path, write: impl FnOnce(&mut dyn WriteSeek) -> io::Result<()>) -> io::Result<()> {
+    let in_memory = |write: &mut dyn FnMut(&mut dyn WriteSeek) -> io::Result<()>| {
+        let mut bytes = Cursor::new(Vec::new());
+        write(&mut bytes).map(|()| bytes.into_inner())
+    };
+    let mut write = Some(write);
+    let mut write = |out: &mut dyn WriteSeek| write.take().map_or(Ok(()), |write| write(out));
     if path == Path::new("/dev/stdout") {
         // Whatever it leads to, and in order with what else is said there.
+        let bytes = in_memory(&mut write)?;
         let mut out = io::stdout().lock();
-        return out.write_all(bytes).and_then(|()| out.flush());
+        return out.write_all(&bytes).and_then(|()| out.flush());
     }
     let older = match fs::metadata(path) {
-        Ok(older) if !older.is_file() => return File::options().write(true).open(path)?.write_all(bytes),
+        Ok(older) if !older.is_file() => {
+            let bytes = in_memory(&mut write)?;
+            return File::options().write(true).open(path)?.write_all(&bytes);
+        }
         Ok(older) => Some(older),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -33,7 +56,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let tmp = hidden(&target, "tmp");
     let result = (|| {
         let mut file = File::create(&tmp)?;
-        file.write_all(bytes)?;
+        write(&mut file)?;
         if let Some(older) = &older {
             keep_permissions(&tmp, older)?;
         }
