@@ -49,8 +49,9 @@
 //!
 //! ## Embedding
 //!
-//! Decoders read, hash and decode files; inference lanes own sessions; a bounded channel lies between, and core permits
-//! keep the two from fighting over the cores ([`workflow::embed`]). Features are cached by content hash and embedding
+//! Each core has a worker that reads, hashes and decodes a small batch and runs it on a session of its own, so that
+//! nothing fights over the cores. A large backbone has a single session instead, which decoders feed through a bounded
+//! channel and take turns with ([`workflow::embed`]). Features are cached by content hash and embedding
 //! space. The result does not depend on batch size or thread count.
 //!
 //! ## Invariants

@@ -110,6 +110,11 @@ fn export_evaluate_and_predict() {
     ]);
     common::assert_fails(&ran, "is not an export of Graft");
     assert_eq!(files_below(&world.path("mine")), [precious]);
+    // Nor an export to which somebody has added something, whatever it is called.
+    let added = world.write("out/licence-plates.csv", b"mine");
+    let ran = world.graft(&["train", "--images", &images, "--model", TINY, "--export", &out]);
+    common::assert_fails(&ran, "is not an export of Graft");
+    assert!(added.exists());
 }
 
 #[test]
@@ -120,6 +125,9 @@ fn the_starter_model_learns_the_sample_images() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("verified on"), "{}", ran.stdout);
     assert_eq!(ran.stderr, "", "no progress where there is no terminal");
+    assert!(world.path("demo/NOTICE").is_file(), "the backbone's notice goes along with its weights");
+    let again = world.graft(&["demo", "--out", &out]);
+    assert_eq!(again.status, 0, "{}", again.stderr);
     let judged = world.json(&["evaluate", "--with", &out, "--images", SAMPLE, "--json"]);
     assert!(judged["accuracy"].as_f64().unwrap() > 0.9, "{judged}");
 }

@@ -30,13 +30,7 @@ pub(super) fn run(args: &EmbedArgs, terminal: &Terminal) -> Result<()> {
     skipped.extend(embedded.skipped.iter().cloned());
     list_skipped(&skipped, Listing::Whole, terminal);
     if embedded.path_idx.is_empty() {
-        let first = embedded.skipped.first();
-        return Err(WorkflowError::NothingUsable {
-            n: paths.len(),
-            path: first.map(|s| s.path.clone()).unwrap_or_default(),
-            reason: first.map(|s| s.reason.to_string()).unwrap_or_default(),
-        }
-        .into());
+        return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped).into());
     }
     let rows = embedded.path_idx.iter().map(|&i| &dataset.samples[i]);
     let names: Vec<String> = rows.clone().map(|s| s.path.to_string_lossy().into_owned()).collect();

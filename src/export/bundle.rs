@@ -60,10 +60,9 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     staged.write(files::LABELS, lines(meta.classes.names()).as_bytes()).map_err(failed)?;
     staged.write(files::PREDICT, include_bytes!("templates/predict.py")).map_err(failed)?;
 
-    let mut notice_names = Vec::new();
     for (name, bytes) in notices(backbone) {
         staged.write(&name, &bytes).map_err(failed)?;
-        notice_names.push(name);
+        meta.notices.push(name);
     }
 
     // The files are read back from the disk: the proof is about what is there, not about what was in memory.
@@ -75,9 +74,7 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     staged.write(files::META, &json).map_err(failed)?;
     let batch = backbone.fixed_batch().map_or_else(|| "N".to_owned(), |n| n.to_string());
     let input = format!("`{}` [{batch}, …], normalised tensor", backbone.manifest.input.name);
-    staged
-        .write(files::README, readme(&meta, &input, affine.l2_normalise, accuracy, &notice_names).as_bytes())
-        .map_err(failed)?;
+    staged.write(files::README, readme(&meta, &input, affine.l2_normalise, accuracy).as_bytes()).map_err(failed)?;
     if reporter.cancelled() {
         return Err(ExportError::Cancelled);
     }
@@ -104,8 +101,11 @@ pub fn check_target(dir: &Path) -> Result<(), ExportError> {
         return Ok(());
     }
     let meta = fs::read(dir.join(files::META)).ok().and_then(|b| serde_json::from_slice::<Meta>(&b).ok());
-    let is_ours = |name: &String| files::ALL.contains(&name.as_str()) || is_notice(name);
-    if meta.is_some_and(|m| m.format == FORMAT) && names.iter().all(is_ours) { Ok(()) } else { Err(occupied()) }
+    let is_ours = |meta: &Meta, name: &String| files::ALL.contains(&name.as_str()) || meta.notices.contains(name);
+    match meta {
+        Some(meta) if meta.format == FORMAT && names.iter().all(|name| is_ours(&meta, name)) => Ok(()),
+        _ => Err(occupied()),
+    }
 }
 
 /// Whether a file beside a model is its licence or notice, which go along with its weights.
@@ -116,17 +116,11 @@ fn is_notice(name: &str) -> bool {
 
 /// Licences and notices of the backbone: beside its files, or in the folder of all installed models.
 fn notices(backbone: &Backbone) -> Vec<(String, Vec<u8>)> {
-    let own = backbone.manifest.path.ancestors().skip(1).take(3);
-    let is_models = |dir: &&Path| dir.file_name().is_some_and(|n| n == "models");
-    let mut dirs: Vec<&Path> = own.clone().take(1).collect();
-    // `NAME/onnx/model.onnx`: the model's folder; `models/NAME/…`: the folder of all.
-    dirs.extend(
-        own.clone()
-            .take(1)
-            .filter(|d| d.file_name().is_some_and(|n| n == "onnx" || n == "visual"))
-            .filter_map(Path::parent),
-    );
-    dirs.extend(own.skip(1).find(is_models));
+    let is_named = |dir: &&Path, names: &[&str]| dir.file_name().is_some_and(|n| names.iter().any(|name| n == *name));
+    let mut dirs: Vec<&Path> = backbone.manifest.path.parent().into_iter().collect();
+    // `NAME/onnx/model.onnx`: the model's folder is the one above.
+    dirs.extend(dirs.last().copied().filter(|d| is_named(d, &["onnx", "visual"])).and_then(Path::parent));
+    dirs.extend(dirs.last().copied().and_then(Path::parent).filter(|d| is_named(d, &["models"])));
     let mut found: Vec<(String, Vec<u8>)> = Vec::new();
     for dir in dirs {
         let mut names: Vec<String> = fs::read_dir(dir)

@@ -33,6 +33,9 @@ pub struct Meta {
     pub data: DataMeta,
     /// Its figures on the validation images.
     pub metrics: serde_json::Value,
+    /// Licences and notices of the backbone that were written along.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// The proof: exported files against the app.
     pub verification: Verification,
 }
@@ -97,12 +100,12 @@ pub struct Agreement {
 }
 
 /// The README of an export.
-pub fn readme(meta: &Meta, input: &str, l2_normalise: bool, accuracy: Option<f64>, notices: &[String]) -> String {
+pub fn readme(meta: &Meta, input: &str, l2_normalise: bool, accuracy: Option<f64>) -> String {
     let formula = match l2_normalise {
         true => "logits = weight (x / |x|) + bias, features divided by their length first",
         false => "logits = weight x + bias",
     };
-    let notices = match notices {
+    let notices = match meta.notices.as_slice() {
         [] => String::new(),
         files => {
             format!(" Its terms are in {}.", files.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", "))

@@ -164,21 +164,11 @@ pub fn evaluate(
     let (paths, classes): (Vec<PathBuf>, Vec<ClassIdx>) = labelled.into_iter().unzip();
     let embedded = embed(&classifier.backbone, &paths, cache, config, reporter)?;
     if embedded.path_idx.is_empty() {
-        return Err(nothing_usable(paths.len(), &embedded.skipped));
+        return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));
     }
     let y_true: Vec<ClassIdx> = embedded.path_idx.iter().map(|&i| classes[i]).collect();
     let probabilities = softmax(&embedded.embeddings.view().to_owned());
     let report = Report::new(probabilities.view(), &y_true, &classifier.meta.classes, 0)?;
     skipped.extend(embedded.skipped);
     Ok(Evaluation { report, skipped, notes })
-}
-
-/// The error for images of which none could be used.
-pub(super) fn nothing_usable(n: usize, skipped: &[Skipped]) -> WorkflowError {
-    let first = skipped.first();
-    WorkflowError::NothingUsable {
-        n,
-        path: first.map(|s| s.path.clone()).unwrap_or_default(),
-        reason: first.map(|s| s.reason.to_string()).unwrap_or_default(),
-    }
 }

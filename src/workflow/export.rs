@@ -63,6 +63,7 @@ pub fn export(
             seed,
         },
         metrics: serde_json::to_value(&judged.val).unwrap_or_default(),
+        notices: Vec::new(),
         verification: Verification::default(),
     };
     let bundle = Bundle {

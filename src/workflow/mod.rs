@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use crate::backbone::BackboneError;
+use crate::dataset::Skipped;
 use crate::dataset::manifest::ManifestError;
 use crate::embedding::WidthMismatch;
 use crate::export::ExportError;
@@ -133,4 +134,16 @@ pub enum WorkflowError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl WorkflowError {
+    /// The error for `n` images of which none could be used; the first of `skipped` stands for all.
+    pub fn nothing_usable(n: usize, skipped: &[Skipped]) -> Self {
+        let first = skipped.first();
+        Self::NothingUsable {
+            n,
+            path: first.map(|s| s.path.clone()).unwrap_or_default(),
+            reason: first.map(|s| s.reason.to_string()).unwrap_or_default(),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::embed::EmbedConfig;
-use super::evaluate::{Answers, Classifier, classify, nothing_usable};
+use super::evaluate::{Answers, Classifier, classify};
 use super::scan::scan;
 use super::{SharedCache, WorkflowError};
 use crate::classes::ClassSet;
@@ -113,7 +113,7 @@ pub fn predict(
         if answers.skipped.is_empty() {
             return Err(WorkflowError::NoImages { path: inputs.first().cloned().unwrap_or_default() });
         }
-        return Err(nothing_usable(n_tried, &answers.skipped));
+        return Err(WorkflowError::nothing_usable(n_tried, &answers.skipped));
     }
     Ok(Predictions { classes: classifier.meta.classes.clone(), answers, unknown_below })
 }

@@ -223,15 +223,10 @@ pub fn prepare(
     let paths: Vec<PathBuf> = gathered.samples.iter().map(|s| s.path.clone()).collect();
     let mut embedded = embed(backbone, &paths, cache, &config.embed, reporter)?;
     let embed_secs = started.elapsed().as_secs_f64();
-    gathered.skipped.append(&mut embedded.skipped);
     if embedded.path_idx.is_empty() {
-        let first = gathered.skipped.first();
-        return Err(WorkflowError::NothingUsable {
-            n: paths.len(),
-            path: first.map(|s| s.path.clone()).unwrap_or_default(),
-            reason: first.map(|s| s.reason.to_string()).unwrap_or_default(),
-        });
+        return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));
     }
+    gathered.skipped.append(&mut embedded.skipped);
     let mut prepared = split(gathered, &embedded, config)?;
     prepared.scan_secs = scan_secs;
     prepared.embed_secs = embed_secs;
