@@ -84,6 +84,7 @@ pub mod image;
 pub mod metrics;
 pub mod onnx;
 pub mod progress;
+pub mod project;
 pub mod rng;
 pub mod store;
 pub mod workflow;

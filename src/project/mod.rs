@@ -1,0 +1,309 @@
+//! A project: images, classes, labels and settings, and the edits that change them. In memory only; the project file is
+//! `store::project`'s, which keeps the same data.
+//!
+//! | change | by | undone? |
+//! | --- | --- | --- |
+//! | what the user decides: classes, labels, splits, images, settings | [`Edit`], through [`Project::apply`] | yes |
+//! | what is found out: content hashes, unusable files, where a folder went | [`Project::set_hash`] and its like | no |
+
+mod edit;
+mod history;
+mod ids;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use edit::{Change, Edit, Moved};
+pub use history::{History, MAX_EDITS};
+pub use ids::{ClassId, IdSet, ImageId, RootId};
+
+use crate::dataset::Split;
+use crate::head::HeadKind;
+use crate::image::spec::PreprocessSpec;
+
+/// An image of the project. The file stays where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The folder that it was added from.
+    pub root: RootId,
+    /// Its path in that folder.
+    pub rel: PathBuf,
+    /// Content hash (BLAKE3), once the file has been read.
+    pub hash: Option<[u8; 32]>,
+    /// Its class, if it has one.
+    pub class: Option<ClassId>,
+    /// The split that the layout or the user puts it in; `None` leaves it to Graft.
+    pub split: Option<Split>,
+    /// Whether it is part of the project; an image that was removed, or whose import was undone, is not.
+    pub is_present: bool,
+    /// Why it cannot be used, if it cannot.
+    pub skipped: Option<String>,
+}
+
+/// A class of the project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// Its name, unique among the classes in use.
+    pub name: String,
+    /// Which colour of the palette it has.
+    pub colour: u8,
+}
+
+/// What the user chooses for a project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectSettings {
+    /// The backbone: an installed model's name or a path; the starter model without.
+    pub model: Option<String>,
+    /// The layer that serves as features; the model's own choice without.
+    pub layer: Option<String>,
+    /// The user's own preprocessing; the model's without.
+    pub preprocess: Option<PreprocessSpec>,
+    /// The head that answers; the better one by validation without.
+    pub head: Option<HeadKind>,
+    /// Below this top probability the answer is "unknown".
+    pub unknown_below: Option<f32>,
+    /// Part of the images of a class that is split off for validation, 0..1.
+    pub val_fraction: f64,
+    /// Seed of the split and of the bootstrap.
+    pub seed: u64,
+}
+
+impl Default for ProjectSettings {
+    fn default() -> Self {
+        Self { model: None, layer: None, preprocess: None, head: None, unknown_below: None, val_fraction: 0.2, seed: 0 }
+    }
+}
+
+/// A project in memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Project {
+    /// Folders that images were added from, by [`RootId`].
+    pub roots: Vec<PathBuf>,
+    /// Every image that was ever added, by [`ImageId`].
+    pub images: Vec<Image>,
+    /// Every class that there ever was, by [`ClassId`]; `None` for those that are deleted.
+    pub classes: Vec<Option<Class>>,
+    /// What the user chose.
+    pub settings: ProjectSettings,
+}
+
+impl Project {
+    /// Where an image's file is.
+    pub fn path(&self, id: ImageId) -> Option<PathBuf> {
+        let image = self.images.get(id.as_usize())?;
+        Some(self.roots.get(image.root.as_usize())?.join(&image.rel))
+    }
+
+    /// The image, if there is one.
+    pub fn image(&self, id: ImageId) -> Option<&Image> {
+        self.images.get(id.as_usize())
+    }
+
+    /// The images that are part of the project, ascending.
+    pub fn present(&self) -> impl Iterator<Item = (ImageId, &Image)> {
+        self.images.iter().enumerate().filter(|(_, image)| image.is_present).map(|(i, image)| (ImageId::from(i), image))
+    }
+
+    /// The class, if it is in use.
+    pub fn class(&self, id: ClassId) -> Option<&Class> {
+        self.classes.get(id.as_usize())?.as_ref()
+    }
+
+    /// The classes in use, in the order of their names as bytes: the order of every list and of an export.
+    pub fn sorted_classes(&self) -> Vec<(ClassId, &Class)> {
+        let mut classes: Vec<_> = self
+            .classes
+            .iter()
+            .enumerate()
+            .filter_map(|(i, class)| Some((ClassId::from(i), class.as_ref()?)))
+            .collect();
+        classes.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        classes
+    }
+
+    /// The class of this name, if it is in use.
+    pub fn class_by_name(&self, name: &str) -> Option<ClassId> {
+        self.classes.iter().position(|c| c.as_ref().is_some_and(|c| c.name == name)).map(ClassId::from)
+    }
+
+    /// The palette colour that the fewest classes have, the first of equal ones.
+    pub fn free_colour(&self) -> u8 {
+        let mut used = [0_usize; N_COLOURS];
+        for class in self.classes.iter().flatten() {
+            used[usize::from(class.colour) % N_COLOURS] += 1;
+        }
+        let best = (0..N_COLOURS).min_by_key(|&i| used[i]).unwrap_or(0);
+        u8::try_from(best).unwrap_or(0)
+    }
+
+    /// Makes the changes of an edit, which were computed for the project as it is now.
+    pub fn apply(&mut self, edit: &Edit) {
+        for change in &edit.changes {
+            self.apply_change(change);
+        }
+    }
+
+    fn apply_change(&mut self, change: &Change) {
+        match change {
+            Change::Presence(moved) => self.each(&moved.images, |image| image.is_present = moved.after),
+            Change::Label(moved) => self.each(&moved.images, |image| image.class = moved.after),
+            Change::Split(moved) => self.each(&moved.images, |image| image.split = moved.after),
+            Change::Class { id, after, .. } => {
+                let idx = id.as_usize();
+                if self.classes.len() <= idx {
+                    self.classes.resize(idx + 1, None);
+                }
+                self.classes[idx].clone_from(after);
+            }
+            Change::Settings { after, .. } => self.settings = (**after).clone(),
+        }
+    }
+
+    fn each(&mut self, ids: &IdSet, mut f: impl FnMut(&mut Image)) {
+        for id in ids.iter() {
+            if let Some(image) = self.images.get_mut(id.as_usize()) {
+                f(image);
+            }
+        }
+    }
+
+    /// The identifier of a folder, which is added when it is new.
+    pub fn root(&mut self, path: &Path) -> RootId {
+        match self.roots.iter().position(|r| r == path) {
+            Some(idx) => RootId::from(idx),
+            None => {
+                self.roots.push(path.to_owned());
+                RootId::from(self.roots.len() - 1)
+            }
+        }
+    }
+
+    /// Notes the content hash of an image.
+    pub fn set_hash(&mut self, id: ImageId, hash: [u8; 32]) {
+        if let Some(image) = self.images.get_mut(id.as_usize()) {
+            image.hash = Some(hash);
+        }
+    }
+
+    /// Notes why an image cannot be used, or that it can after all.
+    pub fn set_skipped(&mut self, id: ImageId, reason: Option<String>) {
+        if let Some(image) = self.images.get_mut(id.as_usize()) {
+            image.skipped = reason;
+        }
+    }
+
+    /// The change that gives images a class.
+    pub fn label_changes(&self, ids: impl IntoIterator<Item = ImageId>, class: Option<ClassId>) -> Vec<Change> {
+        let now = ids.into_iter().filter_map(|id| Some((id, self.image(id)?.class)));
+        edit::moves(now, &class).map(Change::Label).collect()
+    }
+
+    /// The change that puts images into a split.
+    pub fn split_changes(&self, ids: impl IntoIterator<Item = ImageId>, split: Option<Split>) -> Vec<Change> {
+        let now = ids.into_iter().filter_map(|id| Some((id, self.image(id)?.split)));
+        edit::moves(now, &split).map(Change::Split).collect()
+    }
+
+    /// The change that takes images out of the project, or back in.
+    pub fn presence_changes(&self, ids: impl IntoIterator<Item = ImageId>, is_present: bool) -> Vec<Change> {
+        let now = ids.into_iter().filter_map(|id| Some((id, self.image(id)?.is_present)));
+        edit::moves(now, &is_present).map(Change::Presence).collect()
+    }
+
+    /// The change that adds a class, with the identifier that it gets.
+    pub fn add_class_change(&self, name: &str) -> (ClassId, Change) {
+        let id = ClassId::from(self.classes.len());
+        let class = Class { name: name.to_owned(), colour: self.free_colour() };
+        (id, Change::Class { id, before: None, after: Some(class) })
+    }
+}
+
+/// Colours of the palette.
+pub const N_COLOURS: usize = 12;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn project() -> Project {
+        let mut project = Project::default();
+        let root = project.root(Path::new("/pictures"));
+        for i in 0..10 {
+            project.images.push(Image {
+                root,
+                rel: format!("{i}.png").into(),
+                hash: None,
+                class: None,
+                split: None,
+                is_present: true,
+                skipped: None,
+            });
+        }
+        for name in ["bee", "ant"] {
+            let (_, change) = project.add_class_change(name);
+            project.apply(&Edit { title: String::new(), changes: vec![change] });
+        }
+        project
+    }
+
+    #[test]
+    fn every_edit_can_be_taken_back() {
+        let mut project = project();
+        let ids = |range: std::ops::Range<u32>| range.map(ImageId);
+        let mut changes = project.label_changes(ids(0..4), Some(ClassId(0)));
+        changes.extend(project.split_changes(ids(2..5), Some(Split::Val)));
+        changes.extend(project.presence_changes(ids(9..10), false));
+        let settings = ProjectSettings { unknown_below: Some(0.5), ..ProjectSettings::default() };
+        changes.push(Change::Settings { before: Box::default(), after: Box::new(settings) });
+        let first = Edit { title: "first".into(), changes };
+        let start = project.clone();
+        project.apply(&first);
+        assert_eq!(project.images[3].class, Some(ClassId(0)));
+        assert_eq!(project.present().count(), 9);
+        let middle = project.clone();
+
+        // Deleting a class: its images lose it, and get it back.
+        let labelled = project.present().filter(|(_, i)| i.class == Some(ClassId(0))).map(|(id, _)| id);
+        let mut changes = project.label_changes(labelled.collect::<Vec<_>>(), None);
+        changes.push(Change::Class { id: ClassId(0), before: project.classes[0].clone(), after: None });
+        let second = Edit { title: "second".into(), changes };
+        let json = serde_json::to_string(&second).unwrap();
+        assert_eq!(serde_json::from_str::<Edit>(&json).unwrap(), second);
+        project.apply(&second);
+        assert_eq!(project.sorted_classes().len(), 1);
+        project.apply(&second.inverse());
+        assert_eq!(project, middle);
+        project.apply(&first.inverse());
+        assert_eq!(project, start);
+    }
+
+    #[test]
+    fn classes_are_sorted_and_colours_shared_out() {
+        let project = project();
+        let names: Vec<_> = project.sorted_classes().into_iter().map(|(id, c)| (id.0, c.name.clone())).collect();
+        assert_eq!(names, [(1, "ant".to_owned()), (0, "bee".to_owned())]);
+        assert_eq!(project.free_colour(), 2);
+        assert_eq!(project.class_by_name("ant"), Some(ClassId(1)));
+    }
+
+    #[test]
+    fn history_steps_both_ways_and_forgets_what_was_replaced() {
+        let edit = |title: &str| Edit { title: title.into(), changes: Vec::new() };
+        let mut history = History::default();
+        assert!(history.undo().is_none() && history.redo().is_none());
+        history.push(edit("a"));
+        history.push(edit("b"));
+        assert_eq!(history.undo().unwrap().title, "b");
+        assert_eq!(history.redoable().unwrap().title, "b");
+        history.push(edit("c"));
+        assert!(history.redo().is_none());
+        assert_eq!(history.undoable().unwrap().title, "c");
+        for i in 0..MAX_EDITS {
+            history.push(edit(&i.to_string()));
+        }
+        assert_eq!(std::iter::from_fn(|| history.undo().map(|_| ())).count(), MAX_EDITS);
+    }
+}
