@@ -61,7 +61,7 @@ impl Classifier {
 }
 
 /// Answers on images.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answers {
     /// Files, in the order of the rows.
     pub paths: Vec<PathBuf>,

@@ -17,7 +17,7 @@ use crate::store::file::write_atomic;
 pub const UNKNOWN: &str = "unknown";
 
 /// Predictions, with the threshold for "unknown".
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Predictions {
     /// Class names, in the order of the probabilities.
     pub classes: ClassSet,

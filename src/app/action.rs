@@ -1,0 +1,468 @@
+//! Actions: what can be done without saying more. Each has a name, an explanation and perhaps a shortcut; buttons, menus,
+//! the palette, keys and tests share them.
+
+use super::state::{AppState, EmbedPause, Place, Purpose};
+use crate::jobs::LaneKind;
+
+/// Something that can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Opens the command palette.
+    Palette,
+    /// Takes back the last edit.
+    Undo,
+    /// Makes it again.
+    Redo,
+    /// Back to the start screen.
+    CloseProject,
+    /// Begins a project at a chosen place.
+    NewProject,
+    /// Opens a project.
+    OpenProject,
+    /// Writes a copy of the project.
+    SaveCopy,
+    /// The sample images.
+    TrySample,
+    /// Adds a folder.
+    AddFolder,
+    /// Adds files.
+    AddFiles,
+    /// Adds what a typed or pasted path names.
+    TypePath,
+    /// A new class.
+    AddClass,
+    /// Everything that is shown is selected.
+    SelectAll,
+    /// Nothing is selected.
+    SelectNone,
+    /// Takes the label off.
+    Unlabel,
+    /// Takes images out of the project.
+    Remove,
+    /// Shows every image again.
+    ClearFilter,
+    /// Files that were left out.
+    ShowSkipped,
+    /// Images where the head is wrong.
+    ShowMistakes,
+    /// Tries the left out files again.
+    RetrySkipped,
+    /// Goes on embedding.
+    ResumeEmbedding,
+    /// Ends what runs in the background.
+    CancelWork,
+    /// Places.
+    GoModel,
+    /// Places.
+    GoImages,
+    /// Places.
+    GoTrain,
+    /// Places.
+    GoEvaluate,
+    /// Places.
+    GoExport,
+    /// Answers on image files.
+    PredictFiles,
+    /// Answers on a folder.
+    PredictFolder,
+    /// The predictions as a table.
+    SavePredictions,
+    /// The predicted images, sorted by copying.
+    SortPredictions,
+    /// Takes the predictions off the screen.
+    ClearPredictions,
+    /// Imports a model.
+    ImportModel,
+    /// Writes the export.
+    Export,
+    /// Chooses where.
+    ChooseExportDir,
+    /// Shows the export.
+    OpenExportFolder,
+    /// Looks for ONNX Runtime again.
+    RetryRuntime,
+    /// Chooses its library.
+    ChooseRuntime,
+    /// Light or dark.
+    ToggleTheme,
+    /// Lists the shortcuts.
+    Shortcuts,
+    /// Ends the program.
+    Quit,
+}
+
+/// A key with its modifiers. `Ctrl` is the command key on a Mac.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Shortcut {
+    /// With Ctrl.
+    pub ctrl: bool,
+    /// With Shift.
+    pub shift: bool,
+    /// Name of the key: `K`, `Delete`, `1`.
+    pub key: &'static str,
+}
+
+impl Shortcut {
+    /// As it is written: `Ctrl+Shift+Z`.
+    pub fn text(&self) -> String {
+        let ctrl = if self.ctrl { "Ctrl+" } else { "" };
+        let shift = if self.shift { "Shift+" } else { "" };
+        format!("{ctrl}{shift}{}", self.key)
+    }
+}
+
+const fn ctrl(key: &'static str) -> Option<Shortcut> {
+    Some(Shortcut { ctrl: true, shift: false, key })
+}
+
+const fn ctrl_shift(key: &'static str) -> Option<Shortcut> {
+    Some(Shortcut { ctrl: true, shift: true, key })
+}
+
+const fn plain(key: &'static str) -> Option<Shortcut> {
+    Some(Shortcut { ctrl: false, shift: false, key })
+}
+
+/// Why an action cannot be done now, in a few words.
+pub type Reason = &'static str;
+
+impl Action {
+    /// Every action, in the order of the palette.
+    pub const ALL: [Self; 41] = [
+        Self::AddFolder,
+        Self::AddFiles,
+        Self::TypePath,
+        Self::AddClass,
+        Self::Undo,
+        Self::Redo,
+        Self::GoModel,
+        Self::GoImages,
+        Self::GoTrain,
+        Self::GoEvaluate,
+        Self::GoExport,
+        Self::SelectAll,
+        Self::SelectNone,
+        Self::Unlabel,
+        Self::Remove,
+        Self::ClearFilter,
+        Self::ShowSkipped,
+        Self::ShowMistakes,
+        Self::RetrySkipped,
+        Self::ResumeEmbedding,
+        Self::CancelWork,
+        Self::PredictFiles,
+        Self::PredictFolder,
+        Self::SavePredictions,
+        Self::SortPredictions,
+        Self::ClearPredictions,
+        Self::ImportModel,
+        Self::Export,
+        Self::ChooseExportDir,
+        Self::OpenExportFolder,
+        Self::NewProject,
+        Self::OpenProject,
+        Self::SaveCopy,
+        Self::CloseProject,
+        Self::TrySample,
+        Self::RetryRuntime,
+        Self::ChooseRuntime,
+        Self::ToggleTheme,
+        Self::Shortcuts,
+        Self::Palette,
+        Self::Quit,
+    ];
+
+    /// What a button says.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Palette => "Command palette…",
+            Self::Undo => "Undo",
+            Self::Redo => "Redo",
+            Self::CloseProject => "Close project",
+            Self::NewProject => "New project…",
+            Self::OpenProject => "Open project…",
+            Self::SaveCopy => "Save a copy…",
+            Self::TrySample => "Try the sample",
+            Self::AddFolder => "Add folder…",
+            Self::AddFiles => "Add images…",
+            Self::TypePath => "Type or paste a path…",
+            Self::AddClass => "Add class…",
+            Self::SelectAll => "Select all",
+            Self::SelectNone => "Select none",
+            Self::Unlabel => "Remove label",
+            Self::Remove => "Remove from project",
+            Self::ClearFilter => "Show all images",
+            Self::ShowSkipped => "Show skipped files",
+            Self::ShowMistakes => "Show mistakes",
+            Self::RetrySkipped => "Try skipped files again",
+            Self::ResumeEmbedding => "Resume embedding",
+            Self::CancelWork => "Cancel background work",
+            Self::GoModel => "Go to Model",
+            Self::GoImages => "Go to Images",
+            Self::GoTrain => "Go to Train",
+            Self::GoEvaluate => "Go to Evaluate",
+            Self::GoExport => "Go to Export",
+            Self::PredictFiles => "Predict images…",
+            Self::PredictFolder => "Predict a folder…",
+            Self::SavePredictions => "Save predictions as CSV…",
+            Self::SortPredictions => "Sort predicted images into folders…",
+            Self::ClearPredictions => "Clear predictions",
+            Self::ImportModel => "Import model…",
+            Self::Export => "Export classifier",
+            Self::ChooseExportDir => "Choose export folder…",
+            Self::OpenExportFolder => "Open export folder",
+            Self::RetryRuntime => "Look for ONNX Runtime again",
+            Self::ChooseRuntime => "Choose ONNX Runtime library…",
+            Self::ToggleTheme => "Switch between light and dark",
+            Self::Shortcuts => "Keyboard shortcuts",
+            Self::Quit => "Quit",
+        }
+    }
+
+    /// What it does, in a sentence without its full stop.
+    pub fn tooltip(self) -> &'static str {
+        match self {
+            Self::Palette => "Find and run any command",
+            Self::Undo => "Take back the last edit, also one of an earlier session",
+            Self::Redo => "Make the edit again that was taken back",
+            Self::CloseProject => "Back to the start screen; everything is saved",
+            Self::NewProject => "Begin an empty project at a place of your choice",
+            Self::OpenProject => "Open a project file",
+            Self::SaveCopy => "Write the whole project to another file; this one stays open",
+            Self::TrySample => "See how it works with a hundred photographs that come with Graft",
+            Self::AddFolder => "Add a folder of images; folders in it become classes",
+            Self::AddFiles => "Add image files",
+            Self::TypePath => "Add a folder, an image, a model or a project by its path",
+            Self::AddClass => "Add a class to label images with",
+            Self::SelectAll => "Select every image that is shown",
+            Self::SelectNone => "Select nothing",
+            Self::Unlabel => "Take the class off the selected images",
+            Self::Remove => "Take the selected images out of the project; the files stay where they are",
+            Self::ClearFilter => "Show every image of the project",
+            Self::ShowSkipped => "Show the files that could not be used, and why",
+            Self::ShowMistakes => "Show the images where the head disagrees with the label, worst first",
+            Self::RetrySkipped => "Read the skipped files again",
+            Self::ResumeEmbedding => "Go on with the images that have not been embedded yet",
+            Self::CancelWork => "End what runs in the background; what is done is kept",
+            Self::GoModel => "Backbones: what is installed, preprocessing, provider",
+            Self::GoImages => "Images and classes",
+            Self::GoTrain => "Heads: accuracy, regularisation, advice",
+            Self::GoEvaluate => "Mistakes, calibration, threshold, predictions",
+            Self::GoExport => "Write a classifier for elsewhere, verified",
+            Self::PredictFiles => "Classify image files without adding them",
+            Self::PredictFolder => "Classify every image of a folder without adding it",
+            Self::SavePredictions => "Write the table of predictions to a file",
+            Self::SortPredictions => "Copy the predicted images into one folder a class; nothing is moved",
+            Self::ClearPredictions => "Take the predictions off the screen",
+            Self::ImportModel => "Copy an ONNX model to your own models",
+            Self::Export => "Write the classifier, and compare it with what you saw here",
+            Self::ChooseExportDir => "Choose the folder that the export goes to",
+            Self::OpenExportFolder => "Show the export in the file manager",
+            Self::RetryRuntime => "Look for the ONNX Runtime library again",
+            Self::ChooseRuntime => "Choose the file of the ONNX Runtime library",
+            Self::ToggleTheme => "Switch between the light and the dark theme",
+            Self::Shortcuts => "List every keyboard shortcut",
+            Self::Quit => "End the program; everything is saved",
+        }
+    }
+
+    /// The keys that do it.
+    pub fn shortcut(self) -> Option<Shortcut> {
+        match self {
+            Self::Palette => ctrl("K"),
+            Self::Undo => ctrl("Z"),
+            Self::Redo => ctrl_shift("Z"),
+            Self::NewProject => ctrl("N"),
+            Self::OpenProject => ctrl("O"),
+            Self::SaveCopy => ctrl_shift("S"),
+            Self::CloseProject => ctrl("W"),
+            Self::AddFolder => ctrl("I"),
+            Self::TypePath => ctrl("L"),
+            Self::AddClass => ctrl_shift("N"),
+            Self::SelectAll => ctrl("A"),
+            Self::SelectNone => ctrl_shift("A"),
+            Self::Remove => plain("Delete"),
+            Self::Unlabel => plain("0"),
+            Self::PredictFiles => ctrl("P"),
+            Self::Export => ctrl("E"),
+            Self::GoModel => ctrl("1"),
+            Self::GoImages => ctrl("2"),
+            Self::GoTrain => ctrl("3"),
+            Self::GoEvaluate => ctrl("4"),
+            Self::GoExport => ctrl("5"),
+            Self::ToggleTheme => ctrl_shift("T"),
+            Self::Shortcuts => plain("F1"),
+            Self::Quit => ctrl("Q"),
+            _ => None,
+        }
+    }
+
+    /// Whether it can be done now, and if not why.
+    ///
+    /// # Errors
+    /// The reason, for a tooltip.
+    pub fn availability(self, state: &AppState) -> Result<(), Reason> {
+        let project = state.project.as_ref();
+        let open = project.ok_or("No project is open");
+        let writable = || match open?.is_writable() {
+            true => Ok(()),
+            false => Err("The project is open for reading only"),
+        };
+        let check = |holds: bool, reason: Reason| if holds { Ok(()) } else { Err(reason) };
+        match self {
+            Self::Undo => {
+                writable()?;
+                check(open?.history.undoable().is_some(), "There is nothing to undo")
+            }
+            Self::Redo => {
+                writable()?;
+                check(open?.history.redoable().is_some(), "There is nothing to redo")
+            }
+            Self::AddClass => writable(),
+            Self::CloseProject | Self::SaveCopy | Self::SelectNone => open.map(drop),
+            Self::AddFolder | Self::AddFiles => match project {
+                Some(_) => writable(),
+                None => Ok(()),
+            },
+            Self::SelectAll => check(!open?.gallery.visible.is_empty(), "No images are shown"),
+            Self::Unlabel | Self::Remove => {
+                writable()?;
+                check(!open?.gallery.target().is_empty(), "No images are selected")
+            }
+            Self::ClearFilter => check(!open?.gallery.filter.is_empty(), "All images are shown"),
+            Self::ShowSkipped | Self::RetrySkipped => check(open?.counts.n_skipped > 0, "No files were skipped"),
+            Self::ShowMistakes => check(open?.live.fit.is_some(), "There is no trained head yet"),
+            Self::ResumeEmbedding => check(open?.live.pause.is_some(), "Nothing waits to be embedded"),
+            Self::CancelWork => {
+                let is_busy = state.activities.iter().any(|a| a.lane != LaneKind::Project);
+                check(is_busy, "Nothing runs in the background")
+            }
+            Self::PredictFiles | Self::PredictFolder => {
+                check(open?.live.fit.is_some(), "There is no trained head yet: label images of two classes")
+            }
+            Self::SavePredictions | Self::SortPredictions | Self::ClearPredictions => {
+                check(open?.predictions.is_some(), "There are no predictions")
+            }
+            Self::Export => {
+                check(open?.live.fit.is_some(), "There is no trained head yet: label images of two classes")?;
+                check(!state.is_busy_with(|p| *p == Purpose::Export), "An export is being written")
+            }
+            Self::ChooseExportDir => open.map(drop),
+            Self::OpenExportFolder => check(open?.export.done.is_some(), "Nothing has been exported yet"),
+            Self::GoImages | Self::GoTrain | Self::GoEvaluate | Self::GoExport => open.map(drop),
+            Self::Palette
+            | Self::NewProject
+            | Self::OpenProject
+            | Self::TrySample
+            | Self::TypePath
+            | Self::GoModel
+            | Self::ImportModel
+            | Self::RetryRuntime
+            | Self::ChooseRuntime
+            | Self::ToggleTheme
+            | Self::Shortcuts
+            | Self::Quit => Ok(()),
+        }
+    }
+
+    /// The place that it goes to.
+    pub fn place(self) -> Option<Place> {
+        match self {
+            Self::GoModel => Some(Place::Model),
+            Self::GoImages => Some(Place::Images),
+            Self::GoTrain => Some(Place::Train),
+            Self::GoEvaluate => Some(Place::Evaluate),
+            Self::GoExport => Some(Place::Export),
+            _ => None,
+        }
+    }
+
+    /// The action that goes to a place.
+    pub fn go(place: Place) -> Self {
+        match place {
+            Place::Model => Self::GoModel,
+            Place::Images => Self::GoImages,
+            Place::Train => Self::GoTrain,
+            Place::Evaluate => Self::GoEvaluate,
+            Place::Export => Self::GoExport,
+        }
+    }
+
+    /// Its label with what it is about: `Undo label 3 images “bee”`.
+    pub fn full_label(self, state: &AppState) -> String {
+        let history = state.project.as_ref().map(|p| &p.history);
+        let title = match self {
+            Self::Undo => history.and_then(|h| h.undoable()),
+            Self::Redo => history.and_then(|h| h.redoable()),
+            _ => None,
+        };
+        title.map_or_else(|| self.label().to_owned(), |edit| format!("{}: {}", self.label(), edit.title))
+    }
+}
+
+/// Actions that match what was typed into the palette, best first: all words must occur, beginnings of words count more.
+pub fn matching(query: &str, state: &AppState) -> Vec<Action> {
+    let words: Vec<String> = query.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let score = |action: Action| -> Option<usize> {
+        let label = action.full_label(state).to_lowercase();
+        let text = format!("{label} {}", action.tooltip().to_lowercase());
+        let mut score = 0;
+        for word in &words {
+            score += match (label.find(word.as_str()), text.contains(word.as_str())) {
+                (Some(0), _) => 0,
+                (Some(at), _) if label.as_bytes().get(at - 1) == Some(&b' ') => 1,
+                (Some(_), _) => 2,
+                (None, true) => 4,
+                (None, false) => return None,
+            };
+        }
+        Some(score)
+    };
+    let mut found: Vec<(bool, usize, usize, Action)> = Action::ALL
+        .into_iter()
+        .enumerate()
+        .filter(|(_, a)| *a != Action::Palette)
+        .filter_map(|(i, a)| Some((a.availability(state).is_err(), score(a)?, i, a)))
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, _, _, action)| action).collect()
+}
+
+/// Whether images wait because embedding was ended or failed.
+pub fn waits(state: &AppState) -> Option<&EmbedPause> {
+    state.project.as_ref()?.live.pause.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_action_is_listed_once_and_no_shortcut_twice() {
+        let all: BTreeSet<_> = Action::ALL.into_iter().collect();
+        assert_eq!(all.len(), Action::ALL.len());
+        let mut shortcuts = BTreeSet::new();
+        let mut labels = BTreeSet::new();
+        for action in Action::ALL {
+            assert!(labels.insert(action.label()), "{}", action.label());
+            assert!(!action.tooltip().ends_with('.'));
+            if let Some(shortcut) = action.shortcut() {
+                assert!(shortcuts.insert(shortcut), "{}", shortcut.text());
+            }
+        }
+    }
+
+    #[test]
+    fn the_palette_finds_by_words() {
+        let state = AppState::default();
+        assert_eq!(matching("open proj", &state)[0], Action::OpenProject);
+        assert_eq!(matching("sample", &state)[0], Action::TrySample);
+        assert_eq!(matching("theme", &state)[0], Action::ToggleTheme, "by what it does");
+        assert!(matching("xyzzy", &state).is_empty());
+        let all = matching("", &state);
+        assert_eq!(all.len(), Action::ALL.len() - 1);
+        let first_missing = all.iter().position(|a| a.availability(&state).is_err()).unwrap_or(all.len());
+        assert!(all[first_missing..].iter().all(|a| a.availability(&state).is_err()), "what cannot be done is last");
+    }
+}

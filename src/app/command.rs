@@ -1,0 +1,202 @@
+//! What the user wants, and what follows from it.
+
+use std::path::PathBuf;
+
+use super::Action;
+use super::gallery::{Filter, SelectOp, SortBy};
+use super::state::Place;
+use crate::backbone::provider::Provider;
+use crate::dataset::Split;
+use crate::export::bundle::Contents;
+use crate::head::HeadKind;
+use crate::image::spec::PreprocessSpec;
+use crate::jobs::{JobId, JobRequest, LaneKind, ModelChoice};
+use crate::project::{ClassId, ImageId, RootId};
+use crate::store::settings::ThemeChoice;
+
+/// Which images a command is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Those that are selected; without a selection the one that is looked at.
+    Selection,
+    /// These.
+    Images(Vec<ImageId>),
+}
+
+/// What becomes of dropped images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropInto {
+    /// What the place and the data suggest (see [`super::drops`]).
+    Auto,
+    /// They are examples of a class.
+    Class(ClassId),
+    /// They are answered on and not added.
+    Predict,
+}
+
+/// What the user wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Something that needs nothing else to be known; also in the palette.
+    Act(Action),
+    /// Shows a place.
+    Go(Place),
+    /// Paths hover over the window; none when they have left.
+    Hover(Vec<PathBuf>),
+    /// Paths were dropped, chosen, typed or pasted.
+    Drop {
+        /// The paths.
+        paths: Vec<PathBuf>,
+        /// What becomes of them.
+        into: DropInto,
+    },
+    /// Opens a project file.
+    OpenProject(PathBuf),
+    /// Makes a project file at a path.
+    CreateProject(PathBuf),
+    /// Writes a copy of the project.
+    SaveCopy(PathBuf),
+    /// Takes a project off the start screen.
+    ForgetRecent(PathBuf),
+    /// Adds a class.
+    AddClass(String),
+    /// Gives a class another name; the name of another class merges them.
+    RenameClass(ClassId, String),
+    /// Gives a class another colour of the palette.
+    RecolourClass(ClassId, u8),
+    /// Deletes a class; its images lose it.
+    DeleteClass(ClassId),
+    /// Makes the images of one class another's, and deletes it.
+    MergeClasses {
+        /// The class that goes.
+        from: ClassId,
+        /// The class that stays.
+        into: ClassId,
+    },
+    /// Gives images a class, or none.
+    Label {
+        /// Which images.
+        images: Target,
+        /// The class.
+        class: Option<ClassId>,
+    },
+    /// Gives the target the class of a position in the list, counted from 1; 0 takes it away.
+    LabelByDigit(u8),
+    /// Puts images into a split, or leaves it to Graft.
+    SetSplit(Target, Option<Split>),
+    /// Takes images out of the project; the files stay.
+    Remove(Target),
+    /// Where a folder that is gone is now.
+    Relocate(RootId, PathBuf),
+    /// Changes the selection.
+    Select(SelectOp),
+    /// Shows only some images.
+    SetFilter(Filter),
+    /// Orders the images.
+    SetSort(SortBy),
+    /// Looks at one image; `None` goes back.
+    Look(Option<ImageId>),
+    /// Chooses the head that answers; `None` is the better one.
+    ChooseHead(Option<HeadKind>),
+    /// Below this probability the answer is "unknown"; `None` always answers.
+    SetThreshold(Option<f32>),
+    /// Part of the images that is split off for validation.
+    SetValFraction(f64),
+    /// Chooses the backbone (and its own layer and preprocessing).
+    ChooseModel(Option<String>),
+    /// Chooses the layer of the backbone.
+    ChooseLayer(Option<String>),
+    /// Sets the preprocessing; `None` is the model's.
+    SetPreprocess(Option<PreprocessSpec>),
+    /// Looks into a model.
+    Inspect(ModelChoice),
+    /// Copies a model to the user's own.
+    ImportModel(PathBuf),
+    /// Where models run.
+    SetProvider(Provider),
+    /// Whether a provider works.
+    SelfTest(Provider),
+    /// Saves the predictions as a table.
+    SavePredictions(PathBuf),
+    /// Copies predicted images into folders.
+    SortPredictions(PathBuf),
+    /// Which files an export has.
+    SetExportContents(Contents),
+    /// Where an export goes.
+    SetExportDir(PathBuf),
+    /// Ends what a lane does.
+    Cancel(LaneKind),
+    /// The library that the user chose for ONNX Runtime.
+    ChooseRuntime(PathBuf),
+    /// Light, dark, or as the system has it.
+    SetTheme(ThemeChoice),
+    /// Size of thumbnails, in points.
+    SetTileSize(f32),
+    /// Takes a notice away.
+    Dismiss(u64),
+    /// The window's place and size, to be remembered.
+    RememberWindow(crate::store::settings::WindowPlace),
+    /// Notes that the program ends.
+    Quitting,
+}
+
+/// A dialog of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialog {
+    /// A folder of images to add.
+    AddFolder,
+    /// Image files to add.
+    AddFiles,
+    /// A project to open.
+    OpenProject,
+    /// A place for a new project.
+    NewProject,
+    /// A place for a copy of the project.
+    SaveCopy,
+    /// A model file.
+    ImportModel,
+    /// Images to answer on.
+    PredictFiles,
+    /// A folder of images to answer on.
+    PredictFolder,
+    /// A place for the table of predictions.
+    SavePredictions,
+    /// A folder for sorted copies.
+    SortPredictions,
+    /// A folder for exports.
+    ExportDir,
+    /// The ONNX Runtime library.
+    Runtime,
+    /// The folder that is gone.
+    Relocate(RootId),
+}
+
+/// What only the screen can do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ScreenEffect {
+    /// Shows a dialog; its answer comes back as a command.
+    Dialog(Dialog),
+    /// Asks for a path to be typed or pasted.
+    AskPath,
+    /// Opens or closes the command palette.
+    TogglePalette,
+    /// Shows a folder in the system's file manager.
+    OpenFolder(PathBuf),
+    /// Begins to edit the name of a new class.
+    EditNewClass,
+    /// Lists the shortcuts.
+    ShowShortcuts,
+    /// Ends the program.
+    Quit,
+}
+
+/// What follows from a command or an event.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Work to begin.
+    Job(JobId, JobRequest),
+    /// Work to end.
+    Cancel(LaneKind),
+    /// For the screen.
+    Screen(ScreenEffect),
+}

@@ -1,0 +1,271 @@
+//! The edits behind the commands: each one reversible, titled for the undo menu.
+
+use super::command::{Effect, Target};
+use super::notices::Tone;
+use super::project::OpenProject;
+use super::state::{AppState, Purpose};
+use crate::dataset::Split;
+use crate::jobs::{JobRequest, ProjectRequest};
+use crate::project::{Change, ClassId, Edit, ImageId, ProjectSettings};
+use crate::store::project::Write;
+
+impl AppState {
+    /// Makes an edit of the open project: in memory, in its history, in its file. An edit without changes is none.
+    pub(super) fn commit(&mut self, edit: Edit, effects: &mut Vec<Effect>) {
+        let Some(project) = &mut self.project else { return };
+        if edit.changes.is_empty() {
+            return;
+        }
+        if !project.is_writable() {
+            self.notices.push(
+                Tone::Warning,
+                "This project is open for reading only.",
+                Some("Save a copy of it to work on.".to_owned()),
+                None,
+            );
+            return;
+        }
+        project.apply(&edit);
+        project.history.push(edit.clone());
+        self.write(vec![Write::Did(edit)], effects);
+    }
+
+    /// Writes to the project's file, unless it can only be read.
+    pub(super) fn write(&mut self, writes: Vec<Write>, effects: &mut Vec<Effect>) {
+        if writes.is_empty() || !self.project.as_ref().is_some_and(OpenProject::is_writable) {
+            return;
+        }
+        self.job(JobRequest::Project(ProjectRequest::Write(writes)), Purpose::Write, effects);
+    }
+
+    pub(super) fn undo(&mut self, effects: &mut Vec<Effect>) {
+        let Some(project) = self.project.as_mut().filter(|p| p.is_writable()) else { return };
+        let Some(inverse) = project.history.undo().map(Edit::inverse) else { return };
+        let before = project.data.settings.clone();
+        project.apply(&inverse);
+        self.write(vec![Write::Undid], effects);
+        self.after_settings(&before);
+    }
+
+    pub(super) fn redo(&mut self, effects: &mut Vec<Effect>) {
+        let Some(project) = self.project.as_mut().filter(|p| p.is_writable()) else { return };
+        let Some(edit) = project.history.redo().cloned() else { return };
+        let before = project.data.settings.clone();
+        project.apply(&edit);
+        self.write(vec![Write::Redid], effects);
+        self.after_settings(&before);
+    }
+
+    /// Changes the project's settings as an edit.
+    pub(super) fn change_settings(
+        &mut self,
+        title: &str,
+        change: impl FnOnce(&mut ProjectSettings),
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(project) = &self.project else { return };
+        let before = project.data.settings.clone();
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return;
+        }
+        let changes = vec![Change::Settings { before: Box::new(before.clone()), after: Box::new(after) }];
+        self.commit(Edit { title: title.to_owned(), changes }, effects);
+        self.after_settings(&before);
+    }
+
+    /// What follows from other settings: another model means other embeddings, and heads of the old ones are void.
+    fn after_settings(&mut self, before: &ProjectSettings) {
+        let epoch = self.last_epoch + 1;
+        let Some(project) = &mut self.project else { return };
+        let after = &project.data.settings;
+        let model = |s: &ProjectSettings| (s.model.clone(), s.layer.clone(), s.preprocess.clone());
+        if model(before) != model(after) {
+            self.last_epoch = epoch;
+            project.live.begin(epoch);
+            project.predictions = None;
+            project.export.done = None;
+            project.gallery.is_stale = true;
+        } else if before.head != after.head {
+            project.live.choose_head(&project.data, after.head);
+            project.predictions = None;
+            project.gallery.is_stale = true;
+        }
+    }
+
+    pub(super) fn add_class(&mut self, name: &str, effects: &mut Vec<Effect>) -> Option<ClassId> {
+        let name = name.trim();
+        let project = self.project.as_ref()?;
+        if name.is_empty() {
+            return None;
+        }
+        if let Some(id) = project.data.class_by_name(name) {
+            self.notices.info(format!("There is a class “{name}” already."));
+            return Some(id);
+        }
+        let (id, change) = project.data.add_class_change(name);
+        self.commit(Edit { title: format!("add class “{name}”"), changes: vec![change] }, effects);
+        Some(id)
+    }
+
+    /// Another name; that of another class merges the two.
+    pub(super) fn rename_class(&mut self, id: ClassId, name: &str, effects: &mut Vec<Effect>) {
+        let name = name.trim();
+        let Some(project) = &self.project else { return };
+        let Some(class) = project.data.class(id) else { return };
+        if name.is_empty() || class.name == name {
+            return;
+        }
+        if let Some(other) = project.data.class_by_name(name) {
+            return self.merge_classes(id, other, effects);
+        }
+        let (before, mut after) = (class.clone(), class.clone());
+        after.name = name.to_owned();
+        let title = format!("rename “{}” to “{name}”", before.name);
+        let changes = vec![Change::Class { id, before: Some(before), after: Some(after) }];
+        self.commit(Edit { title, changes }, effects);
+    }
+
+    pub(super) fn recolour_class(&mut self, id: ClassId, colour: u8, effects: &mut Vec<Effect>) {
+        let Some(class) = self.project.as_ref().and_then(|p| p.data.class(id)).cloned() else { return };
+        if class.colour == colour {
+            return;
+        }
+        let title = format!("change the colour of “{}”", class.name);
+        let after = crate::project::Class { colour, ..class.clone() };
+        let changes = vec![Change::Class { id, before: Some(class), after: Some(after) }];
+        self.commit(Edit { title, changes }, effects);
+    }
+
+    pub(super) fn merge_classes(&mut self, from: ClassId, into: ClassId, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let (Some(a), Some(b)) = (project.data.class(from), project.data.class(into)) else { return };
+        if from == into {
+            return;
+        }
+        let title = format!("merge “{}” into “{}”", a.name, b.name);
+        let mut changes = project.data.label_changes(images_of(project, from), Some(into));
+        changes.push(Change::Class { id: from, before: Some(a.clone()), after: None });
+        self.commit(Edit { title, changes }, effects);
+    }
+
+    pub(super) fn delete_class(&mut self, id: ClassId, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let Some(class) = project.data.class(id) else { return };
+        let title = format!("delete class “{}”", class.name);
+        let mut changes = project.data.label_changes(images_of(project, id), None);
+        changes.push(Change::Class { id, before: Some(class.clone()), after: None });
+        self.commit(Edit { title, changes }, effects);
+    }
+
+    pub(super) fn label(&mut self, target: &Target, class: Option<ClassId>, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let images = target_images(project, target);
+        let name = match class {
+            Some(id) => match project.data.class(id) {
+                Some(class) => Some(class.name.clone()),
+                None => return,
+            },
+            None => None,
+        };
+        let changes = project.data.label_changes(images, class);
+        let n = n_images(n_moved(&changes));
+        let title = match name {
+            Some(name) => format!("label {n} “{name}”"),
+            None => format!("take the label off {n}"),
+        };
+        self.commit(Edit { title, changes }, effects);
+    }
+
+    /// The class of a position in the list, counted from 1; 0 takes the label away.
+    pub(super) fn label_by_digit(&mut self, digit: u8, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let class = match digit.checked_sub(1) {
+            None => None,
+            Some(idx) => match project.data.sorted_classes().get(usize::from(idx)) {
+                Some((id, _)) => Some(*id),
+                None => {
+                    self.notices.info(format!("There is no class number {digit}."));
+                    return;
+                }
+            },
+        };
+        self.label(&Target::Selection, class, effects);
+    }
+
+    pub(super) fn set_split(&mut self, target: &Target, split: Option<Split>, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let changes = project.data.split_changes(target_images(project, target), split);
+        let n = n_images(n_moved(&changes));
+        let title = match split {
+            Some(Split::Train) => format!("put {n} into training"),
+            Some(Split::Val) => format!("put {n} into validation"),
+            Some(Split::Test) => format!("put {n} into testing"),
+            None => format!("leave the split of {n} to Graft"),
+        };
+        self.commit(Edit { title, changes }, effects);
+    }
+
+    pub(super) fn remove(&mut self, target: &Target, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let changes = project.data.presence_changes(target_images(project, target), false);
+        let title = format!("remove {} from the project", n_images(n_moved(&changes)));
+        self.commit(Edit { title, changes }, effects);
+    }
+}
+
+/// Images of a class, those that are not part of the project now included: undoing their removal must find them with a
+/// class that is there.
+fn images_of(project: &OpenProject, class: ClassId) -> Vec<ImageId> {
+    let images = project.data.images.iter().enumerate();
+    images.filter(|(_, image)| image.class == Some(class)).map(|(i, _)| ImageId::from(i)).collect()
+}
+
+fn target_images(project: &OpenProject, target: &Target) -> Vec<ImageId> {
+    match target {
+        Target::Selection => project.gallery.target(),
+        Target::Images(images) => images.clone(),
+    }
+}
+
+fn n_moved(changes: &[Change]) -> usize {
+    let n = |change: &Change| match change {
+        Change::Presence(moved) => moved.images.len(),
+        Change::Label(moved) => moved.images.len(),
+        Change::Split(moved) => moved.images.len(),
+        Change::Class { .. } | Change::Settings { .. } => 0,
+    };
+    changes.iter().map(n).sum()
+}
+
+/// `1 image`, `1,234 images`.
+pub(crate) fn n_images(n: usize) -> String {
+    if n == 1 { "1 image".to_owned() } else { format!("{} images", thousands(n)) }
+}
+
+/// `1,234,567`.
+pub(crate) fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(n), text);
+        }
+        assert_eq!((n_images(1), n_images(2)), ("1 image".to_owned(), "2 images".to_owned()));
+    }
+}

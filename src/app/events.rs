@@ -1,0 +1,276 @@
+//! What came of the work.
+
+use super::action::Action;
+use super::command::{DropInto, Effect};
+use super::edits::n_images;
+use super::notices::{Remedy, Tone};
+use super::state::{Activity, AppState, EmbedPause, Purpose, RuntimeState};
+use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput};
+use crate::project::RootId;
+use crate::store::project::{StoredHead, Write};
+
+/// Takes in what happened: changes the state and returns what follows.
+pub fn on_event(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let JobEvent { id, at, body } = event;
+    match body {
+        Body::Started => {}
+        Body::Progress { stage, n_done, n_total } => {
+            if let Some(activity) = state.activities.iter_mut().find(|a| a.id == id) {
+                if activity.stage != Some(stage) {
+                    activity.since = Some((at, n_done));
+                }
+                *activity = Activity { stage: Some(stage), n_done, n_total, at: Some(at), ..activity.clone() };
+            }
+            return effects;
+        }
+        Body::Warning(text) => {
+            state.notices.push(Tone::Warning, text, None, None);
+            return effects;
+        }
+        Body::Data(data) => state.on_data(data, &mut effects),
+        Body::Finished(result) => state.on_finished(id, result, &mut effects),
+    }
+    state.follow_up(&mut effects);
+    effects
+}
+
+impl AppState {
+    fn on_data(&mut self, data: JobData, effects: &mut Vec<Effect>) {
+        let Some(project) = &mut self.project else { return };
+        match data {
+            JobData::Space { epoch, name, .. } => {
+                if epoch == project.live.epoch {
+                    project.live.model_name = Some(name);
+                }
+            }
+            JobData::Embedded { epoch, rows, skipped } => {
+                if epoch != project.live.epoch {
+                    return;
+                }
+                let mut hashes = Vec::new();
+                for (id, hash, row) in rows {
+                    project.live.set_row(id, row);
+                    if project.data.image(id).is_some_and(|i| i.hash != Some(hash)) {
+                        project.data.set_hash(id, hash);
+                        hashes.push((id, hash));
+                    }
+                }
+                let mut writes = Vec::new();
+                if !hashes.is_empty() {
+                    writes.push(Write::Hashes(hashes));
+                }
+                if !skipped.is_empty() {
+                    for (id, reason) in &skipped {
+                        project.data.set_skipped(*id, Some(reason.clone()));
+                    }
+                    project.gallery.is_stale = true;
+                    project.revision += 1;
+                    writes.push(Write::Skips(skipped.into_iter().map(|(id, reason)| (id, Some(reason))).collect()));
+                }
+                self.write(writes, effects);
+            }
+        }
+    }
+
+    fn on_finished(&mut self, id: JobId, result: Result<JobOutput, JobError>, effects: &mut Vec<Effect>) {
+        self.activities.retain(|a| a.id != id);
+        let Some(purpose) = self.purposes.remove(&id) else { return };
+        match result {
+            Ok(output) => self.on_output(purpose, output, effects),
+            Err(error) => self.on_error(purpose, error),
+        }
+    }
+
+    fn on_output(&mut self, purpose: Purpose, output: JobOutput, effects: &mut Vec<Effect>) {
+        match (purpose, output) {
+            (Purpose::Write, _) => {
+                self.n_unsaved = self.n_unsaved.saturating_sub(1);
+                self.save_error = None;
+            }
+            (Purpose::Peek, JobOutput::Peeked(peek)) => {
+                if let Some((paths, known)) = &mut self.hover
+                    && *paths == peek.paths
+                {
+                    *known = Some(peek);
+                }
+            }
+            (Purpose::Drop(into), JobOutput::Scanned(scanned)) => self.on_scanned(scanned, into, effects),
+            (Purpose::Sample, JobOutput::Scanned(scanned)) => self.on_scanned(scanned, DropInto::Auto, effects),
+            (Purpose::Open, JobOutput::Opened(opened)) => self.on_opened(*opened, effects),
+            (Purpose::Copy, JobOutput::Wrote(path)) => {
+                let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
+                self.notices.push(Tone::Success, format!("A copy was saved as {}.", path.display()), None, folder);
+            }
+            (Purpose::Embed { epoch }, JobOutput::Embedded { .. }) => {
+                if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+                    // Images that were added meanwhile.
+                    project.live.wants_embedding = true;
+                }
+            }
+            (Purpose::Fit { revision }, JobOutput::Fitted(output)) => self.on_fitted(revision, *output, effects),
+            (Purpose::Predict, JobOutput::Predicted(predictions)) => {
+                if let Some(project) = &mut self.project {
+                    let n_skipped = predictions.answers.skipped.len();
+                    project.predictions = Some(predictions);
+                    if n_skipped > 0 {
+                        let text = format!("{} could not be used.", n_images(n_skipped));
+                        self.notices.push(Tone::Warning, text, None, None);
+                    }
+                }
+            }
+            (Purpose::Export, JobOutput::Exported { dir, meta }) => {
+                let text = format!("Exported and verified on {}.", n_images(meta.verification.n));
+                self.notices.push(Tone::Success, text, None, Some(Remedy::OpenFolder(dir.clone())));
+                if let Some(project) = &mut self.project {
+                    project.export.done = Some((dir, meta));
+                    project.export.error = None;
+                }
+            }
+            (Purpose::Predictions, JobOutput::Wrote(path)) => {
+                let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
+                self.notices.push(Tone::Success, format!("Saved {}.", path.display()), None, folder);
+            }
+            (Purpose::Predictions, JobOutput::Sorted { dir, outcome }) => {
+                let text = format!("Copied {} into folders.", n_images(outcome.n_copied));
+                let n_failed = outcome.skipped.len();
+                let details = (n_failed > 0).then(|| format!("{} could not be copied.", n_images(n_failed)));
+                self.notices.push(Tone::Success, text, details, Some(Remedy::OpenFolder(dir)));
+            }
+            (Purpose::ListModels, JobOutput::Models(cards)) => self.models.cards = Some(cards),
+            (Purpose::Inspect, JobOutput::Inspected(inspected)) => {
+                self.models.inspected = Some(inspected);
+                self.models.inspect_error = None;
+            }
+            (Purpose::Import, JobOutput::Imported(installed)) => {
+                self.notices.push(Tone::Success, format!("“{}” is installed.", installed.name), None, None);
+                self.list_models(effects);
+            }
+            (Purpose::SelfTest(provider), JobOutput::SelfTested(test)) => {
+                self.models.testing = None;
+                self.models.self_tests.insert(provider.label(), *test);
+            }
+            (Purpose::Runtime, JobOutput::Runtime { path, version }) => {
+                self.runtime = RuntimeState::Ready { path, version };
+            }
+            (Purpose::FindRoot, JobOutput::FoundRoot { root, path }) => self.on_found_root(root, path, effects),
+            (purpose, output) => tracing::debug!(?purpose, ?output, "nothing follows from this"),
+        }
+    }
+
+    fn on_fitted(&mut self, revision: u64, output: FitOutput, effects: &mut Vec<Effect>) {
+        let Some(project) = &mut self.project else { return };
+        // Results of an older state are dropped; the latest is on its way.
+        if output.epoch != project.live.epoch || revision != project.revision {
+            return;
+        }
+        let stored = output.heads.iter().map(|head| stored_head(head, &output)).collect();
+        let chosen = project.data.settings.head;
+        project.live.set_fit(output, &project.data, chosen);
+        project.gallery.is_stale = true;
+        self.write(vec![Write::Heads(stored)], effects);
+    }
+
+    fn on_found_root(&mut self, root: RootId, path: Option<std::path::PathBuf>, effects: &mut Vec<Effect>) {
+        let Some(project) = &mut self.project else { return };
+        let Some(path) = path else {
+            self.notices.push(
+                Tone::Warning,
+                "The images are not in that folder.",
+                Some("Choose the folder that the images were moved to, or the one above it.".to_owned()),
+                Some(Remedy::Act(Action::TypePath)),
+            );
+            return;
+        };
+        let Some(known) = project.data.roots.get_mut(root.as_usize()) else { return };
+        known.clone_from(&path);
+        project.missing_roots.retain(|r| *r != root);
+        project.live.wants_embedding = true;
+        let skipped: Vec<_> =
+            project.data.present().filter(|(_, i)| i.root == root && i.skipped.is_some()).map(|(id, _)| id).collect();
+        for id in &skipped {
+            project.data.set_skipped(*id, None);
+        }
+        project.reindex_paths();
+        project.gallery.is_stale = true;
+        self.notices.push(Tone::Success, format!("Found in {}.", path.display()), None, None);
+        let skips = Write::Skips(skipped.into_iter().map(|id| (id, None)).collect());
+        self.write(vec![Write::MoveRoot { id: root, path }, skips], effects);
+    }
+
+    fn on_error(&mut self, purpose: Purpose, error: JobError) {
+        let (summary, details) = match error {
+            JobError::Cancelled => return self.on_cancelled(&purpose),
+            JobError::RuntimeMissing { details } => {
+                self.runtime = RuntimeState::Missing { details };
+                self.models.testing = None;
+                return self.on_cancelled(&purpose);
+            }
+            JobError::Failed { summary, details } => (summary, details),
+        };
+        match purpose {
+            Purpose::Write => {
+                self.n_unsaved = self.n_unsaved.saturating_sub(1);
+                self.save_error = Some(summary);
+            }
+            Purpose::Embed { epoch } => {
+                if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+                    project.live.pause = Some(EmbedPause::Failed(summary));
+                }
+            }
+            Purpose::Fit { revision } => {
+                if let Some(project) = self.project.as_mut().filter(|p| p.revision == revision) {
+                    project.live.fit_error = Some(summary);
+                }
+            }
+            Purpose::Export => {
+                if let Some(project) = &mut self.project {
+                    project.export.error = Some(summary);
+                }
+            }
+            Purpose::Inspect => self.models.inspect_error = Some(summary),
+            Purpose::Open => {
+                self.pending_add = None;
+                self.notices.error(summary, details);
+            }
+            Purpose::SelfTest(_) => {
+                self.models.testing = None;
+                self.notices.error(summary, details);
+            }
+            Purpose::Peek => {}
+            _ => self.notices.error(summary, details),
+        }
+    }
+
+    fn on_cancelled(&mut self, purpose: &Purpose) {
+        match purpose {
+            Purpose::Write => self.n_unsaved = self.n_unsaved.saturating_sub(1),
+            Purpose::Open => self.pending_add = None,
+            Purpose::SelfTest(_) => self.models.testing = None,
+            // Where the user did not ask for the end, another model has taken the place of this one.
+            Purpose::Embed { epoch } => {
+                if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == *epoch) {
+                    project.live.wants_embedding = true;
+                }
+            }
+            Purpose::Export | Purpose::Drop(_) | Purpose::Predict | Purpose::Import => {
+                self.notices.info("Cancelled.");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A head as the project file keeps it.
+fn stored_head(head: &crate::jobs::FittedHead, output: &FitOutput) -> StoredHead {
+    let judged = &head.judged;
+    StoredHead {
+        kind: head.kind(),
+        head: judged.trained.head.clone(),
+        record: judged.trained.record.clone(),
+        val: judged.val.clone(),
+        test: judged.test.clone(),
+        class_ids: output.class_ids.clone(),
+        revision: output.revision,
+    }
+}

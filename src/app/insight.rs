@@ -1,0 +1,183 @@
+//! Advice that follows from the data: what would make the classifier better, and what makes its figures doubtful.
+
+use super::edits::{n_images, thousands};
+use super::gallery::{ClassFilter, Filter};
+use super::project::OpenProject;
+use crate::head::{ChosenBy, HeadKind};
+use crate::project::ClassId;
+
+/// How much advice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// The figures cannot be relied on.
+    Serious,
+    /// It would help.
+    Helpful,
+    /// Good to know.
+    Note,
+}
+
+/// A piece of advice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    /// How much it matters.
+    pub weight: Weight,
+    /// One sentence.
+    pub text: String,
+    /// The images that it is about.
+    pub images: Option<Filter>,
+}
+
+/// Fewer training images a class make a head unreliable.
+const FEW: usize = 10;
+/// With fewer validation images a figure says little.
+const FEW_VALIDATION: usize = 50;
+/// The largest class has so many times the images of the smallest: unbalanced.
+const UNBALANCED: usize = 5;
+/// Accuracy between the heads that is worth a word.
+const CLEARLY: f64 = 0.03;
+
+/// Advice on the open project, the most important first.
+pub fn advice(project: &OpenProject) -> Vec<Advice> {
+    let mut all = Vec::new();
+    let mut say = |weight, text: String, images| all.push(Advice { weight, text, images });
+    let classes = project.data.sorted_classes();
+    let counts: Vec<(ClassId, &str, usize)> =
+        classes.iter().map(|(id, c)| (*id, c.name.as_str(), project.counts.of(*id))).collect();
+    let of_class = |id| Some(Filter { class: ClassFilter::Is(id), ..Filter::default() });
+
+    let used: Vec<_> = counts.iter().filter(|c| c.2 > 0).collect();
+    if used.len() < 2 {
+        let text = match used.first() {
+            None => "Label images of at least two classes: heads are trained as soon as there are two.".to_owned(),
+            Some((_, name, _)) => {
+                format!("All labelled images are “{name}”: add images of another class, or of what is not “{name}”.")
+            }
+        };
+        say(Weight::Serious, text, None);
+        return all;
+    }
+    for (id, name, n) in &counts {
+        match n {
+            0 => say(Weight::Helpful, format!("The class “{name}” has no images."), None),
+            n if *n < FEW => say(
+                Weight::Serious,
+                format!("“{name}” has only {}: with {FEW} or more its figures begin to mean something.", n_images(*n)),
+                of_class(*id),
+            ),
+            _ => {}
+        }
+    }
+    let largest = used.iter().max_by_key(|c| c.2);
+    let smallest = used.iter().min_by_key(|c| c.2);
+    if let (Some((_, big, n_big)), Some((id, small, n_small))) = (largest, smallest)
+        && *n_big >= UNBALANCED * n_small
+        && *n_small >= FEW
+    {
+        let text = format!(
+            "“{big}” has {} times as many images as “{small}”: more of “{small}” help most, and balanced accuracy tells \
+             more than accuracy.",
+            n_big / n_small
+        );
+        say(Weight::Helpful, text, of_class(*id));
+    }
+    duplicates(project, &mut say);
+    if project.counts.n_unlabelled > 0 {
+        let text =
+            format!("{} without a label: they are predicted, not learned from.", n_images(project.counts.n_unlabelled));
+        say(Weight::Note, text, Some(Filter { class: ClassFilter::Unlabelled, ..Filter::default() }));
+    }
+    figures(project, &mut say);
+    all.sort_by_key(|a| a.weight);
+    all
+}
+
+fn duplicates(project: &OpenProject, say: &mut impl FnMut(Weight, String, Option<Filter>)) {
+    let duplicates = project.live.duplicates();
+    let n_leaks = duplicates.iter().filter(|d| d.is_leak).count();
+    let n_conflicts = duplicates.iter().filter(|d| d.is_conflict).count();
+    if n_leaks > 0 {
+        let text = format!(
+            "{} were in the training and in the validation or test images: the copies are left out of training, so that \
+             the figures stay honest.",
+            n_images(n_leaks)
+        );
+        say(Weight::Helpful, text, None);
+    }
+    if n_conflicts > 0 {
+        let text =
+            format!("{} are in the project twice with different labels: decide which is right.", n_images(n_conflicts));
+        say(Weight::Serious, text, None);
+    }
+    let n_other = duplicates.len() - duplicates.iter().filter(|d| d.is_leak || d.is_conflict).count();
+    if n_other > 0 {
+        let text = format!("{} repeat others exactly and count once.", n_images(n_other));
+        say(Weight::Note, text, None);
+    }
+}
+
+fn figures(project: &OpenProject, say: &mut impl FnMut(Weight, String, Option<Filter>)) {
+    let figures = project.live.figures();
+    let Some(shown) = project.live.shown_figures(project.data.settings.head) else { return };
+    match shown.val {
+        None => say(
+            Weight::Serious,
+            "There are no validation images: nothing is known about how good it is.".to_owned(),
+            None,
+        ),
+        Some(report) => {
+            if report.n_rows < FEW_VALIDATION {
+                let wide = 100.0 * (report.accuracy.interval.high - report.accuracy.interval.low);
+                let text = format!(
+                    "The accuracy rests on {}: its 95 % interval is {wide:.0} points wide.",
+                    n_images(report.n_rows)
+                );
+                say(Weight::Helpful, text, None);
+            }
+            if report.accuracy.value >= 0.9 && report.calibration_error.interval.low > 0.1 {
+                let text = "Its probabilities are less sure than it is right, or the other way round: look at the \
+                            reliability diagram before relying on a threshold."
+                    .to_owned();
+                say(Weight::Note, text, None);
+            }
+        }
+    }
+    let accuracy =
+        |kind: HeadKind| figures.iter().find(|f| f.kind == kind).and_then(|f| f.val).map(|r| r.accuracy.value);
+    if let (Some(linear), Some(prototype)) = (accuracy(HeadKind::Linear), accuracy(HeadKind::Prototype))
+        && prototype > linear + CLEARLY
+    {
+        let text = "Class means do better than the linear head: there are few images for what the classes vary; more \
+                    images would let the linear head catch up."
+            .to_owned();
+        say(Weight::Note, text, None);
+    }
+    if let ChosenBy::Validation { .. } = shown.record.chosen_by {
+        let text = "Strength and temperature were chosen on the validation images, which flatters their figures a \
+                    little; a test folder would settle it."
+            .to_owned();
+        if shown.test.is_none() {
+            say(Weight::Note, text, None);
+        }
+    }
+    if let Some(fit) = &project.live.fit {
+        if fit.output.n_beyond > 0 {
+            let n_used = fit.output.splits.iter().filter(|(_, s)| *s == crate::dataset::Split::Train).count();
+            let text = format!(
+                "Heads are fitted on {} training images, drawn evenly over the classes; {} more would change next to \
+                 nothing and take longer.",
+                thousands(n_used),
+                thousands(fit.output.n_beyond)
+            );
+            say(Weight::Note, text, None);
+        }
+        for class in &fit.output.classes_without {
+            if project.counts.of(*class) > 0
+                && let Some(class) = project.data.class(*class)
+            {
+                let text = format!("“{}” has images to judge on and none to train on: it is left out.", class.name);
+                say(Weight::Serious, text, None);
+            }
+        }
+    }
+}

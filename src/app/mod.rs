@@ -1,0 +1,31 @@
+//! The application without a screen: what it knows, what can be done, and what follows.
+//!
+//! [`update()`] takes a [`Command`] (what the user wants), [`on_event`] a [`JobEvent`](crate::jobs::JobEvent) (what came
+//! of the work); both change the [`AppState`] and return [`Effect`]s: work to begin, and things that only the screen can
+//! do. There is no thread, no clock and no screen in here, so that every behaviour is a test of a millisecond. [`Runner`]
+//! connects it to the worker threads, for the window and for tests without one.
+
+pub mod action;
+mod command;
+pub mod drops;
+mod edits;
+mod events;
+pub mod gallery;
+pub mod insight;
+mod live;
+pub mod notices;
+mod open;
+mod project;
+mod runner;
+mod state;
+pub mod threshold;
+mod update;
+
+pub use action::Action;
+pub use command::{Command, Dialog, DropInto, Effect, ScreenEffect, Target};
+pub use events::on_event;
+pub use live::{Fit, HeadFigures, Live};
+pub use project::{Counts, ExportState, OpenProject};
+pub use runner::Runner;
+pub use state::{Activity, AppState, EmbedPause, ModelsState, Place, Purpose, RuntimeState};
+pub use update::update;

@@ -1,0 +1,169 @@
+//! The open project: its data, what is computed from it, and how it is shown.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::gallery::Gallery;
+use super::live::Live;
+use crate::dataset::Split;
+use crate::export::bundle::Contents;
+use crate::export::describe::Meta;
+use crate::jobs::{OpenedProject, path_key};
+use crate::project::{ClassId, Edit, History, ImageId, Project, RootId};
+use crate::store::project::Access;
+use crate::workflow::predict::Predictions;
+
+/// How many images there are of what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Usable images.
+    pub n_images: usize,
+    /// Usable images without a class.
+    pub n_unlabelled: usize,
+    /// Files that cannot be used.
+    pub n_skipped: usize,
+    /// Usable images of each class, by [`ClassId`].
+    pub of_class: Vec<usize>,
+    /// Images that the user or the layout put into train, val and test.
+    pub n_given: [usize; 3],
+}
+
+impl Counts {
+    /// Usable images of a class.
+    pub fn of(&self, class: ClassId) -> usize {
+        self.of_class.get(class.as_usize()).copied().unwrap_or(0)
+    }
+}
+
+/// What an export is to have, and what came of the last one.
+#[derive(Clone, Debug)]
+pub struct ExportState {
+    /// Which files.
+    pub contents: Contents,
+    /// The folder; beside the project file where the user has not said.
+    pub dir: Option<PathBuf>,
+    /// The last export of this session.
+    pub done: Option<(PathBuf, Box<Meta>)>,
+    /// Why the last one failed.
+    pub error: Option<String>,
+}
+
+/// The open project.
+#[derive(Debug)]
+pub struct OpenProject {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it can be written.
+    pub access: Access,
+    /// Images, classes, labels, settings.
+    pub data: Project,
+    /// Undo and redo.
+    pub history: History,
+    /// Images by the digest of their path.
+    pub(super) id_of_path: HashMap<u64, ImageId>,
+    /// Folders that are not where they were.
+    pub missing_roots: Vec<RootId>,
+    /// Counts changes that heads depend on.
+    pub revision: u64,
+    /// Embeddings, heads, answers.
+    pub live: Live,
+    /// What the gallery shows.
+    pub gallery: Gallery,
+    /// How many images there are of what.
+    pub counts: Counts,
+    /// Answers on images outside the project.
+    pub predictions: Option<Arc<Predictions>>,
+    /// Exports.
+    pub export: ExportState,
+}
+
+impl OpenProject {
+    pub(super) fn new(opened: OpenedProject, epoch: u64) -> Self {
+        let mut live = Live::default();
+        live.begin(epoch);
+        live.stored = opened.heads;
+        let mut project = Self {
+            path: opened.path,
+            access: opened.access,
+            data: opened.project,
+            history: opened.history,
+            id_of_path: opened.id_of_path,
+            missing_roots: opened.info.missing_roots.clone(),
+            revision: 1,
+            live,
+            gallery: Gallery::default(),
+            counts: Counts::default(),
+            predictions: None,
+            export: ExportState { contents: Contents::default(), dir: None, done: None, error: None },
+        };
+        project.refresh();
+        project
+    }
+
+    /// Its name: the file's.
+    pub fn name(&self) -> String {
+        self.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Whether it can be written.
+    pub fn is_writable(&self) -> bool {
+        self.access == Access::Writable
+    }
+
+    /// Makes the changes of an edit, and what follows in here from them.
+    pub(super) fn apply(&mut self, edit: &Edit) {
+        self.data.apply(edit);
+        self.revision += 1;
+        self.gallery.is_stale = true;
+    }
+
+    /// Brings counts and gallery up to date. Cheap when nothing has changed.
+    pub(super) fn refresh_if_stale(&mut self) {
+        if self.gallery.is_stale {
+            self.refresh();
+        }
+    }
+
+    fn refresh(&mut self) {
+        let mut counts = Counts { of_class: vec![0; self.data.classes.len()], ..Counts::default() };
+        for (_, image) in self.data.present() {
+            if image.skipped.is_some() {
+                counts.n_skipped += 1;
+                continue;
+            }
+            counts.n_images += 1;
+            match image.class.and_then(|c| counts.of_class.get_mut(c.as_usize())) {
+                Some(n) => *n += 1,
+                None => counts.n_unlabelled += 1,
+            }
+            if let Some(split) = image.split {
+                counts.n_given[match split {
+                    Split::Train => 0,
+                    Split::Val => 1,
+                    Split::Test => 2,
+                }] += 1;
+            }
+        }
+        self.counts = counts;
+        self.gallery.refresh(&self.data, &self.live, self.data.settings.unknown_below);
+    }
+
+    /// Whether an image's folder is where it was.
+    pub fn is_root_there(&self, root: RootId) -> bool {
+        !self.missing_roots.contains(&root)
+    }
+
+    /// Where an export goes.
+    pub fn export_dir(&self) -> PathBuf {
+        self.export.dir.clone().unwrap_or_else(|| self.path.with_file_name(format!("{} export", self.name())))
+    }
+}
+
+impl OpenProject {
+    /// After a folder has moved: its images have other paths.
+    pub(super) fn reindex_paths(&mut self) {
+        let ids = (0..self.data.images.len()).map(ImageId::from);
+        self.id_of_path = ids.filter_map(|id| Some((path_key(&self.data.path(id)?), id))).collect();
+    }
+}

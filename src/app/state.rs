@@ -1,0 +1,253 @@
+//! What the application knows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::command::DropInto;
+use super::command::Effect;
+use super::notices::Notices;
+use super::project::OpenProject;
+use crate::backbone::provider::Provider;
+use crate::jobs::{Inspected, JobId, JobRequest, LaneKind, ModelCard, NewFolder, Peek, ProjectRequest};
+use crate::progress::Stage;
+use crate::store::settings::AppSettings;
+use crate::workflow::providers::SelfTest;
+
+/// The places of the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// Backbones.
+    Model,
+    /// Images and classes.
+    #[default]
+    Images,
+    /// Heads.
+    Train,
+    /// Mistakes, thresholds, predictions.
+    Evaluate,
+    /// Exports.
+    Export,
+}
+
+impl Place {
+    /// In the order of the rail.
+    pub const ALL: [Self; 5] = [Self::Model, Self::Images, Self::Train, Self::Evaluate, Self::Export];
+
+    /// The word on the rail.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Model => "Model",
+            Self::Images => "Images",
+            Self::Train => "Train",
+            Self::Evaluate => "Evaluate",
+            Self::Export => "Export",
+        }
+    }
+}
+
+/// ONNX Runtime, as far as is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RuntimeState {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// It is being loaded.
+    Loading,
+    /// It is there.
+    Ready {
+        /// The library.
+        path: PathBuf,
+        /// Its version.
+        version: String,
+    },
+    /// It is not.
+    Missing {
+        /// What was tried, in a sentence.
+        details: String,
+    },
+}
+
+/// Why images wait to be embedded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EmbedPause {
+    /// The user ended it.
+    Cancelled,
+    /// It failed.
+    Failed(String),
+}
+
+/// What is known of models.
+#[derive(Clone, Debug, Default)]
+pub struct ModelsState {
+    /// The installed models; `None` until they have been looked for.
+    pub cards: Option<Vec<ModelCard>>,
+    /// The model that was looked into last.
+    pub inspected: Option<Box<Inspected>>,
+    /// Why the last look failed.
+    pub inspect_error: Option<String>,
+    /// The last self-test of each provider.
+    pub self_tests: BTreeMap<&'static str, SelfTest>,
+    /// The provider that is being tested.
+    pub testing: Option<Provider>,
+}
+
+/// A job that runs or waits.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    /// Which.
+    pub id: JobId,
+    /// Where.
+    pub lane: LaneKind,
+    /// What it is doing.
+    pub stage: Option<Stage>,
+    /// Items done.
+    pub n_done: usize,
+    /// Of how many; 0 while it is not known.
+    pub n_total: usize,
+    /// When its stage began to make progress, and how many items were done then.
+    pub since: Option<(Instant, usize)>,
+    /// When it was last heard of.
+    pub at: Option<Instant>,
+}
+
+impl Activity {
+    /// Items a second, once there is something to go by.
+    pub fn rate(&self) -> Option<f64> {
+        let (since, n_before) = self.since?;
+        let secs = self.at?.duration_since(since).as_secs_f64();
+        let n = self.n_done.saturating_sub(n_before);
+        (secs > 0.5 && n > 0).then(|| n as f64 / secs)
+    }
+
+    /// Seconds until it is done, at the rate so far.
+    pub fn secs_left(&self) -> Option<f64> {
+        let left = self.n_total.checked_sub(self.n_done).filter(|_| self.n_total > 0)?;
+        Some(left as f64 / self.rate()?)
+    }
+}
+
+/// What a job was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Purpose {
+    /// A quick look at what hovers.
+    Peek,
+    /// To add (or answer on) what was dropped.
+    Drop(DropInto),
+    /// The sample images, for a project of their own.
+    Sample,
+    /// To open or make a project.
+    Open,
+    /// To write the project.
+    Write,
+    /// A copy of the project.
+    Copy,
+    /// Embeddings.
+    Embed {
+        /// The choice of model.
+        epoch: u64,
+    },
+    /// Heads.
+    Fit {
+        /// The project's revision.
+        revision: u64,
+    },
+    /// Answers on images outside the project.
+    Predict,
+    /// An export.
+    Export,
+    /// A table or sorted copies of predictions.
+    Predictions,
+    /// The installed models.
+    ListModels,
+    /// A look into a model.
+    Inspect,
+    /// An import.
+    Import,
+    /// A self-test.
+    SelfTest(Provider),
+    /// ONNX Runtime.
+    Runtime,
+    /// A folder that is gone.
+    FindRoot,
+}
+
+/// What the application knows.
+#[derive(Debug, Default)]
+pub struct AppState {
+    /// The place that is shown.
+    pub place: Place,
+    /// The open project; the start screen is shown without.
+    pub project: Option<OpenProject>,
+    /// What is known of models.
+    pub models: ModelsState,
+    /// ONNX Runtime.
+    pub runtime: RuntimeState,
+    /// Jobs that run or wait, oldest first.
+    pub activities: Vec<Activity>,
+    /// What there is to tell.
+    pub notices: Notices,
+    /// What is remembered from one time to the next.
+    pub settings: AppSettings,
+    /// What hovers over the window: the paths, and what they are once that is known.
+    pub hover: Option<(Vec<PathBuf>, Option<Peek>)>,
+    /// Images that wait for their project to be made.
+    pub(super) pending_add: Option<Vec<NewFolder>>,
+    /// What the jobs in flight were asked for.
+    pub(super) purposes: BTreeMap<JobId, Purpose>,
+    pub(super) last_job: u64,
+    /// Counts choices of model over the life of the program, so that rows of different ones are never mixed.
+    pub(super) last_epoch: u64,
+    /// Writes that are not yet confirmed.
+    pub(super) n_unsaved: usize,
+    /// Why the last write failed, until one succeeds.
+    pub save_error: Option<String>,
+}
+
+impl AppState {
+    /// A fresh start with these settings.
+    pub fn new(settings: AppSettings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Asks for work.
+    pub(super) fn job(&mut self, request: JobRequest, purpose: Purpose, effects: &mut Vec<Effect>) -> JobId {
+        self.last_job += 1;
+        let id = JobId(self.last_job);
+        let lane = request.lane();
+        if purpose == Purpose::Write {
+            self.n_unsaved += 1;
+        } else if purpose != Purpose::Peek {
+            self.activities.push(Activity { id, lane, stage: None, n_done: 0, n_total: 0, since: None, at: None });
+        }
+        self.purposes.insert(id, purpose);
+        effects.push(Effect::Job(id, request));
+        id
+    }
+
+    /// Asks for the settings to be kept.
+    pub(super) fn save_settings(&mut self, effects: &mut Vec<Effect>) {
+        let request = ProjectRequest::SaveSettings(Box::new(self.settings.clone()));
+        self.job(JobRequest::Project(request), Purpose::Write, effects);
+    }
+
+    /// The job that a lane is at, if any.
+    pub fn activity(&self, lane: LaneKind) -> Option<&Activity> {
+        self.activities.iter().find(|a| a.lane == lane)
+    }
+
+    /// Whether a job of this purpose runs or waits.
+    pub fn is_busy_with(&self, is_it: impl Fn(&Purpose) -> bool) -> bool {
+        self.purposes.values().any(is_it)
+    }
+
+    /// Whether everything that was changed is in the project file.
+    pub fn is_saved(&self) -> bool {
+        self.n_unsaved == 0 && self.save_error.is_none()
+    }
+
+    /// Whether nothing runs or waits, writes included.
+    pub fn is_idle(&self) -> bool {
+        self.purposes.is_empty()
+    }
+}

@@ -1,0 +1,444 @@
+//! From commands to changes and effects.
+
+use std::sync::Arc;
+
+use super::action::Action;
+use super::command::{Command, Dialog, DropInto, Effect, ScreenEffect, Target};
+use super::drops;
+use super::gallery::{Filter, SelectOp, SortBy, Usable};
+use super::live::model_choice;
+use super::state::{AppState, EmbedPause, Place, Purpose, RuntimeState};
+use crate::dataset::Split;
+use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
+use crate::project::{ImageId, RootId};
+use crate::store::project::Write;
+use crate::store::settings::ThemeChoice;
+
+/// Does what the user wants: changes the state and returns what follows from it.
+pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    state.run(command, &mut effects);
+    state.follow_up(&mut effects);
+    effects
+}
+
+impl AppState {
+    fn run(&mut self, command: Command, effects: &mut Vec<Effect>) {
+        match command {
+            Command::Act(action) => self.act(action, effects),
+            Command::Go(place) => self.go(place, effects),
+            Command::Hover(paths) => self.hover(paths, effects),
+            Command::Drop { paths, into } => self.drop_paths(paths, into, effects),
+            Command::OpenProject(path) => self.open_project(&path, effects),
+            Command::CreateProject(path) => {
+                let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+                let request = ProjectRequest::Create { path: Some(path), name };
+                self.job(JobRequest::Project(request), Purpose::Open, effects);
+            }
+            Command::SaveCopy(path) => {
+                self.job(JobRequest::Project(ProjectRequest::CopyTo(path)), Purpose::Copy, effects);
+            }
+            Command::ForgetRecent(path) => {
+                self.settings.recent.retain(|r| r.path != path);
+                self.save_settings(effects);
+            }
+            Command::AddClass(name) => {
+                self.add_class(&name, effects);
+            }
+            Command::RenameClass(id, name) => self.rename_class(id, &name, effects),
+            Command::RecolourClass(id, colour) => self.recolour_class(id, colour, effects),
+            Command::DeleteClass(id) => self.delete_class(id, effects),
+            Command::MergeClasses { from, into } => self.merge_classes(from, into, effects),
+            Command::Label { images, class } => self.label(&images, class, effects),
+            Command::LabelByDigit(digit) => self.label_by_digit(digit, effects),
+            Command::SetSplit(images, split) => self.set_split(&images, split, effects),
+            Command::Remove(images) => self.remove(&images, effects),
+            Command::Relocate(root, candidate) => self.relocate(root, candidate, effects),
+            Command::Select(op) => {
+                if let Some(project) = &mut self.project {
+                    project.gallery.select(op);
+                }
+            }
+            Command::SetFilter(filter) => self.set_filter(filter),
+            Command::SetSort(sort) => {
+                if let Some(project) = &mut self.project {
+                    project.gallery.sort = sort;
+                    project.gallery.is_stale = true;
+                }
+            }
+            Command::Look(id) => self.look(id),
+            Command::ChooseHead(kind) => self.change_settings("choose the head", |s| s.head = kind, effects),
+            Command::SetThreshold(threshold) => {
+                self.change_settings("set the threshold for “unknown”", |s| s.unknown_below = threshold, effects);
+                self.rethreshold();
+            }
+            Command::SetValFraction(fraction) => {
+                let fraction = fraction.clamp(0.05, 0.5);
+                self.change_settings("set the validation share", |s| s.val_fraction = fraction, effects);
+            }
+            Command::ChooseModel(model) => self.change_settings(
+                "choose the model",
+                |s| {
+                    s.model = model;
+                    (s.layer, s.preprocess) = (None, None);
+                },
+                effects,
+            ),
+            Command::ChooseLayer(layer) => self.change_settings("choose the layer", |s| s.layer = layer, effects),
+            Command::SetPreprocess(spec) => {
+                self.change_settings("change the preprocessing", |s| s.preprocess = spec, effects);
+            }
+            Command::Inspect(choice) => {
+                self.job(JobRequest::Files(FilesRequest::Inspect(choice)), Purpose::Inspect, effects);
+            }
+            Command::ImportModel(path) => self.import_model(&path, effects),
+            Command::SetProvider(provider) => {
+                self.settings.provider = provider;
+                self.save_settings(effects);
+            }
+            Command::SelfTest(provider) => {
+                self.models.testing = Some(provider);
+                let request = ExportRequest::SelfTest { model: self.model_choice(), provider };
+                self.job(JobRequest::Export(request), Purpose::SelfTest(provider), effects);
+            }
+            Command::SavePredictions(path) => {
+                self.with_predictions(effects, |predictions| ExportRequest::Csv { path, predictions })
+            }
+            Command::SortPredictions(dir) => {
+                self.with_predictions(effects, |predictions| ExportRequest::Sort { dir, predictions })
+            }
+            Command::SetExportContents(contents) => {
+                if let Some(project) = &mut self.project {
+                    project.export.contents = contents;
+                }
+            }
+            Command::SetExportDir(dir) => {
+                if let Some(project) = &mut self.project {
+                    project.export.dir = Some(dir).filter(|d| !d.as_os_str().is_empty());
+                    project.export.error = None;
+                }
+            }
+            Command::Cancel(lane) => self.cancel(lane, effects),
+            Command::ChooseRuntime(path) => {
+                self.settings.ort_library = Some(path);
+                self.save_settings(effects);
+                self.load_runtime(effects);
+            }
+            Command::SetTheme(theme) => {
+                self.settings.theme = theme;
+                self.save_settings(effects);
+            }
+            Command::SetTileSize(size) => {
+                self.settings.tile_size = size;
+                self.save_settings(effects);
+            }
+            Command::Dismiss(id) => self.notices.dismiss(id),
+            Command::RememberWindow(place) => {
+                self.settings.window = Some(place);
+                self.save_settings(effects);
+            }
+            Command::Quitting => {
+                self.note_recent(effects);
+                self.job(JobRequest::Project(ProjectRequest::Close), Purpose::Write, effects);
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, effects: &mut Vec<Effect>) {
+        if let Err(reason) = action.availability(self) {
+            return self.notices.info(format!("{reason}."));
+        }
+        if let Some(place) = action.place() {
+            return self.go(place, effects);
+        }
+        let mut dialog = |dialog| effects.push(Effect::Screen(ScreenEffect::Dialog(dialog)));
+        match action {
+            Action::NewProject => dialog(Dialog::NewProject),
+            Action::OpenProject => dialog(Dialog::OpenProject),
+            Action::SaveCopy => dialog(Dialog::SaveCopy),
+            Action::AddFolder => dialog(Dialog::AddFolder),
+            Action::AddFiles => dialog(Dialog::AddFiles),
+            Action::PredictFiles => dialog(Dialog::PredictFiles),
+            Action::PredictFolder => dialog(Dialog::PredictFolder),
+            Action::SavePredictions => dialog(Dialog::SavePredictions),
+            Action::SortPredictions => dialog(Dialog::SortPredictions),
+            Action::ImportModel => dialog(Dialog::ImportModel),
+            Action::ChooseExportDir => dialog(Dialog::ExportDir),
+            Action::ChooseRuntime => dialog(Dialog::Runtime),
+            Action::Palette => effects.push(Effect::Screen(ScreenEffect::TogglePalette)),
+            Action::TypePath => effects.push(Effect::Screen(ScreenEffect::AskPath)),
+            Action::AddClass => {
+                self.place = Place::Images;
+                effects.push(Effect::Screen(ScreenEffect::EditNewClass));
+            }
+            Action::Shortcuts => effects.push(Effect::Screen(ScreenEffect::ShowShortcuts)),
+            Action::Quit => effects.push(Effect::Screen(ScreenEffect::Quit)),
+            Action::Undo => self.undo(effects),
+            Action::Redo => self.redo(effects),
+            Action::CloseProject => self.close_project(effects),
+            Action::TrySample => {
+                self.close_project(effects);
+                self.job(JobRequest::Files(FilesRequest::ScanSample), Purpose::Sample, effects);
+            }
+            Action::SelectAll => self.run(Command::Select(SelectOp::All), effects),
+            Action::SelectNone => self.run(Command::Select(SelectOp::None), effects),
+            Action::Unlabel => self.label(&Target::Selection, None, effects),
+            Action::Remove => self.remove(&Target::Selection, effects),
+            Action::ClearFilter => self.set_filter(Filter::default()),
+            Action::ShowSkipped => {
+                self.set_filter(Filter { usable: Usable::Skipped, ..Filter::default() });
+                self.place = Place::Images;
+            }
+            Action::ShowMistakes => {
+                self.set_filter(Filter { is_right: Some(false), ..Filter::default() });
+                self.run(Command::SetSort(SortBy::WorstMistake), effects);
+                self.place = Place::Images;
+            }
+            Action::RetrySkipped => self.retry_skipped(effects),
+            Action::ResumeEmbedding => {
+                if let Some(project) = &mut self.project {
+                    project.live.pause = None;
+                    project.live.wants_embedding = true;
+                }
+            }
+            Action::CancelWork => {
+                for lane in [LaneKind::Files, LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Export] {
+                    if self.activity(lane).is_some() {
+                        self.cancel(lane, effects);
+                    }
+                }
+            }
+            Action::ClearPredictions => {
+                if let Some(project) = &mut self.project {
+                    project.predictions = None;
+                }
+            }
+            Action::Export => self.export(effects),
+            Action::OpenExportFolder => {
+                let dir = self.project.as_ref().and_then(|p| p.export.done.as_ref()).map(|(dir, _)| dir.clone());
+                effects.extend(dir.map(|dir| Effect::Screen(ScreenEffect::OpenFolder(dir))));
+            }
+            Action::RetryRuntime => self.load_runtime(effects),
+            Action::ToggleTheme => {
+                self.settings.theme = match self.settings.theme {
+                    ThemeChoice::Dark => ThemeChoice::Light,
+                    ThemeChoice::Light | ThemeChoice::System => ThemeChoice::Dark,
+                };
+                self.save_settings(effects);
+            }
+            Action::GoModel | Action::GoImages | Action::GoTrain | Action::GoEvaluate | Action::GoExport => {}
+        }
+    }
+
+    fn go(&mut self, place: Place, effects: &mut Vec<Effect>) {
+        self.place = place;
+        self.settings.last_place = place.label().to_owned();
+        if place == Place::Model && self.models.cards.is_none() {
+            self.list_models(effects);
+        }
+    }
+
+    pub(super) fn list_models(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_busy_with(|p| *p == Purpose::ListModels) {
+            self.job(JobRequest::Files(FilesRequest::ListModels), Purpose::ListModels, effects);
+        }
+    }
+
+    pub(super) fn load_runtime(&mut self, effects: &mut Vec<Effect>) {
+        self.runtime = RuntimeState::Loading;
+        let request = FilesRequest::LoadRuntime { chosen: self.settings.ort_library.clone() };
+        self.job(JobRequest::Files(request), Purpose::Runtime, effects);
+    }
+
+    fn hover(&mut self, paths: Vec<std::path::PathBuf>, effects: &mut Vec<Effect>) {
+        if paths.is_empty() {
+            self.hover = None;
+        } else if self.hover.as_ref().is_none_or(|(known, _)| *known != paths) {
+            self.job(JobRequest::Files(FilesRequest::Peek(paths.clone())), Purpose::Peek, effects);
+            self.hover = Some((paths, None));
+        }
+    }
+
+    fn drop_paths(&mut self, paths: Vec<std::path::PathBuf>, into: DropInto, effects: &mut Vec<Effect>) {
+        self.hover = None;
+        if paths.is_empty() {
+            return;
+        }
+        let is_other = |p: &std::path::Path| {
+            p.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx") || e.eq_ignore_ascii_case("graft"))
+        };
+        if drops::is_prediction(self, into) && !paths.iter().any(|p| is_other(p)) {
+            return self.predict(paths, effects);
+        }
+        self.job(JobRequest::Files(FilesRequest::Scan(paths)), Purpose::Drop(into), effects);
+    }
+
+    fn close_project(&mut self, effects: &mut Vec<Effect>) {
+        if self.project.is_none() {
+            return;
+        }
+        for lane in [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Export] {
+            effects.push(Effect::Cancel(lane));
+        }
+        self.note_recent(effects);
+        self.job(JobRequest::Project(ProjectRequest::Close), Purpose::Write, effects);
+        self.project = None;
+        self.place = Place::Images;
+    }
+
+    fn cancel(&mut self, lane: LaneKind, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Cancel(lane));
+        if let (LaneKind::Embed, Some(project)) = (lane, &mut self.project) {
+            project.live.pause = Some(EmbedPause::Cancelled);
+        }
+    }
+
+    fn set_filter(&mut self, filter: Filter) {
+        let Some(project) = &mut self.project else { return };
+        if project.gallery.filter != filter {
+            project.gallery.filter = filter;
+            project.gallery.is_stale = true;
+        }
+    }
+
+    fn look(&mut self, id: Option<ImageId>) {
+        let Some(project) = &mut self.project else { return };
+        project.gallery.large = id;
+        if let Some(id) = id {
+            project.gallery.select(SelectOp::Only(id));
+        }
+    }
+
+    fn rethreshold(&mut self) {
+        let Some(project) = &mut self.project else { return };
+        project.gallery.is_stale |= project.gallery.filter.is_unknown.is_some();
+        let threshold = project.data.settings.unknown_below;
+        if let Some(predictions) = &mut project.predictions {
+            Arc::make_mut(predictions).unknown_below = threshold;
+        }
+    }
+
+    fn relocate(&mut self, root: RootId, candidate: std::path::PathBuf, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let Some(was) = project.data.roots.get(root.as_usize()).cloned() else { return };
+        let samples = project.data.present().filter(|(_, i)| i.root == root && i.skipped.is_none());
+        let samples = samples.map(|(_, i)| i.rel.clone()).take(20).collect();
+        let request = FilesRequest::FindRoot { root, was, candidate, samples };
+        self.job(JobRequest::Files(request), Purpose::FindRoot, effects);
+    }
+
+    fn retry_skipped(&mut self, effects: &mut Vec<Effect>) {
+        let Some(project) = &mut self.project else { return };
+        let skipped: Vec<_> = project.data.present().filter(|(_, i)| i.skipped.is_some()).map(|(id, _)| id).collect();
+        for id in &skipped {
+            project.data.set_skipped(*id, None);
+        }
+        project.live.wants_embedding = true;
+        project.live.pause = None;
+        project.gallery.is_stale = true;
+        self.set_filter(Filter::default());
+        self.write(vec![Write::Skips(skipped.into_iter().map(|id| (id, None)).collect())], effects);
+    }
+
+    fn with_predictions(
+        &mut self,
+        effects: &mut Vec<Effect>,
+        request: impl FnOnce(Arc<crate::workflow::predict::Predictions>) -> ExportRequest,
+    ) {
+        let Some(predictions) = self.project.as_ref().and_then(|p| p.predictions.clone()) else { return };
+        self.job(JobRequest::Export(request(predictions)), Purpose::Predictions, effects);
+    }
+
+    fn export(&mut self, effects: &mut Vec<Effect>) {
+        let Some(project) = &mut self.project else { return };
+        let Some((fit, head)) = project.live.fit.as_ref().and_then(|fit| Some((fit, fit.head()?))) else { return };
+        let n_classes = fit.output.class_ids.len();
+        let (mut n_train, mut n_val) = (vec![0; n_classes], vec![0; n_classes]);
+        let mut of_split: [Vec<(ImageId, u32)>; 2] = Default::default();
+        for (id, split) in &fit.output.splits {
+            let class = project.data.image(*id).and_then(|i| i.class);
+            let Some(idx) = fit.output.class_ids.iter().position(|c| Some(*c) == class) else { continue };
+            match split {
+                Split::Train => n_train[idx] += 1,
+                Split::Val => n_val[idx] += 1,
+                Split::Test => continue,
+            }
+            of_split[usize::from(*split == Split::Val)].push((*id, idx as u32));
+        }
+        let [train, val] = of_split;
+        // The proof is about agreement, so that training images serve where there are no others.
+        let all = if val.is_empty() { train } else { val };
+        let taken = all.len().min(MAX_PROOF);
+        let (mut shown, mut shown_classes) = (Vec::with_capacity(taken), Vec::with_capacity(taken));
+        for i in 0..taken {
+            let (id, class) = all[i * all.len() / taken];
+            if let (Some(path), Some(row)) = (project.data.path(id), project.live.row(id)) {
+                shown.push((path, row));
+                shown_classes.push(class);
+            }
+        }
+        project.export.error = None;
+        let request = HeadExport {
+            dir: project.export_dir(),
+            contents: project.export.contents,
+            epoch: project.live.epoch,
+            model: model_choice(&project.data),
+            head: Arc::clone(&head.judged),
+            shown,
+            shown_classes,
+            n_train_per_class: n_train,
+            n_val_per_class: n_val,
+            seed: project.data.settings.seed,
+        };
+        self.place = Place::Export;
+        self.job(JobRequest::Export(ExportRequest::Head(Box::new(request))), Purpose::Export, effects);
+    }
+
+    /// What follows by itself from the state as it is now: work that is due begins, what is shown is brought up to date.
+    pub(super) fn follow_up(&mut self, effects: &mut Vec<Effect>) {
+        if self.runtime == RuntimeState::Unknown {
+            self.load_runtime(effects);
+        }
+        self.embed_if_due(effects);
+        self.fit_if_due(effects);
+        if let Some(project) = &mut self.project {
+            project.refresh_if_stale();
+        }
+    }
+
+    fn embed_if_due(&mut self, effects: &mut Vec<Effect>) {
+        let is_ready = matches!(self.runtime, RuntimeState::Ready { .. });
+        let is_busy = self.is_busy_with(|p| matches!(p, Purpose::Embed { .. }));
+        let Some(project) = &mut self.project else { return };
+        if !project.live.wants_embedding || project.live.pause.is_some() || !is_ready || is_busy {
+            return;
+        }
+        project.live.wants_embedding = false;
+        let images: Vec<_> = project
+            .data
+            .present()
+            .filter(|(id, i)| i.skipped.is_none() && project.live.row(*id).is_none() && project.is_root_there(i.root))
+            .filter_map(|(id, _)| Some((id, project.data.path(id)?)))
+            .collect();
+        if images.is_empty() {
+            return;
+        }
+        let epoch = project.live.epoch;
+        let model = model_choice(&project.data);
+        let provider = self.settings.provider;
+        let request = EmbedRequest { epoch, model, provider, images };
+        self.job(JobRequest::Embed(request), Purpose::Embed { epoch }, effects);
+    }
+
+    fn fit_if_due(&mut self, effects: &mut Vec<Effect>) {
+        let is_embedding = self.is_busy_with(|p| matches!(p, Purpose::Embed { .. }));
+        let Some(project) = &mut self.project else { return };
+        let revision = project.revision;
+        if let Some(request) = project.live.due_fit(&project.data, revision, is_embedding) {
+            self.job(JobRequest::Fit(Box::new(request)), Purpose::Fit { revision }, effects);
+        }
+    }
+}
+
+/// Images that an export is compared on, at most.
+const MAX_PROOF: usize = 256;

@@ -1,0 +1,84 @@
+//! Opened backbones, and the lane that runs images through them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::lane::{JobReporter, Work};
+use super::protocol::{EmbedRequest, JobData, JobError, JobOutput, JobRequest, ModelChoice};
+use super::table::Table;
+use crate::backbone::{Backbone, library};
+use crate::progress::Reporter;
+use crate::project::ImageId;
+use crate::store::dirs;
+use crate::workflow::embed::{EmbedBatch, EmbedConfig, embed_each};
+use crate::workflow::models::{open_cache, open_path_with};
+use crate::workflow::{SharedCache, WorkflowError};
+
+/// The backbone that was opened last, since several lanes want the same one.
+#[derive(Default)]
+pub(super) struct OpenModels {
+    last: Mutex<Option<(ModelChoice, Arc<Backbone>)>>,
+}
+
+impl OpenModels {
+    /// The backbone of a choice.
+    pub(super) fn open(&self, choice: &ModelChoice, cache: &SharedCache) -> Result<Arc<Backbone>, JobError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, backbone)) = &*last
+            && known == choice
+        {
+            return Ok(Arc::clone(backbone));
+        }
+        let path = library::find(choice.model.as_deref(), &dirs::model_dirs()).map_err(WorkflowError::from)?;
+        let backbone = open_path_with(&path, choice.layer.as_deref(), choice.preprocess.clone(), cache)?;
+        let backbone = Arc::new(backbone);
+        *last = Some((choice.clone(), Arc::clone(&backbone)));
+        Ok(backbone)
+    }
+
+    /// Forgets what is open: the files may have changed.
+    pub(super) fn forget(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// The lane that embeds.
+pub(super) fn embed_worker(models: Arc<OpenModels>, table: Arc<Table>) -> Work {
+    Box::new(move |request, reporter| match request {
+        JobRequest::Embed(request) => embed(&models, &table, &request, reporter),
+        _ => Ok(JobOutput::Done),
+    })
+}
+
+fn embed(
+    models: &OpenModels,
+    table: &Table,
+    request: &EmbedRequest,
+    reporter: &JobReporter,
+) -> Result<JobOutput, JobError> {
+    let started = Instant::now();
+    let cache = open_cache(reporter);
+    let backbone = models.open(&request.model, &cache)?;
+    let epoch = request.epoch;
+    table.begin(epoch, &backbone.space);
+    let name = backbone.manifest.name.clone();
+    reporter.data(JobData::Space { epoch, name, provider: request.provider });
+    let (ids, paths): (Vec<ImageId>, Vec<_>) = request.images.iter().cloned().unzip();
+    let config = EmbedConfig { provider: request.provider, ..EmbedConfig::default() };
+    let mut is_stale = false;
+    let counts = embed_each(&backbone, &paths, &cache, &config, reporter, |batch: EmbedBatch| {
+        let rows = batch.rows.iter().map(|row| (&row.hash, &*row.values));
+        let Some(numbers) = table.add(epoch, rows) else {
+            is_stale = true;
+            return reporter.cancel_token().cancel();
+        };
+        let rows = batch.rows.iter().zip(numbers).map(|(row, number)| (ids[row.path_idx], row.hash, number)).collect();
+        let skipped = batch.skipped.into_iter().map(|(idx, reason)| (ids[idx], reason.to_string())).collect();
+        reporter.data(JobData::Embedded { epoch, rows, skipped });
+    })?;
+    if is_stale {
+        return Err(JobError::Cancelled);
+    }
+    let secs = started.elapsed().as_secs_f64();
+    Ok(JobOutput::Embedded { n_embedded: counts.n_embedded, n_cached: counts.n_cached, secs })
+}

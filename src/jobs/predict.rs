@@ -1,0 +1,65 @@
+//! The lane that answers on images which are not part of the project.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::lane::{JobReporter, Work};
+use super::models::OpenModels;
+use super::protocol::{JobError, JobOutput, JobRequest, PredictRequest};
+use crate::dataset::{SkipReason, Skipped};
+use crate::head::softmax;
+use crate::workflow::WorkflowError;
+use crate::workflow::embed::{EmbedConfig, embed};
+use crate::workflow::evaluate::Answers;
+use crate::workflow::models::open_cache;
+use crate::workflow::predict::Predictions;
+use crate::workflow::scan::scan;
+
+pub(super) fn worker(models: Arc<OpenModels>) -> Work {
+    Box::new(move |request, reporter| match request {
+        JobRequest::Predict(request) => predict(&models, request, reporter),
+        _ => Ok(JobOutput::Done),
+    })
+}
+
+fn predict(models: &OpenModels, request: PredictRequest, reporter: &JobReporter) -> Result<JobOutput, JobError> {
+    let (mut paths, mut skipped) = (Vec::new(), Vec::new());
+    for input in &request.paths {
+        gather(input, &mut paths, &mut skipped, reporter)?;
+    }
+    if paths.is_empty() && skipped.is_empty() {
+        let path = request.paths.first().cloned().unwrap_or_default();
+        return Err(WorkflowError::NoImages { path }.into());
+    }
+    let cache = open_cache(reporter);
+    let backbone = models.open(&request.model, &cache)?;
+    let config = EmbedConfig { provider: request.provider, ..EmbedConfig::default() };
+    let mut embedded = embed(&backbone, &paths, &cache, &config, reporter)?;
+    let head = &request.head.trained.head;
+    let probabilities = softmax(&head.scores(&embedded.embeddings).map_err(WorkflowError::from)?.values);
+    skipped.append(&mut embedded.skipped);
+    let paths = embedded.path_idx.iter().map(|&i| paths[i].clone()).collect();
+    Ok(JobOutput::Predicted(Arc::new(Predictions {
+        classes: head.classes().clone(),
+        answers: Answers { paths, probabilities, skipped },
+        unknown_below: request.unknown_below,
+    })))
+}
+
+/// Every image of a file or folder; splits and classes mean nothing here.
+fn gather(
+    input: &PathBuf,
+    paths: &mut Vec<PathBuf>,
+    skipped: &mut Vec<Skipped>,
+    reporter: &JobReporter,
+) -> Result<(), JobError> {
+    let found = scan(input, reporter)?;
+    paths.extend(found.samples.into_iter().map(|s| s.path));
+    for Skipped { path, reason } in found.skipped {
+        match reason {
+            SkipReason::OutsideSplits => paths.push(path),
+            reason => skipped.push(Skipped { path, reason }),
+        }
+    }
+    Ok(())
+}

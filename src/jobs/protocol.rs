@@ -1,0 +1,651 @@
+//! What goes to the lanes and what comes back.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::backbone::layers::Layer;
+use crate::backbone::library::Installed;
+use crate::backbone::manifest::Manifest;
+use crate::backbone::provider::Provider;
+use crate::classes::ClassSet;
+use crate::dataset::Split;
+use crate::export::bundle::Contents;
+use crate::export::describe::Meta;
+use crate::head::HeadKind;
+use crate::image::spec::PreprocessSpec;
+use crate::progress::Stage;
+use crate::project::{ClassId, History, ImageId, Project, RootId};
+use crate::store::project::{Access, OpenInfo, StoredHead, Write};
+use crate::store::settings::AppSettings;
+use crate::workflow::predict::Predictions;
+use crate::workflow::providers::SelfTest;
+use crate::workflow::sort::SortOutcome;
+use crate::workflow::train::JudgedHead;
+
+/// A job, numbered by whoever asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// The threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LaneKind {
+    /// Looks at files and models.
+    Files,
+    /// Runs images through the backbone.
+    Embed,
+    /// Fits heads.
+    Fit,
+    /// Answers on images that are not part of the project.
+    Predict,
+    /// Writes exports.
+    Export,
+    /// Keeps the project file.
+    Project,
+}
+
+impl LaneKind {
+    /// Name of the thread.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Embed => "embed",
+            Self::Fit => "fit",
+            Self::Predict => "predict",
+            Self::Export => "export",
+            Self::Project => "project",
+        }
+    }
+}
+
+/// Which features: a backbone, its layer, its preprocessing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelChoice {
+    /// An installed model's name or a path; the starter model without.
+    pub model: Option<String>,
+    /// Layer; the model's own choice without.
+    pub layer: Option<String>,
+    /// The user's own preprocessing; the model's without.
+    pub preprocess: Option<PreprocessSpec>,
+}
+
+/// A piece of work.
+#[derive(Clone, Debug)]
+pub enum JobRequest {
+    /// For [`LaneKind::Files`].
+    Files(FilesRequest),
+    /// For [`LaneKind::Embed`].
+    Embed(EmbedRequest),
+    /// For [`LaneKind::Fit`].
+    Fit(Box<FitRequest>),
+    /// For [`LaneKind::Predict`].
+    Predict(PredictRequest),
+    /// For [`LaneKind::Export`].
+    Export(ExportRequest),
+    /// For [`LaneKind::Project`].
+    Project(ProjectRequest),
+}
+
+impl JobRequest {
+    /// The thread that does it.
+    pub fn lane(&self) -> LaneKind {
+        match self {
+            Self::Files(_) => LaneKind::Files,
+            Self::Embed(_) => LaneKind::Embed,
+            Self::Fit(_) => LaneKind::Fit,
+            Self::Predict(_) => LaneKind::Predict,
+            Self::Export(_) => LaneKind::Export,
+            Self::Project(_) => LaneKind::Project,
+        }
+    }
+}
+
+/// Looking at files and models.
+#[derive(Clone, Debug)]
+pub enum FilesRequest {
+    /// What dropping these would be; a quick look that opens no image.
+    Peek(Vec<PathBuf>),
+    /// What these are, entirely.
+    Scan(Vec<PathBuf>),
+    /// The sample images.
+    ScanSample,
+    /// Whether a folder that is gone is at `candidate` now, or near it.
+    FindRoot {
+        /// Which.
+        root: RootId,
+        /// Where it was.
+        was: PathBuf,
+        /// Where the user says it is.
+        candidate: PathBuf,
+        /// Some of its images, relative to it.
+        samples: Vec<PathBuf>,
+    },
+    /// The installed models.
+    ListModels,
+    /// One model in detail, with its layers.
+    Inspect(ModelChoice),
+    /// Copies a model to the user's own.
+    Import(PathBuf),
+    /// Loads ONNX Runtime.
+    LoadRuntime {
+        /// The library that the user chose.
+        chosen: Option<PathBuf>,
+    },
+}
+
+/// What dropped or named paths are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropKind {
+    /// A project file.
+    Project,
+    /// An ONNX file or a model's folder.
+    Model,
+    /// Images, folders of images, tables of images.
+    Images {
+        /// Class folders or a table with labels.
+        n_classes: usize,
+        /// Whether there are train, val or test folders.
+        has_splits: bool,
+        /// Images seen so far; a lower bound.
+        n_images: usize,
+    },
+    /// Nothing that Graft knows.
+    Unknown,
+}
+
+/// A quick look at dropped paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peek {
+    /// The paths that were asked about.
+    pub paths: Vec<PathBuf>,
+    /// What they are.
+    pub kind: DropKind,
+    /// Names of the first classes.
+    pub class_names: Vec<String>,
+}
+
+/// What dropped paths hold.
+#[derive(Clone, Debug)]
+pub enum Scanned {
+    /// A project file.
+    Project(PathBuf),
+    /// A model.
+    Model(PathBuf),
+    /// Folders and tables of images; loose files together.
+    Images(Vec<NewFolder>),
+    /// Nothing that Graft knows.
+    Unknown(Vec<PathBuf>),
+}
+
+/// Images of a folder, ready to become part of a project.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewFolder {
+    /// The folder that they are below.
+    pub root: PathBuf,
+    /// Names that [`NewImage::class`] counts.
+    pub class_names: Vec<String>,
+    /// The images, sorted by path.
+    pub images: Vec<NewImage>,
+    /// What the user should know about the whole.
+    pub notes: Vec<String>,
+}
+
+/// An image of a [`NewFolder`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewImage {
+    /// Its path in the folder.
+    pub rel: PathBuf,
+    /// Digest of its whole path (see [`path_key`]).
+    pub key: u64,
+    /// Its class, as an index into the folder's names.
+    pub class: Option<u32>,
+    /// The split that the layout puts it in.
+    pub split: Option<Split>,
+    /// Why it cannot be used.
+    pub skipped: Option<String>,
+}
+
+/// A digest of a path, to see which files a project already has.
+pub fn path_key(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Images to be embedded.
+#[derive(Clone, Debug)]
+pub struct EmbedRequest {
+    /// Which choice of model it is, for [`super::table::Table`].
+    pub epoch: u64,
+    /// The model.
+    pub model: ModelChoice,
+    /// Where it runs.
+    pub provider: Provider,
+    /// The images.
+    pub images: Vec<(ImageId, PathBuf)>,
+}
+
+/// Heads to be fitted.
+#[derive(Clone, Debug)]
+pub struct FitRequest {
+    /// The project's revision.
+    pub revision: u64,
+    /// Which choice of model the rows belong to.
+    pub epoch: u64,
+    /// Classes in order.
+    pub classes: Vec<(ClassId, String)>,
+    /// Labelled images with an embedding.
+    pub images: Vec<FitImage>,
+    /// Part of a class's images that is split off, 0..1.
+    pub val_fraction: f64,
+    /// Seed of the split and of the bootstrap.
+    pub seed: u64,
+}
+
+/// A labelled image as the fit sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FitImage {
+    /// Which.
+    pub id: ImageId,
+    /// Its row in the table.
+    pub row: u32,
+    /// Its class: index into the request's classes.
+    pub class: u32,
+    /// The split that it is given; `None` leaves it to Graft.
+    pub split: Option<Split>,
+}
+
+/// What a head says of a row of the table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// The most probable class: index into the fit's classes.
+    pub class: u32,
+    /// Its calibrated probability.
+    pub confidence: f32,
+}
+
+/// An image that repeats another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Left out.
+    pub id: ImageId,
+    /// The one that stays.
+    pub of: ImageId,
+    /// Whether the other has another class.
+    pub is_conflict: bool,
+    /// Whether they were given different splits: training would have seen what is judged on.
+    pub is_leak: bool,
+}
+
+/// Fitted heads.
+#[derive(Clone, Debug)]
+pub struct FitOutput {
+    /// The revision that was asked for.
+    pub revision: u64,
+    /// The choice of model.
+    pub epoch: u64,
+    /// Classes with training images, in order: those of the heads.
+    pub class_ids: Vec<ClassId>,
+    /// The heads, linear first.
+    pub heads: Vec<FittedHead>,
+    /// The split of every image that took part.
+    pub splits: Vec<(ImageId, Split)>,
+    /// Images left out because they repeat others.
+    pub duplicates: Vec<Duplicate>,
+    /// Classes without training images.
+    pub classes_without: Vec<ClassId>,
+    /// Training images that were not used, because there are more than are fitted on while one works.
+    pub n_beyond: usize,
+    /// Whether the validation images were given rather than split off.
+    pub val_is_given: bool,
+    /// Duration in seconds.
+    pub secs: f64,
+}
+
+/// A head with its figures and its answers.
+#[derive(Clone, Debug)]
+pub struct FittedHead {
+    /// The head.
+    pub judged: Arc<JudgedHead>,
+    /// Answers on the rows of the table, as many as there were.
+    pub predictions: Arc<[Prediction]>,
+}
+
+impl FittedHead {
+    /// Its kind.
+    pub fn kind(&self) -> HeadKind {
+        self.judged.trained.head.kind()
+    }
+}
+
+/// Images to answer on.
+#[derive(Clone, Debug)]
+pub struct PredictRequest {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// The model that the head was trained on.
+    pub model: ModelChoice,
+    /// Where it runs.
+    pub provider: Provider,
+    /// The head.
+    pub head: Arc<JudgedHead>,
+    /// Below this top probability the answer is "unknown".
+    pub unknown_below: Option<f32>,
+}
+
+/// Writing things for elsewhere.
+#[derive(Clone, Debug)]
+pub enum ExportRequest {
+    /// An export of a head.
+    Head(Box<HeadExport>),
+    /// A table of predictions.
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What is written.
+        predictions: Arc<Predictions>,
+    },
+    /// Copies of predicted images, one folder a class.
+    Sort {
+        /// The folder.
+        dir: PathBuf,
+        /// What is copied.
+        predictions: Arc<Predictions>,
+    },
+    /// Whether a provider gives the CPU's answers, and how fast.
+    SelfTest {
+        /// The model.
+        model: ModelChoice,
+        /// The provider.
+        provider: Provider,
+    },
+}
+
+/// An export of a head.
+#[derive(Clone, Debug)]
+pub struct HeadExport {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Which files.
+    pub contents: Contents,
+    /// The choice of model that the rows belong to.
+    pub epoch: u64,
+    /// The model.
+    pub model: ModelChoice,
+    /// The head.
+    pub head: Arc<JudgedHead>,
+    /// Images that the proof is made on: file and row.
+    pub shown: Vec<(PathBuf, u32)>,
+    /// Their classes: indices into the head's.
+    pub shown_classes: Vec<u32>,
+    /// Training images a class, in the head's order.
+    pub n_train_per_class: Vec<usize>,
+    /// Validation images a class, in the head's order.
+    pub n_val_per_class: Vec<usize>,
+    /// Seed of the split.
+    pub seed: u64,
+}
+
+/// Keeping the project file.
+#[derive(Clone, Debug)]
+pub enum ProjectRequest {
+    /// Opens a file, and closes the one that was open.
+    Open(PathBuf),
+    /// Makes a new file and opens it.
+    Create {
+        /// Where; in the folder of projects without.
+        path: Option<PathBuf>,
+        /// Name of the project.
+        name: String,
+    },
+    /// Writes to the open file, in one transaction.
+    Write(Vec<Write>),
+    /// Writes a whole copy.
+    CopyTo(PathBuf),
+    /// Closes the file.
+    Close,
+    /// Writes the application's settings.
+    SaveSettings(Box<AppSettings>),
+}
+
+/// An opened project.
+#[derive(Clone, Debug)]
+pub struct OpenedProject {
+    /// The file.
+    pub path: PathBuf,
+    /// Its content.
+    pub project: Project,
+    /// Undo and redo.
+    pub history: History,
+    /// Heads of the last time.
+    pub heads: Vec<StoredHead>,
+    /// Whether it can be written.
+    pub access: Access,
+    /// What the user should know.
+    pub info: OpenInfo,
+    /// Its images by the digest of their path.
+    pub id_of_path: HashMap<u64, ImageId>,
+    /// Whether it was made just now.
+    pub is_new: bool,
+}
+
+/// A model on its card.
+#[derive(Clone, Debug)]
+pub struct ModelCard {
+    /// Name and path.
+    pub installed: Installed,
+    /// What it is, or why it cannot be used.
+    pub manifest: Result<Box<Manifest>, String>,
+    /// Width of its embeddings.
+    pub dim: Option<usize>,
+    /// Whether it is one of the user's own, rather than shipped.
+    pub is_imported: bool,
+}
+
+/// A model in detail.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// What was asked for.
+    pub choice: ModelChoice,
+    /// What it is.
+    pub manifest: Box<Manifest>,
+    /// Width of its embeddings.
+    pub dim: usize,
+    /// The layer in use.
+    pub layer: String,
+    /// Layers that can serve as features, or why they are not known.
+    pub layers: Result<Vec<Layer>, String>,
+}
+
+/// A part of a result that comes while the work goes on.
+#[derive(Clone, Debug)]
+pub enum JobData {
+    /// The model of an embedding job is open.
+    Space {
+        /// The choice of model.
+        epoch: u64,
+        /// Its name for people.
+        name: String,
+        /// Where it runs.
+        provider: Provider,
+    },
+    /// Images that have an embedding now, or cannot have one.
+    Embedded {
+        /// The choice of model.
+        epoch: u64,
+        /// Image, content hash, row in the table.
+        rows: Vec<(ImageId, [u8; 32], u32)>,
+        /// Images that cannot be used, with the reason.
+        skipped: Vec<(ImageId, String)>,
+    },
+}
+
+/// The result of a job.
+#[derive(Clone, Debug)]
+pub enum JobOutput {
+    /// Nothing but that it is done.
+    Done,
+    /// Of [`FilesRequest::Peek`].
+    Peeked(Peek),
+    /// Of [`FilesRequest::Scan`] and [`FilesRequest::ScanSample`].
+    Scanned(Scanned),
+    /// Of [`FilesRequest::FindRoot`].
+    FoundRoot {
+        /// Which.
+        root: RootId,
+        /// Where it is; `None` when it is not there.
+        path: Option<PathBuf>,
+    },
+    /// Of [`FilesRequest::ListModels`].
+    Models(Vec<ModelCard>),
+    /// Of [`FilesRequest::Inspect`].
+    Inspected(Box<Inspected>),
+    /// Of [`FilesRequest::Import`].
+    Imported(Installed),
+    /// Of [`FilesRequest::LoadRuntime`].
+    Runtime {
+        /// The library.
+        path: PathBuf,
+        /// Its version.
+        version: String,
+    },
+    /// Of [`JobRequest::Embed`].
+    Embedded {
+        /// Images that went through the backbone.
+        n_embedded: usize,
+        /// Images that the cache knew.
+        n_cached: usize,
+        /// Duration in seconds.
+        secs: f64,
+    },
+    /// Of [`JobRequest::Fit`].
+    Fitted(Box<FitOutput>),
+    /// Of [`JobRequest::Predict`].
+    Predicted(Arc<Predictions>),
+    /// Of [`ExportRequest::Head`].
+    Exported {
+        /// The folder.
+        dir: PathBuf,
+        /// What was written and proved.
+        meta: Box<Meta>,
+    },
+    /// Of [`ExportRequest::Csv`] and [`ProjectRequest::CopyTo`].
+    Wrote(PathBuf),
+    /// Of [`ExportRequest::Sort`].
+    Sorted {
+        /// The folder.
+        dir: PathBuf,
+        /// What was copied.
+        outcome: SortOutcome,
+    },
+    /// Of [`ExportRequest::SelfTest`].
+    SelfTested(Box<SelfTest>),
+    /// Of [`ProjectRequest::Open`] and [`ProjectRequest::Create`].
+    Opened(Box<OpenedProject>),
+}
+
+/// Why a job has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobError {
+    /// It was ended, or another took its place.
+    Cancelled,
+    /// ONNX Runtime is missing; nothing that needs a model can run.
+    RuntimeMissing {
+        /// What was tried.
+        details: String,
+    },
+    /// It failed.
+    Failed {
+        /// One sentence for people.
+        summary: String,
+        /// More, for those who want to know.
+        details: Option<String>,
+    },
+}
+
+impl JobError {
+    /// A failure with one sentence.
+    pub fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed { summary: sentence(&error.to_string()), details: None }
+    }
+
+    /// What a panic says.
+    pub(super) fn from_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Failed { summary: "This went wrong inside Graft, and nothing was changed.".to_owned(), details: text }
+    }
+}
+
+/// A sentence: begins with a capital, ends with a full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut chars = text.chars();
+    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// It runs.
+    Started,
+    /// How far it is; `n_total` is 0 while it is not known.
+    Progress {
+        /// What it is doing.
+        stage: Stage,
+        /// Items done.
+        n_done: usize,
+        /// Of how many.
+        n_total: usize,
+    },
+    /// Something that the user should know.
+    Warning(String),
+    /// Part of the result.
+    Data(JobData),
+    /// The end, once.
+    Finished(Result<JobOutput, JobError>),
+}
+
+/// Something that happened to a job.
+#[derive(Clone, Debug)]
+pub struct JobEvent {
+    /// Which.
+    pub id: JobId,
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub body: Body,
+}
+
+/// What a workflow's error is to the screen.
+impl From<crate::workflow::WorkflowError> for JobError {
+    fn from(error: crate::workflow::WorkflowError) -> Self {
+        use crate::backbone::BackboneError;
+        use crate::export::ExportError;
+        use crate::workflow::WorkflowError;
+        match error {
+            WorkflowError::Cancelled | WorkflowError::Export(ExportError::Cancelled) => Self::Cancelled,
+            WorkflowError::Head(crate::head::HeadError::Cancelled) => Self::Cancelled,
+            WorkflowError::Backbone(BackboneError::Runtime(error)) => {
+                Self::RuntimeMissing { details: error.to_string() }
+            }
+            other => Self::failed(other),
+        }
+    }
+}
+
+impl From<crate::backbone::BackboneError> for JobError {
+    fn from(error: crate::backbone::BackboneError) -> Self {
+        crate::workflow::WorkflowError::from(error).into()
+    }
+}
+
+/// The classes of a fit as a set.
+pub(super) fn class_set(classes: &[(ClassId, String)]) -> ClassSet {
+    ClassSet::from_ordered(classes.iter().map(|(_, name)| name.clone()))
+}
