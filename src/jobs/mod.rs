@@ -1,0 +1,3 @@
+//! Worker threads for the window.
+
+pub mod thumbnails;
