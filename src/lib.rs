@@ -24,7 +24,8 @@
 //! | 2 | [`store`] | embedding cache (SQLite), folders, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees |
 //! | 3 | [`workflow`] | the work, synchronous: scan, embed, train, evaluate, predict, export |
-//! | 4 | [`cli`] | the command line: one file a command, thin callers of `workflow` |
+//! | 4 | [`jobs`] | worker threads for the window |
+//! | 7 | [`cli`] | the command line: one file a command, thin callers of `workflow` |
 //!
 //! The window stands above `workflow` beside the command line: worker threads (`jobs`), the application without a
 //! screen (`app`), and the screen (`ui`), each level using only those below it.
@@ -81,6 +82,7 @@ pub mod embedding;
 pub mod export;
 pub mod head;
 pub mod image;
+pub mod jobs;
 pub mod metrics;
 pub mod onnx;
 pub mod progress;

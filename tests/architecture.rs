@@ -8,11 +8,24 @@ use std::path::{Path, PathBuf};
 const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Modules by level; arrows point down.
-const LEVELS: [&[&str]; 5] = [
+const LEVELS: [&[&str]; 9] = [
     &["classes", "embedding", "progress", "rng"],
     &["image", "dataset", "head", "metrics"],
+    &["project"],
     &["onnx", "backbone", "store", "export"],
     &["workflow"],
+    &["jobs"],
+    &["app"],
+    &["ui"],
+    &["cli"],
+]; 8] = [
+    &["classes", "embedding", "progress", "rng"],
+    &["image", "dataset", "head", "metrics", "project"],
+    &["onnx", "backbone", "store", "export"],
+    &["workflow"],
+    &["jobs"],
+    &["app"],
+    &["ui"],
     &["cli"],
 ];
 

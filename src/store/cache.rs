@@ -9,14 +9,29 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, params};
 
-use super::database::Database;
+use super::database::{Database, Schema};
 pub use super::stamp::FileStamp;
 use crate::embedding::EmbeddingSpace;
+
+/// Rows are keyed by digests of what they are about, never by numbers that the file gives out: a key that another
+/// process holds, or that was made for a file since replaced, cannot come to mean something else.
+const SCHEMA: Schema = Schema {
+    name: "embedding cache",
+    version: 2,
+    tables: "
+    DROP TABLE IF EXISTS space; DROP TABLE IF EXISTS embedding; DROP TABLE IF EXISTS file;
+    DROP TABLE IF EXISTS layer_dim;
+    CREATE TABLE space (key BLOB PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE embedding (id INTEGER PRIMARY KEY, space BLOB NOT NULL, hash BLOB NOT NULL, vector BLOB NOT NULL,
+                            UNIQUE (space, hash));
+    CREATE TABLE file (path BLOB PRIMARY KEY, stamp BLOB NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE layer_dim (key TEXT PRIMARY KEY, dim INTEGER NOT NULL) WITHOUT ROWID;",
+};
 
 /// Content hash of a file (BLAKE3).
 pub type ContentHash = [u8; 32];
 
-/// Why the cache cannot be used. The work goes on without it.
+/// Why a cache cannot be used. The work goes on without it.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// The folder cannot be made.
@@ -36,7 +51,7 @@ pub enum CacheError {
         source: std::io::Error,
     },
     /// SQLite said no.
-    #[error("the embedding cache failed: {0}")]
+    #[error("the cache failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
 }
 
@@ -54,7 +69,7 @@ impl EmbeddingCache {
     /// When the folder or the file cannot be written.
     pub fn open(dir: &Path) -> Result<Self, CacheError> {
         fs::create_dir_all(dir).map_err(|source| CacheError::Dir { path: dir.to_owned(), source })?;
-        Ok(Self { database: Database::open(dir.join("embeddings.sqlite"))? })
+        Ok(Self { database: Database::open(dir.join("embeddings.sqlite"), SCHEMA)? })
     }
 
     /// The key of a space, which is noted when it is new.
@@ -211,11 +226,11 @@ fn layer_key(backbone: &str, layer: &str, preprocess: &str) -> String {
 }
 
 /// Without one (the working directory is gone, say) a file is not remembered.
-fn absolute(path: &Path) -> Option<PathBuf> {
+pub(super) fn absolute(path: &Path) -> Option<PathBuf> {
     std::path::absolute(path).ok()
 }
 
-fn path_bytes(path: &Path) -> &[u8] {
+pub(super) fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
 

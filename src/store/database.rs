@@ -1,4 +1,4 @@
-//! The cache's SQLite file: opened by many processes at once, and made anew when it is damaged.
+//! A cache's SQLite file: opened by many processes at once, and made anew when it is damaged.
 
 use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
@@ -9,19 +9,16 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::cache::CacheError;
 
-/// Counts changes of the tables; a cache of another version is made anew.
-const SCHEMA_VERSION: i64 = 2;
-
-/// Rows are keyed by digests of what they are about, never by numbers that the file gives out: a key that another
-/// process holds, or that was made for a file since replaced, cannot come to mean something else.
-const SCHEMA: &str = "
-    DROP TABLE IF EXISTS space; DROP TABLE IF EXISTS embedding; DROP TABLE IF EXISTS file;
-    DROP TABLE IF EXISTS layer_dim;
-    CREATE TABLE space (key BLOB PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE embedding (id INTEGER PRIMARY KEY, space BLOB NOT NULL, hash BLOB NOT NULL, vector BLOB NOT NULL,
-                            UNIQUE (space, hash));
-    CREATE TABLE file (path BLOB PRIMARY KEY, stamp BLOB NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE layer_dim (key TEXT PRIMARY KEY, dim INTEGER NOT NULL) WITHOUT ROWID;";
+/// What a file's tables are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schema {
+    /// What the file is, for the log.
+    pub name: &'static str,
+    /// Counts changes of the tables; a file of another version is made anew.
+    pub version: i64,
+    /// Drops the tables of earlier versions and makes those of this one.
+    pub tables: &'static str,
+}
 
 /// How long another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Database {
     path: PathBuf,
+    schema: Schema,
     /// `None` once it has failed beyond mending: nothing is remembered from then on.
     open: RefCell<Option<Open>>,
 }
@@ -45,12 +43,12 @@ struct Open {
 
 impl Database {
     /// Opens or makes the file; a damaged one is set aside.
-    pub(super) fn open(path: PathBuf) -> Result<Self, CacheError> {
+    pub(super) fn open(path: PathBuf, schema: Schema) -> Result<Self, CacheError> {
         let open = {
             let _lock = lock(&path);
-            Open::new(&path, false)?
+            Open::new(&path, schema, false)?
         };
-        Ok(Self { path, open: RefCell::new(Some(open)) })
+        Ok(Self { path, schema, open: RefCell::new(Some(open)) })
     }
 
     /// Does `work`. Where the file turns out to be damaged, it is set aside and the work done again on a new one; where
@@ -87,19 +85,19 @@ impl Database {
         let _lock = lock(&self.path);
         // Another process may have been here first; its new file is to stay.
         if file_id(&self.path) == file {
-            set_aside(&self.path, error)?;
+            set_aside(&self.path, self.schema.name, error)?;
         }
-        Open::new(&self.path, true)
+        Open::new(&self.path, self.schema, true)
     }
 }
 
 impl Open {
     /// The caller holds the lock.
-    fn new(path: &Path, mended: bool) -> Result<Self, CacheError> {
-        let (connection, mended) = match connect(path) {
+    fn new(path: &Path, schema: Schema, mended: bool) -> Result<Self, CacheError> {
+        let (connection, mended) = match connect(path, schema) {
             Err(error) if is_damaged(&error) => {
-                set_aside(path, &error)?;
-                (connect(path)?, true)
+                set_aside(path, schema.name, &error)?;
+                (connect(path, schema)?, true)
             }
             other => (other?, mended),
         };
@@ -107,17 +105,17 @@ impl Open {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, schema: Schema) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     // NORMAL under WAL may lose the last transactions in a power cut, never the file: right for a cache.
     connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-    if version(&connection)? != SCHEMA_VERSION {
+    if version(&connection)? != schema.version {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Asked again: another process may have made the tables, and filled them, while this one waited.
-        if version(&transaction)? != SCHEMA_VERSION {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        if version(&transaction)? != schema.version {
+            transaction.execute_batch(schema.tables)?;
+            transaction.pragma_update(None, "user_version", schema.version)?;
         }
         transaction.commit()?;
     }
@@ -130,8 +128,8 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Renames the file and its side files to `….damaged`, over those of an earlier time. A process that has them open goes
 /// on with them.
-fn set_aside(path: &Path, error: &rusqlite::Error) -> Result<(), CacheError> {
-    tracing::warn!(%error, path = %path.display(), "the embedding cache is damaged and made anew");
+fn set_aside(path: &Path, name: &str, error: &rusqlite::Error) -> Result<(), CacheError> {
+    tracing::warn!(%error, path = %path.display(), "the {name} is damaged and made anew");
     // The main file goes last: while it is there, nobody takes the side files for those of a new one.
     for suffix in ["-wal", "-shm", ""] {
         let name = |middle: &str| {
@@ -193,8 +191,14 @@ fn is_damaged(error: &rusqlite::Error) -> bool {
 mod tests {
     use super::*;
 
+    const SCHEMA: Schema = Schema {
+        name: "test",
+        version: 1,
+        tables: "DROP TABLE IF EXISTS number; CREATE TABLE number (i INTEGER PRIMARY KEY);",
+    };
+
     fn insert(connection: &Connection, i: i64) -> rusqlite::Result<()> {
-        connection.execute("INSERT INTO layer_dim VALUES (?1, ?1)", [i]).map(drop)
+        connection.execute("INSERT INTO number VALUES (?1)", [i]).map(drop)
     }
 
     #[test]
@@ -210,11 +214,12 @@ mod tests {
                     let (path, start) = (&path, &start);
                     scope.spawn(move || {
                         start.wait();
-                        insert(&connect(path).unwrap(), i).unwrap();
+                        insert(&connect(path, SCHEMA).unwrap(), i).unwrap();
                     });
                 }
             });
-            let n: i64 = connect(&path).unwrap().query_row("SELECT count(*) FROM layer_dim", [], |r| r.get(0)).unwrap();
+            let n: i64 =
+                connect(&path, SCHEMA).unwrap().query_row("SELECT count(*) FROM number", [], |r| r.get(0)).unwrap();
             assert_eq!(n, 6, "nobody's rows were dropped");
         }
     }
@@ -224,7 +229,8 @@ mod tests {
     fn the_file_that_another_process_has_made_anew_stays() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
-        let (ours, theirs) = (Database::open(path.clone()).unwrap(), Database::open(path.clone()).unwrap());
+        let (ours, theirs) =
+            (Database::open(path.clone(), SCHEMA).unwrap(), Database::open(path.clone(), SCHEMA).unwrap());
         let damaged = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), None);
         for (db, i) in [(&theirs, 1), (&ours, 2)] {
             let mut first = true;
@@ -234,7 +240,8 @@ mod tests {
             })
             .unwrap();
         }
-        let n: i64 = connect(&path).unwrap().query_row("SELECT count(*) FROM layer_dim", [], |r| r.get(0)).unwrap();
+        let n: i64 =
+            connect(&path, SCHEMA).unwrap().query_row("SELECT count(*) FROM number", [], |r| r.get(0)).unwrap();
         assert_eq!(n, 2);
         assert!(ours.run::<()>(|_| Err(damaged())).is_err(), "the second time is reported");
         assert_eq!(ours.run::<i64>(|_| unreachable!()).unwrap(), 0, "and nothing more is tried");

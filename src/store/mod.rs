@@ -6,3 +6,4 @@ pub mod dirs;
 pub mod file;
 mod staged;
 mod stamp;
+pub mod thumbnails;

@@ -9,8 +9,9 @@ pub mod predict;
 pub mod scan;
 pub mod train;
 
-mod permits;
+pub(crate) mod permits;
 mod pipeline;
+pub(crate) mod source;
 
 use std::path::PathBuf;
 use std::sync::Mutex;

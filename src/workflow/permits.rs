@@ -6,24 +6,24 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// A counting semaphore.
-pub(super) struct Permits {
+pub(crate) struct Permits {
     n_free: Mutex<usize>,
     freed: Condvar,
 }
 
 /// Permits in use; given back when dropped.
-pub(super) struct Held<'a> {
+pub(crate) struct Held<'a> {
     permits: &'a Permits,
     n: usize,
 }
 
 impl Permits {
-    pub(super) fn new(n: usize) -> Self {
+    pub(crate) fn new(n: usize) -> Self {
         Self { n_free: Mutex::new(n), freed: Condvar::new() }
     }
 
     /// Waits until `n` permits are free and takes them. `n` must not be larger than their number.
-    pub(super) fn take(&self, n: usize) -> Held<'_> {
+    pub(crate) fn take(&self, n: usize) -> Held<'_> {
         let mut n_free = self.n_free.lock().unwrap_or_else(PoisonError::into_inner);
         while *n_free < n {
             n_free = self.freed.wait(n_free).unwrap_or_else(PoisonError::into_inner);

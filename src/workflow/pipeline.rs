@@ -13,8 +13,6 @@
 //!  large:  paths -> [decoder]*n --- Pixels (bounded) ---> [lane] -------- Done (bounded) ---> collector
 //! ```
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,11 +21,12 @@ use std::thread::Scope;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::permits::Permits;
+use super::source::{self, DECODE_BUDGET_MB, decoded_mb, skip_reason};
 use super::{SharedCache, WorkflowError};
 use crate::backbone::session::GraphSession;
 use crate::backbone::{Backbone, BackboneError};
 use crate::dataset::SkipReason;
-use crate::image::decode::{self, DecodeError, DecodeLimits};
+use crate::image::decode::{self, DecodeLimits};
 use crate::image::preprocess::{Preprocessor, Scratch};
 use crate::progress::{CancelGuard, Reporter};
 use crate::store::cache::{ContentHash, FileStamp, SpaceId};
@@ -55,7 +54,7 @@ impl Default for EmbedConfig {
             batch_size: 2,
             n_threads,
             limits: DecodeLimits::default(),
-            max_file_bytes: 512 << 20,
+            max_file_bytes: source::MAX_FILE_BYTES,
             one_lane_above_bytes: 200 << 20,
         }
     }
@@ -97,16 +96,6 @@ pub(super) struct Pipeline<'a> {
     pub space: Option<SpaceId>,
     pub config: &'a EmbedConfig,
     pub reporter: &'a dyn Reporter,
-}
-
-/// Memory for pictures being decoded, together. One that needs more waits until it is alone.
-const DECODE_BUDGET_MB: usize = 256;
-
-/// Megabytes that decoding a file takes, about: its pixels and a copy. At least 1, at most the whole budget.
-fn decoded_mb(bytes: &[u8]) -> usize {
-    let (width, height) = decode::probe_size(bytes).unwrap_or((1, 1));
-    let mb = (2 * 3 * u64::from(width) * u64::from(height)) >> 20;
-    usize::try_from(mb).unwrap_or(usize::MAX).clamp(1, DECODE_BUDGET_MB)
 }
 
 /// State that the threads of one run share.
@@ -359,15 +348,10 @@ impl Pipeline<'_> {
     /// From a path to pixels, unless the cache already has its features, which are on the desk then.
     fn one_image(&self, path: &Path, shared: &Shared, cores: Option<&Permits>, desk: &mut Desk) -> Step {
         let skip = |reason| Step::Skip { hash: None, reason };
-        let unreadable = |e: std::io::Error| skip(SkipReason::Unreadable { message: e.to_string() });
-        let metadata = match fs::metadata(path) {
+        let metadata = match source::file_metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) => return unreadable(error),
+            Err(reason) => return skip(reason),
         };
-        // Opening a named pipe would wait for a writer.
-        if !metadata.is_file() {
-            return skip(SkipReason::NotAFile);
-        }
         let stamp = FileStamp::of(&metadata);
         if let Some(stamp) = &stamp
             && let Some(hash) = self.remembered_hash(path, stamp)
@@ -375,13 +359,9 @@ impl Pipeline<'_> {
         {
             return Step::Cached { hash, stamp: None };
         }
-        let limit = self.config.max_file_bytes;
-        if metadata.len() > limit {
-            return skip(SkipReason::FileTooLarge { size_mb: metadata.len() >> 20, limit_mb: limit >> 20 });
-        }
-        let bytes = match read_at_most(path, limit) {
+        let bytes = match source::read(path, &metadata, self.config.max_file_bytes) {
             Ok(bytes) => bytes,
-            Err(error) => return unreadable(error),
+            Err(reason) => return skip(reason),
         };
         let hash = *blake3::hash(&bytes).as_bytes();
         if self.load_cached(&hash, &mut desk.cached) {
@@ -461,24 +441,4 @@ fn spawn<'scope, 'env>(
     work: impl FnOnce() + Send + 'scope,
 ) -> std::io::Result<()> {
     std::thread::Builder::new().name(name).spawn_scoped(scope, work).map(|_| ())
-}
-
-/// Reads a file that may still be growing, or be a device: never more than `limit` bytes.
-fn read_at_most(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn skip_reason(error: DecodeError) -> SkipReason {
-    match error {
-        DecodeError::NotAnImage => SkipReason::NotAnImage,
-        DecodeError::Empty => SkipReason::Empty,
-        DecodeError::Truncated => SkipReason::Truncated,
-        DecodeError::TooLarge { width_px, height_px, max_pixels } => {
-            SkipReason::TooLarge { width_px, height_px, limit_mpx: max_pixels / 1_000_000 }
-        }
-        DecodeError::Unsupported { .. } => SkipReason::Unsupported { message: error.to_string() },
-        DecodeError::Corrupt { .. } => SkipReason::Corrupt { message: error.to_string() },
-    }
 }

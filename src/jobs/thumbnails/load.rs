@@ -1,0 +1,169 @@
+//! One picture: from the cache, or read, decoded and made smaller.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use libjpeg_turbo_rs::{PixelFormat, Subsampling};
+
+use super::{THUMB_PX, Thumb, ThumbnailsConfig};
+use crate::dataset::SkipReason;
+use crate::image::decode::{self, DecodeLimits};
+use crate::image::resize::{self, Scratch};
+use crate::image::spec::Filter;
+use crate::store::cache::FileStamp;
+use crate::store::thumbnails::{Thumbnail, ThumbnailCache, ThumbnailKey};
+use crate::workflow::permits::Permits;
+use crate::workflow::source;
+
+/// Thumbnails that are written together.
+const BATCH: usize = 32;
+const JPEG_QUALITY: u8 = 85;
+
+/// What a thread keeps from picture to picture.
+pub(super) struct Loader {
+    cache: Option<ThumbnailCache>,
+    /// Not yet in the cache.
+    unsaved: Vec<(ThumbnailKey, Thumbnail)>,
+    limits: DecodeLimits,
+    max_file_bytes: u64,
+    /// Megabytes for decoding, shared by all workers.
+    memory: Arc<Permits>,
+    scratch: Scratch,
+}
+
+impl Loader {
+    pub(super) fn new(config: &ThumbnailsConfig, memory: Arc<Permits>) -> Self {
+        let cache = config.cache_dir.as_ref().and_then(|dir| {
+            ThumbnailCache::open(dir, config.cache_limit_bytes)
+                .inspect_err(|error| tracing::warn!(%error, "thumbnails are not kept"))
+                .ok()
+        });
+        Self {
+            cache,
+            unsaved: Vec::new(),
+            limits: config.limits,
+            max_file_bytes: config.max_file_bytes,
+            memory,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The picture of a file with sides of at most [`THUMB_PX`].
+    pub(super) fn thumb(&mut self, path: &Path) -> Result<Thumb, SkipReason> {
+        let metadata = source::file_metadata(path)?;
+        // A file that changes while it is read has another stamp afterwards.
+        let stamp = self.cache.as_ref().and_then(|_| FileStamp::of(&metadata));
+        let key = stamp.and_then(|stamp| ThumbnailKey::new(path, &stamp));
+        if let Some(thumb) = key.as_ref().and_then(|key| self.cached(key)) {
+            return Ok(thumb);
+        }
+        let thumb = self.picture(path, THUMB_PX)?;
+        // A picture that was not made smaller is as quickly decoded from its own file, and without loss.
+        let is_smaller =
+            thumb.image.width_px() != thumb.full_width_px || thumb.image.height_px() != thumb.full_height_px;
+        if let Some(key) = key.filter(|_| is_smaller) {
+            self.save(key, &thumb);
+        }
+        Ok(thumb)
+    }
+
+    /// The picture of a file with sides of at most `max_side_px`, past the cache.
+    pub(super) fn picture(&mut self, path: &Path, max_side_px: u32) -> Result<Thumb, SkipReason> {
+        let metadata = source::file_metadata(path)?;
+        let bytes = source::read(path, &metadata, self.max_file_bytes)?;
+        let _memory = self.memory.take(source::decoded_mb(&bytes));
+        let image = decode::decode(&bytes, &self.limits).map_err(source::skip_reason)?;
+        drop(bytes);
+        let (full_width_px, full_height_px) = (image.width_px(), image.height_px());
+        let image = match fit(full_width_px, full_height_px, max_side_px) {
+            None => image,
+            Some((width_px, height_px)) => {
+                resize::resize(&image, width_px, height_px, Filter::Bicubic, &mut self.scratch)
+                    .ok_or(SkipReason::Empty)?
+            }
+        };
+        Ok(Thumb { image, full_width_px, full_height_px })
+    }
+
+    /// As [`Self::picture`], for once: what the resizing of a large picture needs is not kept.
+    pub(super) fn large(&mut self, path: &Path, max_side_px: u32) -> Result<Thumb, SkipReason> {
+        let picture = self.picture(path, max_side_px);
+        self.scratch = Scratch::default();
+        picture
+    }
+
+    /// Writes what was made since the last time.
+    pub(super) fn flush(&mut self) {
+        let Some(cache) = &mut self.cache else { return };
+        if let Err(error) = cache.put_many(self.unsaved.iter().map(|(key, thumbnail)| (key, thumbnail))) {
+            tracing::warn!(%error, "thumbnails were not kept");
+        }
+        self.unsaved.clear();
+    }
+
+    fn cached(&mut self, key: &ThumbnailKey) -> Option<Thumb> {
+        let found = self.cache.as_mut()?.get(key).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the thumbnail cache could not be read");
+            None
+        })?;
+        let image = decode::decode(&found.jpeg, &self.limits).ok()?;
+        Some(Thumb { image, full_width_px: found.full_width_px, full_height_px: found.full_height_px })
+    }
+
+    fn save(&mut self, key: ThumbnailKey, thumb: &Thumb) {
+        let Thumb { image, full_width_px, full_height_px } = thumb;
+        let (width, height) = (image.width_px() as usize, image.height_px() as usize);
+        let encoded = libjpeg_turbo_rs::compress(
+            image.pixels(),
+            width,
+            height,
+            PixelFormat::Rgb,
+            JPEG_QUALITY,
+            Subsampling::S420,
+        );
+        match encoded {
+            Ok(jpeg) => {
+                let (full_width_px, full_height_px) = (*full_width_px, *full_height_px);
+                self.unsaved.push((key, Thumbnail { jpeg, full_width_px, full_height_px }));
+            }
+            Err(error) => tracing::warn!(%error, "a thumbnail could not be encoded"),
+        }
+        if self.unsaved.len() >= BATCH {
+            self.flush();
+        }
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The largest size within `max_side_px` of the same shape, at least 1 x 1; `None` when it fits as it is.
+fn fit(width_px: u32, height_px: u32, max_side_px: u32) -> Option<(u32, u32)> {
+    let longest = u64::from(width_px.max(height_px));
+    let max_side = u64::from(max_side_px.max(1));
+    if longest <= max_side {
+        return None;
+    }
+    // To the nearest; no more than `max_side_px`, so it fits.
+    let scaled = |side: u32| ((u64::from(side) * max_side + longest / 2) / longest).max(1) as u32;
+    Some((scaled(width_px), scaled(height_px)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit;
+
+    #[test]
+    fn a_picture_keeps_its_shape() {
+        assert_eq!(fit(256, 100, 256), None);
+        assert_eq!(fit(1, 1, 256), None);
+        assert_eq!(fit(512, 256, 256), Some((256, 128)));
+        assert_eq!(fit(3000, 4000, 256), Some((192, 256)));
+        assert_eq!(fit(257, 257, 256), Some((256, 256)));
+        assert_eq!(fit(1, 10_000, 256), Some((1, 256)));
+        assert_eq!(fit(u32::MAX, 3, u32::MAX - 1), Some((u32::MAX - 1, 3)));
+    }
+}
