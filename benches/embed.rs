@@ -19,6 +19,7 @@ use std::time::Instant;
 use std::{env, fs, thread};
 
 use graft::backbone::Backbone;
+use graft::backbone::provider::Provider;
 use graft::backbone::session::GraphSession;
 use graft::image::decode::{DecodeLimits, decode};
 use graft::image::preprocess::{Preprocessor, Scratch};
@@ -205,8 +206,8 @@ impl<'a> Inference<'a> {
         Self {
             backbone,
             tensors: tensors.collect(),
-            together: GraphSession::load(model, n_threads).unwrap(),
-            alone: (0..n_threads).map(|_| GraphSession::load(model, 1).unwrap()).collect(),
+            together: GraphSession::load(model, n_threads, Provider::Cpu).unwrap(),
+            alone: (0..n_threads).map(|_| GraphSession::load(model, 1, Provider::Cpu).unwrap()).collect(),
         }
     }
 

@@ -19,16 +19,28 @@
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
 //! | 1 | [`head`] | linear and prototype heads: fitted, chosen, calibrated |
 //! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals |
+//! | 1 | [`project`] | images, labels, classes, and every edit as reversible data |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
 //! | 2 | [`backbone`] | what a model is, its preprocessing, its layers; ONNX Runtime |
-//! | 2 | [`store`] | embedding cache (SQLite), folders, writes that are whole or not there |
+//! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees |
 //! | 3 | [`workflow`] | the work, synchronous: scan, embed, train, evaluate, predict, export |
-//! | 4 | [`jobs`] | worker threads for the window |
-//! | 7 | [`cli`] | the command line: one file a command, thin callers of `workflow` |
+//! | 4 | [`jobs`] | the work beside the screen: named threads with queues, cancelling, one end for every job |
+//! | 5 | [`app`] | the application without a screen: commands and events in, state and effects out |
+//! | 6 | `ui` | the screen, with eframe and egui: shell, places, widgets, theme; only with the feature `gui` |
+//! | 7 | [`cli`] | the command line: one file a command, thin callers of `workflow`; `graft open` is the window |
 //!
-//! The window stands above `workflow` beside the command line: worker threads (`jobs`), the application without a
-//! screen (`app`), and the screen (`ui`), each level using only those below it.
+//! ## The window
+//!
+//! ```text
+//!    keys, buttons, drops ──► Command ──► app::update ─┬─► AppState ──► ui draws it
+//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, export, project
+//!    jobs ──► JobEvent ──► app::on_event ──► AppState, Effect        (and a call of the waker, which knows no egui)
+//! ```
+//!
+//! Memory leads: [`project::Project`] and its history are changed by an [`project::Edit`], and the same edit goes to
+//! [`store::project`], which has it on the disk within a transaction. What follows from data (embeddings, heads,
+//! answers) is never part of an edit: it is computed again by itself, the latest change winning.
 //!
 //! ## Data flow
 //!
@@ -57,23 +69,28 @@
 //!
 //! ## Invariants
 //!
-//! 1. Arrows point down the table above. Within a level modules meet only in level-0 values, but for `onnx`, which is a
-//!    tool of `backbone` and `export`, and for `export`, which runs what it has written on a `backbone` session.
+//! 1. Arrows point down the table above. Within a level modules meet only in level-0 values, but for `project`, which
+//!    speaks of `dataset`'s splits, for `onnx`, which is a tool of `backbone` and `export`, and for `export`, which runs
+//!    what it has written on a `backbone` session.
 //!    `tests/architecture.rs` reads the imports.
-//! 2. Only `backbone::session` and `backbone::runtime` name `ort`. Only `store` names `rusqlite`. No library code
-//!    prints; only `cli` does.
+//! 2. Only `backbone::session` and `backbone::runtime` name `ort`. Only `store` names `rusqlite`. Only `ui` names egui.
+//!    No library code prints; only `cli` does.
 //! 3. A head is applied only to embeddings of its own space; a mismatch is a typed error.
 //! 4. The same input gives the same result: seeded, no iteration over hash maps into anything visible, class order kept.
 //! 5. A write is whole or not there: temporary file, sync, rename; SQLite in WAL mode.
 //! 6. Batch work skips and reports: one bad file among 10,000 costs one line in the list of skipped files.
 //! 7. Softmax of an exported head's logits are its calibrated probabilities: the temperature is inside the weights.
 //! 8. An export that disagrees with the app is not made.
+//! 9. Nothing slow happens on the window's thread: no decoding, hashing, walking of folders, dialogs, sessions, SQL.
+//! 10. Every job ends with exactly one `Finished`, also when it panics, is cancelled or never began.
+//! 11. `app` has no threads, no clock and no screen, so that every behaviour is a test of a millisecond.
 //!
 //! ## Errors
 //!
 //! One `thiserror` enum a module, with typed fields; `anyhow` only in `main.rs` and `cli`. Messages are one sentence:
 //! what happened, to which file, and what to do.
 
+pub mod app;
 pub mod backbone;
 pub mod classes;
 pub mod cli;
@@ -89,4 +106,6 @@ pub mod progress;
 pub mod project;
 pub mod rng;
 pub mod store;
+#[cfg(feature = "gui")]
+pub mod ui;
 pub mod workflow;

@@ -84,8 +84,12 @@ pub enum Stage {
     Embed,
     /// Fitting and judging heads.
     Fit,
-    /// Writing and verifying an export.
+    /// Writing an export.
     Export,
+    /// Comparing an export's files with the app.
+    Verify,
+    /// Copying files.
+    Copy,
 }
 
 impl Stage {
@@ -96,7 +100,9 @@ impl Stage {
             Self::Hash => "Reading",
             Self::Embed => "Embedding",
             Self::Fit => "Fitting",
-            Self::Export => "Exporting",
+            Self::Export => "Writing",
+            Self::Verify => "Verifying",
+            Self::Copy => "Copying",
         }
     }
 }

@@ -18,15 +18,6 @@ const LEVELS: [&[&str]; 9] = [
     &["app"],
     &["ui"],
     &["cli"],
-]; 8] = [
-    &["classes", "embedding", "progress", "rng"],
-    &["image", "dataset", "head", "metrics", "project"],
-    &["onnx", "backbone", "store", "export"],
-    &["workflow"],
-    &["jobs"],
-    &["app"],
-    &["ui"],
-    &["cli"],
 ];
 
 /// Allowed arrows within a level.

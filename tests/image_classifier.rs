@@ -8,6 +8,7 @@ mod common;
 use std::path::Path;
 
 use graft::backbone::Backbone;
+use graft::backbone::provider::Provider;
 use graft::backbone::session::{GraphSession, Values};
 use graft::head::Affine;
 use graft::image::Rgb8Image;
@@ -72,10 +73,10 @@ fn the_graph_sees_what_the_app_sees() {
             bias: Array1::from_shape_simple_fn(3, &mut number),
         };
         let classifier = onnx::classifier_model(&features, &head).unwrap();
-        let mut plain = GraphSession::load(&onnx::encode(&classifier).unwrap(), 1).unwrap();
+        let mut plain = GraphSession::load(&onnx::encode(&classifier).unwrap(), 1, Provider::Cpu).unwrap();
         for spec in specs(backbone.preprocess()) {
             let graph = onnx::image_classifier_model(&classifier, &spec).unwrap();
-            let mut whole = GraphSession::load(&onnx::encode(&graph).unwrap(), 1).unwrap();
+            let mut whole = GraphSession::load(&onnx::encode(&graph).unwrap(), 1, Provider::Cpu).unwrap();
             let preprocessor = Preprocessor::new(&spec).unwrap();
             for (width, height) in sizes {
                 let picture = picture(width, height);

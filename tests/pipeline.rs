@@ -9,12 +9,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use graft::backbone::Backbone;
+use graft::backbone::provider::Provider;
+use graft::backbone::{Backbone, BackboneError};
 use graft::progress::{CancelToken, Reporter, Silent, Stage};
 use graft::store::cache::EmbeddingCache;
 use graft::workflow::WorkflowError;
-use graft::workflow::embed::{EmbedConfig, Embedded, embed};
-use graft::workflow::models::open_model;
+use graft::workflow::embed::{EmbedBatch, EmbedConfig, EmbedCounts, Embedded, embed, embed_each};
+use graft::workflow::models::{open_model, open_path};
 
 fn sample(n: usize) -> Vec<PathBuf> {
     common::files_below(Path::new(common::SAMPLE)).into_iter().take(n).collect()
@@ -66,6 +67,59 @@ fn a_fixed_batch_and_other_input_forms_run() {
     }
 }
 
+#[test]
+fn batches_hold_each_path_once_and_no_more_than_a_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Some(Mutex::new(EmbeddingCache::open(dir.path()).unwrap()));
+    let backbone = open_path(Path::new(common::TINY), None, &None).unwrap();
+    let broken = PathBuf::from(common::IMAGES).join("truncated.jpg");
+    // Many paths of few pictures, so that most come from the cache, and quickly.
+    let paths: Vec<PathBuf> = sample(5).into_iter().chain([broken]).cycle().take(1200).collect();
+    let reference = embed(&backbone, &paths, &None, &config(2, 2), &Silent::default()).unwrap();
+    for _ in 0..2 {
+        let mut batches: Vec<EmbedBatch> = Vec::new();
+        let counts =
+            embed_each(&backbone, &paths, &cache, &config(2, 2), &Silent::default(), |b| batches.push(b)).unwrap();
+        assert_eq!(counts.n_embedded + counts.n_cached, 1000);
+        assert_eq!(counts.n_skipped, 200);
+        assert!(
+            batches.len() >= 5 && batches.iter().all(|b| b.rows.len() + b.skipped.len() <= 256),
+            "{}",
+            batches.len()
+        );
+        let mut rows: Vec<_> = batches.iter().flat_map(|b| b.rows.clone()).collect();
+        rows.sort_by_key(|row| row.path_idx);
+        assert_eq!(rows.iter().map(|r| r.path_idx).collect::<Vec<_>>(), reference.path_idx);
+        assert_eq!(rows.iter().map(|r| r.hash).collect::<Vec<_>>(), reference.hashes);
+        for (row, expected) in rows.iter().zip(reference.embeddings.view().rows()) {
+            assert_eq!(&row.values[..], expected.as_slice().unwrap());
+        }
+        let mut skipped: Vec<usize> = batches.iter().flat_map(|b| b.skipped.iter().map(|s| s.0)).collect();
+        skipped.sort_unstable();
+        assert_eq!(skipped, (0..1200).filter(|i| i % 6 == 5).collect::<Vec<_>>());
+    }
+    let counts = embed_each(&backbone, &paths, &cache, &config(2, 2), &Silent::default(), |_| ()).unwrap();
+    assert_eq!(counts, EmbedCounts { n_embedded: 0, n_cached: 1000, n_skipped: 200 });
+}
+
+#[test]
+fn a_provider_that_is_not_there_ends_the_work_when_it_is_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Some(Mutex::new(EmbeddingCache::open(dir.path()).unwrap()));
+    let backbone = open_path(Path::new(common::TINY), None, &None).unwrap();
+    let missing = if cfg!(windows) { Provider::CoreMl } else { Provider::DirectMl };
+    let run =
+        |provider| embed(&backbone, &sample(40), &cache, &EmbedConfig { provider, ..config(2, 2) }, &Silent::default());
+    let error = run(missing).unwrap_err();
+    assert!(
+        matches!(&error, WorkflowError::Backbone(BackboneError::Provider { provider, .. }) if *provider == missing),
+        "{error}"
+    );
+    assert!(error.to_string().contains("choose another provider"), "{error}");
+    assert_eq!(run(Provider::Cpu).unwrap().n_embedded, 40);
+    assert_eq!(run(missing).unwrap().n_cached, 40, "what the cache knows needs no provider");
+}
+
 /// Cancels itself after some images, and notes when.
 struct CancelAfter {
     token: CancelToken,
@@ -103,7 +157,8 @@ fn cancel(config: &EmbedConfig) {
     let backbone = starter();
     let paths = sample(103);
     let reporter = CancelAfter { token: CancelToken::new(), n: 8, at: Mutex::new(None), n_seen: AtomicUsize::new(0) };
-    let result = embed(&backbone, &paths, &cache, config, &reporter);
+    let mut n_handed_out = 0;
+    let result = embed_each(&backbone, &paths, &cache, config, &reporter, |batch| n_handed_out += batch.rows.len());
     let took = reporter.at.lock().unwrap().unwrap().elapsed();
     assert!(matches!(result, Err(WorkflowError::Cancelled)), "{result:?}");
     // The promise is half a second; a busy machine that runs tests side by side gets some more.
@@ -112,4 +167,5 @@ fn cancel(config: &EmbedConfig) {
     let again = embed(&backbone, &paths, &cache, &EmbedConfig::default(), &Silent::default()).unwrap();
     assert!(again.n_cached >= 8, "{} of the first run are in the cache", again.n_cached);
     assert_eq!(again.n_cached + again.n_embedded, 103);
+    assert_eq!(again.n_cached, n_handed_out, "what was computed is in the cache and was handed out");
 }

@@ -186,6 +186,8 @@ pub enum ScreenEffect {
     EditNewClass,
     /// Lists the shortcuts.
     ShowShortcuts,
+    /// Light where it is dark, and the other way round: only the screen knows which the system's theme is.
+    ToggleTheme,
     /// Ends the program.
     Quit,
 }

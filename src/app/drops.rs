@@ -1,10 +1,10 @@
 //! What dropping something will do, in words, before it is dropped.
 
 use super::command::DropInto;
-use super::edits::n_images;
 use super::gallery::ClassFilter;
 use super::project::OpenProject;
 use super::state::{AppState, Place};
+use super::words::n_images;
 use crate::jobs::{DropKind, Peek};
 use crate::project::ClassId;
 

@@ -1,9 +1,11 @@
 //! The edits behind the commands: each one reversible, titled for the undo menu.
 
+use super::action::Action;
 use super::command::{Effect, Target};
-use super::notices::Tone;
+use super::notices::{Remedy, Tone};
 use super::project::OpenProject;
 use super::state::{AppState, Purpose};
+use super::words::n_images;
 use crate::dataset::Split;
 use crate::jobs::{JobRequest, ProjectRequest};
 use crate::project::{Change, ClassId, Edit, ImageId, ProjectSettings};
@@ -28,6 +30,19 @@ impl AppState {
         project.apply(&edit);
         project.history.push(edit.clone());
         self.write(vec![Write::Did(edit)], effects);
+    }
+
+    /// Makes an edit and tells what was done, with a way back: for what takes things off the screen.
+    fn commit_told(&mut self, edit: Edit, effects: &mut Vec<Effect>) {
+        let n_before = self.project.as_ref().map(|p| p.revision);
+        let mut text = edit.title.clone();
+        if let Some(first) = text.get(..1) {
+            text = format!("{}{}.", first.to_uppercase(), &text[1..]);
+        }
+        self.commit(edit, effects);
+        if self.project.as_ref().map(|p| p.revision) != n_before {
+            self.notices.push(Tone::Info, text, None, Some(Remedy::Act(Action::Undo)));
+        }
     }
 
     /// Writes to the project's file, unless it can only be read.
@@ -147,7 +162,7 @@ impl AppState {
         let title = format!("merge “{}” into “{}”", a.name, b.name);
         let mut changes = project.data.label_changes(images_of(project, from), Some(into));
         changes.push(Change::Class { id: from, before: Some(a.clone()), after: None });
-        self.commit(Edit { title, changes }, effects);
+        self.commit_told(Edit { title, changes }, effects);
     }
 
     pub(super) fn delete_class(&mut self, id: ClassId, effects: &mut Vec<Effect>) {
@@ -156,7 +171,7 @@ impl AppState {
         let title = format!("delete class “{}”", class.name);
         let mut changes = project.data.label_changes(images_of(project, id), None);
         changes.push(Change::Class { id, before: Some(class.clone()), after: None });
-        self.commit(Edit { title, changes }, effects);
+        self.commit_told(Edit { title, changes }, effects);
     }
 
     pub(super) fn label(&mut self, target: &Target, class: Option<ClassId>, effects: &mut Vec<Effect>) {
@@ -211,7 +226,7 @@ impl AppState {
         let Some(project) = &self.project else { return };
         let changes = project.data.presence_changes(target_images(project, target), false);
         let title = format!("remove {} from the project", n_images(n_moved(&changes)));
-        self.commit(Edit { title, changes }, effects);
+        self.commit_told(Edit { title, changes }, effects);
     }
 }
 
@@ -237,35 +252,4 @@ fn n_moved(changes: &[Change]) -> usize {
         Change::Class { .. } | Change::Settings { .. } => 0,
     };
     changes.iter().map(n).sum()
-}
-
-/// `1 image`, `1,234 images`.
-pub(crate) fn n_images(n: usize) -> String {
-    if n == 1 { "1 image".to_owned() } else { format!("{} images", thousands(n)) }
-}
-
-/// `1,234,567`.
-pub(crate) fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(n), text);
-        }
-        assert_eq!((n_images(1), n_images(2)), ("1 image".to_owned(), "2 images".to_owned()));
-    }
 }

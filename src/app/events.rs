@@ -2,9 +2,10 @@
 
 use super::action::Action;
 use super::command::{DropInto, Effect};
-use super::edits::n_images;
 use super::notices::{Remedy, Tone};
 use super::state::{Activity, AppState, EmbedPause, Purpose, RuntimeState};
+use super::words::n_images;
+use crate::dataset::Split;
 use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput};
 use crate::project::RootId;
 use crate::store::project::{StoredHead, Write};
@@ -264,13 +265,15 @@ impl AppState {
 /// A head as the project file keeps it.
 fn stored_head(head: &crate::jobs::FittedHead, output: &FitOutput) -> StoredHead {
     let judged = &head.judged;
+    let n_in = |split| output.splits.iter().filter(|(_, s)| *s == split).count();
     StoredHead {
-        kind: head.kind(),
         head: judged.trained.head.clone(),
         record: judged.trained.record.clone(),
         val: judged.val.clone(),
         test: judged.test.clone(),
         class_ids: output.class_ids.clone(),
         revision: output.revision,
+        n_train: n_in(Split::Train),
+        n_val: n_in(Split::Val),
     }
 }

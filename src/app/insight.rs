@@ -1,8 +1,8 @@
 //! Advice that follows from the data: what would make the classifier better, and what makes its figures doubtful.
 
-use super::edits::{n_images, thousands};
 use super::gallery::{ClassFilter, Filter};
 use super::project::OpenProject;
+use super::words::{n_images, thousands};
 use crate::head::{ChosenBy, HeadKind};
 use crate::project::ClassId;
 

@@ -140,7 +140,7 @@ impl Live {
         self.stored
             .iter()
             .map(|head| HeadFigures {
-                kind: head.kind,
+                kind: head.kind(),
                 record: &head.record,
                 val: head.val.as_ref(),
                 test: head.test.as_ref(),

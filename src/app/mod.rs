@@ -20,6 +20,7 @@ mod runner;
 mod state;
 pub mod threshold;
 mod update;
+pub mod words;
 
 pub use action::Action;
 pub use command::{Command, Dialog, DropInto, Effect, ScreenEffect, Target};

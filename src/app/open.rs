@@ -1,19 +1,20 @@
 //! Opening projects and adding images to them.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::command::{DropInto, Effect};
-use super::edits::n_images;
 use super::gallery::{ClassFilter, Filter};
 use super::notices::{Remedy, Tone};
 use super::project::OpenProject;
 use super::state::{AppState, Place, Purpose};
+use super::words::n_images;
 use super::{Action, drops};
 use crate::jobs::{
     JobRequest, LaneKind, ModelChoice, NewFolder, OpenedProject, PredictRequest, ProjectRequest, Scanned,
 };
 use crate::project::{Change, ClassId, Edit, IdSet, Image, ImageId, Moved};
-use crate::store::project::{Access, Write};
+use crate::store::project::{Access, ReadOnlyReason, Write};
 use crate::store::settings::RecentProject;
 
 use super::live::model_choice;
@@ -48,6 +49,10 @@ impl AppState {
         if self.project.is_some() {
             return self.add_folders(folders, into, effects);
         }
+        if let Some(waiting) = &mut self.pending_add {
+            waiting.extend(folders);
+            return;
+        }
         let name = folders.first().map_or_else(|| "Untitled".to_owned(), |f| project_name(&f.root));
         self.pending_add = Some(folders);
         let request = ProjectRequest::Create { path: None, name };
@@ -66,21 +71,25 @@ impl AppState {
             effects.push(Effect::Cancel(lane));
         }
         self.last_epoch += 1;
-        if opened.access != Access::Writable {
-            let text = match &opened.access {
-                Access::ReadOnly { why } => {
-                    format!("“{}” is open for reading only: {why}.", project_name(&opened.path))
+        if let Access::ReadOnly { why } = &opened.access {
+            let text = format!("“{}” is open for reading only.", project_name(&opened.path));
+            let details = match why {
+                ReadOnlyReason::OpenElsewhere => {
+                    "Another window has it open. You can look at everything and export; edits need a copy.".to_owned()
                 }
-                Access::Writable => String::new(),
+                ReadOnlyReason::NotWritable { path } => {
+                    format!("{} cannot be written to. Save a copy elsewhere to go on.", path.display())
+                }
             };
-            let details = "You can look at everything and export; edits need a copy.".to_owned();
             self.notices.push(Tone::Warning, text, Some(details), Some(Remedy::Act(Action::SaveCopy)));
         }
         for moved in &opened.info.moved_roots {
-            self.notices.info(format!("The images were found again in {}.", moved.display()));
+            self.notices.info(format!("The images were found again in {}.", moved.to.display()));
         }
+        // A project that was left in another place begins there again.
+        let remembered = self.settings.place.as_deref().filter(|_| !opened.is_new);
+        self.place = Place::ALL.into_iter().find(|p| Some(p.label()) == remembered).unwrap_or(Place::Images);
         self.project = Some(OpenProject::new(opened, self.last_epoch));
-        self.place = Place::Images;
         if let Some(folders) = self.pending_add.take() {
             self.add_folders(folders, DropInto::Auto, effects);
         }
@@ -90,8 +99,8 @@ impl AppState {
     /// Puts the open project at the top of the start screen's list.
     pub(super) fn note_recent(&mut self, effects: &mut Vec<Effect>) {
         let Some(project) = &self.project else { return };
-        let recent = RecentProject::now(project.path.clone(), project.name(), project.counts.n_images);
-        self.settings.note_recent(recent);
+        let recent = recent(project);
+        self.settings.note_opened(recent);
         self.save_settings(effects);
     }
 
@@ -180,7 +189,12 @@ impl AppState {
         let n_added = n_new + back.len();
         let is_edit = !changes.is_empty();
         self.write(writes, effects);
-        self.commit(Edit { title: format!("add {}", n_images(n_added)), changes }, effects);
+        let title = format!("add {}", n_images(n_added));
+        self.commit(Edit { title, changes }, effects);
+        if n_added > 0 {
+            let text = format!("Added {}.", n_images(n_added));
+            self.notices.push(Tone::Success, text, None, Some(Remedy::Act(Action::Undo)));
+        }
         if n_known > back.len() && n_new == 0 && !is_edit {
             self.notices.info("All of these images are in the project already.");
         } else if n_known > back.len() {
@@ -207,7 +221,7 @@ impl AppState {
         let request = PredictRequest {
             paths,
             model: model_choice(&project.data),
-            provider: self.settings.provider,
+            provider: self.provider(),
             head: std::sync::Arc::clone(&head.judged),
             unknown_below: project.data.settings.unknown_below,
         };
@@ -223,6 +237,17 @@ impl AppState {
     /// Shows the images of a class.
     pub fn filter_of_class(class: ClassId) -> Filter {
         Filter { class: ClassFilter::Is(class), ..Filter::default() }
+    }
+}
+
+/// How the start screen remembers a project.
+fn recent(project: &OpenProject) -> RecentProject {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    RecentProject {
+        path: project.path.clone(),
+        name: project.name(),
+        opened_at_secs: since_1970.as_secs(),
+        n_images: project.counts.n_images,
     }
 }
 

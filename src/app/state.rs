@@ -210,6 +210,12 @@ impl AppState {
         Self { settings, ..Self::default() }
     }
 
+    /// Where models run: as the user chose, else whatever works best.
+    pub fn provider(&self) -> Provider {
+        let chosen = self.settings.provider.as_deref();
+        Provider::ALL.into_iter().find(|p| Some(p.label()) == chosen).unwrap_or(Provider::Auto)
+    }
+
     /// Asks for work.
     pub(super) fn job(&mut self, request: JobRequest, purpose: Purpose, effects: &mut Vec<Effect>) -> JobId {
         self.last_job += 1;

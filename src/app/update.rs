@@ -12,7 +12,6 @@ use crate::dataset::Split;
 use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
 use crate::project::{ImageId, RootId};
 use crate::store::project::Write;
-use crate::store::settings::ThemeChoice;
 
 /// Does what the user wants: changes the state and returns what follows from it.
 pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
@@ -39,7 +38,7 @@ impl AppState {
                 self.job(JobRequest::Project(ProjectRequest::CopyTo(path)), Purpose::Copy, effects);
             }
             Command::ForgetRecent(path) => {
-                self.settings.recent.retain(|r| r.path != path);
+                self.settings.forget(&path);
                 self.save_settings(effects);
             }
             Command::AddClass(name) => {
@@ -93,7 +92,7 @@ impl AppState {
             }
             Command::ImportModel(path) => self.import_model(&path, effects),
             Command::SetProvider(provider) => {
-                self.settings.provider = provider;
+                self.settings.provider = Some(provider.label().to_owned());
                 self.save_settings(effects);
             }
             Command::SelfTest(provider) => {
@@ -129,7 +128,7 @@ impl AppState {
                 self.save_settings(effects);
             }
             Command::SetTileSize(size) => {
-                self.settings.tile_size = size;
+                self.settings.tile_px = size.round() as u32;
                 self.save_settings(effects);
             }
             Command::Dismiss(id) => self.notices.dismiss(id),
@@ -219,20 +218,14 @@ impl AppState {
                 effects.extend(dir.map(|dir| Effect::Screen(ScreenEffect::OpenFolder(dir))));
             }
             Action::RetryRuntime => self.load_runtime(effects),
-            Action::ToggleTheme => {
-                self.settings.theme = match self.settings.theme {
-                    ThemeChoice::Dark => ThemeChoice::Light,
-                    ThemeChoice::Light | ThemeChoice::System => ThemeChoice::Dark,
-                };
-                self.save_settings(effects);
-            }
+            Action::ToggleTheme => effects.push(Effect::Screen(ScreenEffect::ToggleTheme)),
             Action::GoModel | Action::GoImages | Action::GoTrain | Action::GoEvaluate | Action::GoExport => {}
         }
     }
 
     fn go(&mut self, place: Place, effects: &mut Vec<Effect>) {
         self.place = place;
-        self.settings.last_place = place.label().to_owned();
+        self.settings.place = Some(place.label().to_owned());
         if place == Place::Model && self.models.cards.is_none() {
             self.list_models(effects);
         }
@@ -425,7 +418,7 @@ impl AppState {
         }
         let epoch = project.live.epoch;
         let model = model_choice(&project.data);
-        let provider = self.settings.provider;
+        let provider = self.provider();
         let request = EmbedRequest { epoch, model, provider, images };
         self.job(JobRequest::Embed(request), Purpose::Embed { epoch }, effects);
     }

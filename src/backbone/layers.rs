@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::BackboneError;
 use super::manifest::{FeatureChoice, Pooling, Port, Sourced, pooling_name};
+use super::provider::Provider;
 use super::session::{GraphSession, Values};
 use crate::image::spec::TensorLayout;
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
@@ -214,7 +215,7 @@ fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize, layout: Ten
 /// When the graph cannot be run or a tensor does not exist.
 pub fn dims_of(model: &ModelProto, tensors: &[&str], input_dims: &[usize]) -> Result<Vec<Vec<usize>>, BackboneError> {
     let exposed = onnx::expose(model, tensors).and_then(|m| onnx::prune(&m, tensors)).map_err(onnx_error)?;
-    let mut session = GraphSession::load(&onnx::encode(&exposed).map_err(onnx_error)?, 1)?;
+    let mut session = GraphSession::load(&onnx::encode(&exposed).map_err(onnx_error)?, 1, Provider::Cpu)?;
     let values = Values::F32(vec![0.0; input_dims.iter().product()]);
     Ok(session.run(input_dims, values, tensors)?.into_iter().map(|o| o.dims).collect())
 }

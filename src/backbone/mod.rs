@@ -4,17 +4,19 @@ pub mod layers;
 pub mod library;
 pub mod locate;
 pub mod manifest;
+pub mod provider;
 pub mod resolve;
 pub mod runtime;
 pub mod session;
 
 mod open;
+mod own_preprocess;
 
 pub use open::Backbone;
 
 use std::path::PathBuf;
 
-use crate::image::spec::SpecError;
+use crate::image::spec::{SpecError, TensorLayout};
 use crate::onnx::OnnxError;
 
 /// Key of an ONNX file's metadata under which Graft's exports carry their preprocessing.
@@ -97,6 +99,27 @@ pub enum BackboneError {
     /// The preprocessing contradicts itself.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The preprocessing gives another size than the graph takes.
+    #[error(
+        "the preprocessing gives {width_px} x {height_px} px and the model takes {} x {} px alone: set the crop or the \
+         size of the resize to that", side(*.takes_width_px), side(*.takes_height_px)
+    )]
+    InputSize {
+        /// Height that the preprocessing gives.
+        height_px: u32,
+        /// Width that the preprocessing gives.
+        width_px: u32,
+        /// Height that the graph fixes, if it does.
+        takes_height_px: Option<u32>,
+        /// Width that the graph fixes, if it does.
+        takes_width_px: Option<u32>,
+    },
+    /// The preprocessing puts the channels elsewhere than the graph says.
+    #[error("the preprocessing's layout is not the model's, which is {}", layout(*.takes))]
+    InputLayout {
+        /// The graph's layout.
+        takes: TensorLayout,
+    },
     /// ONNX Runtime is missing.
     #[error(transparent)]
     Runtime(#[from] runtime::RuntimeError),
@@ -106,10 +129,29 @@ pub enum BackboneError {
         /// What it said.
         message: String,
     },
+    /// The execution provider that was asked for does not work on this machine.
+    #[error("{} cannot be used here ({reason}): choose another provider, such as Auto", .provider.label())]
+    Provider {
+        /// What was asked for.
+        provider: provider::Provider,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
     /// A run failed.
     #[error("ONNX Runtime failed while running the model: {message}")]
     Run {
         /// What it said.
         message: String,
     },
+}
+
+fn side(px: Option<u32>) -> String {
+    px.map_or_else(|| "any".to_owned(), |px| px.to_string())
+}
+
+fn layout(layout: TensorLayout) -> &'static str {
+    match layout {
+        TensorLayout::Nchw => "channels first (NCHW)",
+        TensorLayout::Nhwc => "channels last (NHWC)",
+    }
 }

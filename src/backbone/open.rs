@@ -10,6 +10,7 @@ use super::locate::{self, ModelFiles};
 use super::manifest::{
     Element, FeatureChoice, Manifest, Origin, Port, ResolvedPreprocess, pooling_from_name, pooling_names,
 };
+use super::provider::Provider;
 use super::resolve;
 use super::session::{GraphSession, Values};
 use super::{BackboneError, METADATA_PREPROCESS};
@@ -162,8 +163,8 @@ impl Backbone {
     }
 
     /// The width found by running the graph on a blank image.
-    fn measured_dim(&self) -> Result<usize, BackboneError> {
-        let mut session = GraphSession::load(&self.feature_model()?, 1)?;
+    pub(super) fn measured_dim(&self) -> Result<usize, BackboneError> {
+        let mut session = GraphSession::load(&self.feature_model()?, 1, Provider::Cpu)?;
         let dims = self.input_dims(self.fixed_batch().unwrap_or(1));
         let outputs = session.run(&dims, Values::F32(vec![0.0; dims.iter().product()]), &[FEATURES])?;
         match outputs.first().map(|o| o.dims.as_slice()) {
@@ -325,6 +326,18 @@ struct About {
     source: Option<String>,
 }
 
+/// What a value says: a text as it is, an object as one line an entry.
+fn words(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(entries) => {
+            let lines = entries.iter().filter_map(|(key, value)| Some(format!("{key}: {}", value.as_str()?)));
+            Some(lines.collect::<Vec<_>>().join("\n"))
+        }
+        _ => None,
+    }
+}
+
 impl About {
     fn read(files: &ModelFiles, model: &ModelProto) -> Self {
         let config = files.side_dirs.iter().find_map(|dir| {
@@ -333,8 +346,17 @@ impl About {
         });
         let field = |keys: &[&str]| {
             keys.iter().find_map(|key| {
-                let in_config = config.as_ref().and_then(|c| c.get(*key)).and_then(Value::as_str);
-                in_config.or_else(|| onnx::metadata(model, key)).map(str::to_owned).filter(|s| !s.is_empty())
+                let in_config = config.as_ref().and_then(|c| c.get(*key)).and_then(words);
+                let in_graph = || {
+                    onnx::metadata(model, key).map(|text| {
+                        // An object in JSON, where there is more than one thing to say.
+                        serde_json::from_str::<Value>(text)
+                            .ok()
+                            .and_then(|v| words(&v))
+                            .unwrap_or_else(|| text.to_owned())
+                    })
+                };
+                in_config.or_else(in_graph).filter(|s| !s.is_empty())
             })
         };
         // A variant file beside the main graph keeps its own name, so that the two can be told apart.

@@ -283,7 +283,7 @@ pub fn input_layout(input: &Port) -> Sourced<TensorLayout> {
 }
 
 /// Fixed height and width of an image input.
-fn input_size(input: &Port, layout: TensorLayout) -> (Option<u32>, Option<u32>) {
+pub(super) fn input_size(input: &Port, layout: TensorLayout) -> (Option<u32>, Option<u32>) {
     let (h, w) = match layout {
         TensorLayout::Nchw => (2, 3),
         TensorLayout::Nhwc => (1, 2),

@@ -1,18 +1,21 @@
 //! Running graphs. With its neighbour `runtime`, the only place that names `ort`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use ort::session::builder::GraphOptimizationLevel;
+use ort::ep::{self, ExecutionProvider};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{NoSelectedOutputs, RunOptions, Session, SessionInputValue};
 use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
 
 use super::manifest::{Element, Port};
+use super::provider::Provider;
 use super::{BackboneError, runtime};
 use crate::progress::{CancelGuard, CancelToken};
 
-/// A graph loaded on the CPU, with one image input.
+/// A loaded graph with one image input.
 pub struct GraphSession {
     session: Session,
+    provider: Provider,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     options: Arc<RunOptions<NoSelectedOutputs>>,
@@ -20,7 +23,11 @@ pub struct GraphSession {
 
 impl std::fmt::Debug for GraphSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GraphSession").field("inputs", &self.inputs).field("outputs", &self.outputs).finish()
+        f.debug_struct("GraphSession")
+            .field("provider", &self.provider)
+            .field("inputs", &self.inputs)
+            .field("outputs", &self.outputs)
+            .finish()
     }
 }
 
@@ -43,27 +50,55 @@ pub struct Output {
 }
 
 impl GraphSession {
-    /// Loads a graph from its bytes (external data already inlined), for runs on `n_threads` threads.
+    /// Loads a graph from its bytes (external data already inlined), for runs on `n_threads` threads where the CPU
+    /// takes part. [`Provider::Auto`] falls back to the CPU.
     ///
     /// # Errors
-    /// When ONNX Runtime is missing, or refuses the graph.
-    pub fn load(model: &[u8], n_threads: usize) -> Result<Self, BackboneError> {
+    /// When ONNX Runtime is missing or refuses the graph, or the provider asked for does not work here.
+    pub fn load(model: &[u8], n_threads: usize, provider: Provider) -> Result<Self, BackboneError> {
+        if provider != Provider::Auto {
+            return Self::load_on(model, n_threads, provider);
+        }
+        match usable(Provider::Auto)? {
+            Provider::Cpu => Self::load_on(model, n_threads, Provider::Cpu),
+            found => Self::load_on(model, n_threads, found).or_else(|error| {
+                tracing::warn!(%error, "the CPU is used instead");
+                Self::load_on(model, n_threads, Provider::Cpu)
+            }),
+        }
+    }
+
+    fn load_on(model: &[u8], n_threads: usize, provider: Provider) -> Result<Self, BackboneError> {
         let environment = runtime::ensure_loaded(None)?.environment();
+        let refused = |e: ort::Error| match provider {
+            Provider::Cpu => BackboneError::Load { message: one_line(&e.to_string()) },
+            provider => BackboneError::Provider { provider, reason: reason(&e.to_string()) },
+        };
         let session = (|| -> ort::Result<Session> {
-            Session::builder(environment)?
+            let mut builder = Session::builder(environment)?
                 .with_optimization_level(GraphOptimizationLevel::Level3)?
                 .with_intra_threads(n_threads.max(1))?
                 .with_inter_threads(1)?
                 // Spinning threads would take the decoders' cores while a session waits for its next batch.
                 .with_intra_op_spinning(false)?
-                .with_inter_op_spinning(false)?
-                .commit_from_memory(model)
+                .with_inter_op_spinning(false)?;
+            if provider == Provider::DirectMl {
+                // DirectML's own condition.
+                builder = builder.with_memory_pattern(false)?;
+            }
+            register(&mut builder, provider)?;
+            builder.commit_from_memory(model)
         })()
-        .map_err(|e| BackboneError::Load { message: one_line(&e.to_string()) })?;
+        .map_err(refused)?;
         let inputs = session.inputs().iter().map(|o| port(o.name(), o.dtype())).collect();
         let outputs = session.outputs().iter().map(|o| port(o.name(), o.dtype())).collect();
-        let options = RunOptions::new().map_err(|e| BackboneError::Load { message: one_line(&e.to_string()) })?;
-        Ok(Self { session, inputs, outputs, options: Arc::new(options) })
+        let options = RunOptions::new().map_err(refused)?;
+        Ok(Self { session, provider, inputs, outputs, options: Arc::new(options) })
+    }
+
+    /// What it runs on; never [`Provider::Auto`].
+    pub fn provider(&self) -> Provider {
+        self.provider
     }
 
     /// Inputs, in the graph's order.
@@ -111,6 +146,48 @@ impl GraphSession {
     }
 }
 
+/// What `provider` comes to on this machine, before any graph is loaded: itself where it can be registered, for
+/// [`Provider::Auto`] the first candidate that can be, or the CPU.
+///
+/// # Errors
+/// When ONNX Runtime is missing, or the provider asked for does not work here.
+pub fn usable(provider: Provider) -> Result<Provider, BackboneError> {
+    static AUTO: OnceLock<Provider> = OnceLock::new();
+    let environment = runtime::ensure_loaded(None)?.environment();
+    let try_one = |provider: Provider| {
+        let registered = Session::builder(environment).and_then(|mut builder| register(&mut builder, provider));
+        registered.map_err(|e| BackboneError::Provider { provider, reason: reason(&e.to_string()) })
+    };
+    if provider != Provider::Auto {
+        return try_one(provider).map(|()| provider);
+    }
+    let found = AUTO.get_or_init(|| {
+        let works = |candidate: &Provider| match try_one(*candidate) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "not used");
+                false
+            }
+        };
+        Provider::candidates().iter().copied().find(works).unwrap_or(Provider::Cpu)
+    });
+    Ok(*found)
+}
+
+/// Puts a provider before the CPU, which runs what the provider cannot.
+fn register(builder: &mut SessionBuilder, provider: Provider) -> ort::Result<()> {
+    match provider {
+        Provider::Auto | Provider::Cpu => Ok(()),
+        // All in full precision: features go into one cache, and exports are checked on the CPU.
+        Provider::Cuda => ep::CUDA::default().with_tf32(false).register(builder),
+        Provider::DirectMl => ep::DirectML::default().register(builder),
+        Provider::CoreMl => ep::CoreML::default()
+            .with_model_format(ep::coreml::ModelFormat::MLProgram)
+            .with_compute_units(ep::coreml::ComputeUnits::CPUAndGPU)
+            .register(builder),
+    }
+}
+
 fn tensor(element: Element, dims: &[usize], values: Values) -> ort::Result<DynValue> {
     let dims = dims.to_vec();
     let values = match values {
@@ -155,6 +232,11 @@ fn port(name: &str, dtype: &ValueType) -> Port {
         _ => (Element::Other(0), Vec::new()),
     };
     Port { name: name.to_owned(), element, dims }
+}
+
+/// As [`one_line`], to stand within a sentence.
+fn reason(message: &str) -> String {
+    one_line(message).trim_end_matches(['.', ' ']).to_owned()
 }
 
 /// ONNX Runtime's messages run over lines and repeat themselves; the first line says it.

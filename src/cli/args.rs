@@ -10,16 +10,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "graft",
     version = env!("GRAFT_VERSION"),
     about,
-    arg_required_else_help = true,
-    after_help = "Start with: graft demo\nEach command's --help has an example."
+    after_help = "Without a command the window opens. Without a display, start with: graft demo\nEach command's --help has an example."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Open the window, with a project, or with images or a model as if they were dropped on it
+    Open(OpenArgs),
     /// The whole job on the sample images: train, judge, predict, export
     Demo(DemoArgs),
     /// What a model is: inputs, outputs, layers that can serve as features, preprocessing
@@ -34,6 +35,19 @@ pub(super) enum Command {
     Evaluate(EvaluateArgs),
     /// Classify images with an export
     Predict(PredictArgs),
+}
+
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Examples:\n  graft open flowers.graft\n  graft open ~/Pictures/birds\n  graft open big.graft --profile-frames 20"
+)]
+pub(super) struct OpenArgs {
+    /// A project file, or folders of images, image files or a model
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Scroll through the images for so many seconds, print what frames cost, and end
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) profile_frames: Option<f64>,
 }
 
 #[derive(Debug, Args)]

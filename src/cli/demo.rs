@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::args::DemoArgs;
 use super::output::{Listing, count, list_skipped, percent, print};
 use super::terminal::Terminal;
-use super::train::{export_text, summary};
+use super::train::{export_input, export_text, summary};
 use crate::dataset::split::SplitConfig;
 use crate::head::{self, HeadKind};
 use crate::progress::Reporter;
@@ -39,14 +39,15 @@ pub(super) fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
     list_skipped(&outcome.prepared.skipped, Listing::Short, terminal);
     print(&summary(&backbone, &outcome))?;
     let Some(best) = outcome.best() else { return Ok(()) };
-    let meta = export(&args.out, &backbone, &outcome.prepared, best, config.split.seed, terminal)?;
+    let meta = export(&args.out, &backbone, export_input(&outcome, best, config.split.seed), terminal)?;
     print(&export_text(&args.out, best, &meta))?;
 
     // The export is used as anybody would use it, on pictures that the head was not fitted on.
     let classifier = Classifier::open(&args.out, &cache)?;
-    let shown = &outcome.prepared.val.paths;
+    let shown = &outcome.prepared.data.val.paths;
     let predictions = predict(&classifier, shown, None, &cache, &EmbedConfig::default(), terminal)?;
-    let truth = outcome.prepared.val.classes.iter().map(|c| outcome.prepared.classes.name(*c).unwrap_or_default());
+    let truth =
+        outcome.prepared.data.val.classes.iter().map(|c| outcome.prepared.data.classes.name(*c).unwrap_or_default());
     let labels = predictions.labels();
     let n_right = truth.zip(&labels).filter(|(truth, (label, _))| truth == label).count();
     print(&format!("\nThe export names {n_right} of {} rightly, such as", count(labels.len(), "validation image")))?;

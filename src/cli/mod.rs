@@ -10,12 +10,14 @@ mod evaluate;
 mod inspect;
 mod models;
 mod npz;
+mod open;
 mod output;
 mod predict;
 mod terminal;
 mod train;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
@@ -28,6 +30,7 @@ const CANCELLED: u8 = 130;
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn run() -> ExitCode {
+    let started = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -38,7 +41,9 @@ pub fn run() -> ExitCode {
     };
     quiet_decoder_panics();
     let terminal = Terminal::new();
-    let result = match cli.command {
+    let command = cli.command.unwrap_or(Command::Open(args::OpenArgs::default()));
+    let result = match command {
+        Command::Open(args) => open::run(&args, started),
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Inspect(args) => inspect::run(&args, &terminal),
         Command::Models(args) => models::run(&args, &terminal),

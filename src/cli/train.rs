@@ -14,9 +14,9 @@ use crate::export::describe::Meta;
 use crate::head::{self, ChosenBy, ClassWeight, HeadKind};
 use crate::progress::Reporter;
 use crate::workflow::embed::EmbedConfig;
-use crate::workflow::export::{check_target, export};
+use crate::workflow::export::{Contents, ExportInput, check_target, export};
 use crate::workflow::models::{open_cache, open_model};
-use crate::workflow::train::{JudgedHead, TrainConfig, TrainOutcome, train};
+use crate::workflow::train::{JudgedHead, Prepared, TrainConfig, TrainOutcome, train};
 
 pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     if let Some(dir) = &args.export {
@@ -36,7 +36,7 @@ pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let started = Instant::now();
     let exported = match (&args.export, outcome.best()) {
         (Some(dir), Some(best)) => {
-            let meta = export(dir, &backbone, &outcome.prepared, best, args.seed, terminal)?;
+            let meta = export(dir, &backbone, export_input(&outcome, best, args.seed), terminal)?;
             Some((dir, best, meta))
         }
         _ => None,
@@ -69,15 +69,28 @@ fn config(args: &TrainArgs) -> TrainConfig {
     }
 }
 
+/// Everything of the best head.
+pub(super) fn export_input<'a>(outcome: &'a TrainOutcome, best: &'a JudgedHead, seed: u64) -> ExportInput<'a> {
+    let Prepared { data, n_images, .. } = &outcome.prepared;
+    ExportInput {
+        classes: &data.classes,
+        shown: data.shown(),
+        data: data.counts(*n_images, seed),
+        trained: &best.trained,
+        val: best.val.as_ref(),
+        contents: Contents::default(),
+    }
+}
+
 /// The stable JSON object of `train --json`.
 fn outcome_json(backbone: &Backbone, outcome: &TrainOutcome, export: Option<Value>, export_secs: f64) -> Value {
     let TrainOutcome { prepared, heads, fit_secs } = outcome;
     let mut object = json!({
-        "classes": prepared.classes,
+        "classes": prepared.data.classes,
         "n_images": prepared.n_images,
-        "n_train": prepared.train.len(),
-        "n_val": prepared.val.len(),
-        "n_test": prepared.test.len(),
+        "n_train": prepared.data.train.len(),
+        "n_val": prepared.data.val.len(),
+        "n_test": prepared.data.test.len(),
         "skipped": prepared.skipped,
         "notes": prepared.notes,
         "model": { "name": backbone.manifest.name, "layer": backbone.feature.label(), "dim": backbone.space.dim },
@@ -129,10 +142,10 @@ pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
     let mut text = format!(
         "{} in {}: {} to train on, {} to validate on{}\n",
         count(prepared.n_images, "image"),
-        count(prepared.classes.len(), "class").replace("classs", "classes"),
-        prepared.train.len(),
-        prepared.val.len(),
-        if prepared.val_is_given { " (given)" } else { "" },
+        count(prepared.data.classes.len(), "class").replace("classs", "classes"),
+        prepared.data.train.len(),
+        prepared.data.val.len(),
+        if prepared.data.val_is_given { " (given)" } else { "" },
     );
     text.push_str(&format!(
         "Embedded with {} in {:.1} s ({} computed, {} from the cache), fitted in {:.2} s\n",
@@ -153,7 +166,7 @@ pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
         };
         text.push_str(&format!("\n{} head ({detail}{chosen})\n", record.kind.label()));
         match &judged.val {
-            Some(report) => text.push_str(&report_text(report, &prepared.classes)),
+            Some(report) => text.push_str(&report_text(report, &prepared.data.classes)),
             None => text.push_str("  not validated: no class has an image to spare\n"),
         }
         if let Some(report) = &judged.test {

@@ -173,6 +173,12 @@ pub enum SkipReason {
         /// The class's name.
         class: String,
     },
+    /// A copy of it cannot be written.
+    #[error("could not be copied: {message}")]
+    NotCopied {
+        /// What the system said.
+        message: String,
+    },
     /// The backbone gave numbers that are not finite for it.
     #[error("the backbone's features for it are not finite numbers")]
     NotFinite,

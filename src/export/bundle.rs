@@ -6,6 +6,7 @@ use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use serde::{Deserialize, Serialize};
 
 use super::describe::{FORMAT, Meta, one_line, readme};
 use super::verify::{self, Reference};
@@ -13,8 +14,43 @@ use super::{ExportError, files};
 use crate::backbone::{Backbone, METADATA_PREPROCESS};
 use crate::head::Affine;
 use crate::onnx::{self, OnnxError};
-use crate::progress::Reporter;
+use crate::progress::{Reporter, Stage};
 use crate::store::file::StagedDir;
+
+/// Which of the files that can be left out are written. `classifier.onnx`, `labels.txt`, `graft.json` and `README.md`
+/// always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contents {
+    /// `image_classifier.onnx`, which takes pictures.
+    pub image_classifier: bool,
+    /// `head.onnx`, which takes features.
+    pub head_onnx: bool,
+    /// `head.safetensors`, the head's weights.
+    pub safetensors: bool,
+    /// `predict.py`, which classifies pictures.
+    pub script: bool,
+}
+
+impl Default for Contents {
+    fn default() -> Self {
+        Self { image_classifier: true, head_onnx: true, safetensors: true, script: true }
+    }
+}
+
+impl Contents {
+    /// Names of the files that are written, licences and notices aside.
+    pub fn files(self) -> Vec<&'static str> {
+        let is_written = |file: &&str| match *file {
+            files::IMAGE_CLASSIFIER => self.image_classifier,
+            files::HEAD => self.head_onnx,
+            files::SAFETENSORS => self.safetensors,
+            files::PREDICT => self.script,
+            _ => true,
+        };
+        files::ALL.into_iter().filter(is_written).collect()
+    }
+}
 
 /// What goes into an export.
 pub struct Bundle<'a> {
@@ -22,6 +58,8 @@ pub struct Bundle<'a> {
     pub backbone: &'a Backbone,
     /// The head.
     pub affine: &'a Affine,
+    /// Which files are written.
+    pub contents: Contents,
     /// Everything said about it; the verification is filled in by [`write()`].
     pub meta: Meta,
     /// Validated accuracy, for the README.
@@ -38,28 +76,42 @@ pub struct Bundle<'a> {
 pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<Meta, ExportError> {
     check_target(dir)?;
     let failed = |source| ExportError::Write { dir: dir.to_owned(), source };
+    let older = read_meta(dir);
     let staged = StagedDir::new(dir).map_err(failed)?;
-    let Bundle { backbone, affine, mut meta, accuracy, reference } = bundle;
+    let Bundle { backbone, affine, contents: mut written, mut meta, accuracy, reference } = bundle;
+    // All but the two that tell of the proof.
+    let n_files = written.files().len() - 2;
+    let mut n_written = 0;
+    let mut write = |name: &str, bytes: &[u8]| {
+        staged.write(name, bytes).map_err(failed)?;
+        n_written += 1;
+        reporter.progress(Stage::Export, n_written.min(n_files), n_files);
+        if reporter.cancelled() { Err(ExportError::Cancelled) } else { Ok(()) }
+    };
+    reporter.progress(Stage::Export, 0, n_files);
 
-    let graphs = Graphs::build(backbone, affine, &meta)?;
-    staged.write(files::CLASSIFIER, &graphs.classifier).map_err(failed)?;
-    staged.write(files::HEAD, &graphs.head).map_err(failed)?;
-    let image_classifier = match graphs.image_classifier {
-        Ok(bytes) => {
-            staged.write(files::IMAGE_CLASSIFIER, &bytes).map_err(failed)?;
-            true
-        }
-        Err(missing) => {
+    let graphs = Graphs::build(backbone, affine, &meta, written)?;
+    write(files::CLASSIFIER, &graphs.classifier)?;
+    if let Some(head) = &graphs.head {
+        write(files::HEAD, head)?;
+    }
+    match graphs.image_classifier {
+        Some(Ok(bytes)) => write(files::IMAGE_CLASSIFIER, &bytes)?,
+        Some(Err(missing)) => {
             reporter.warn(&format!("{} is not written: {missing}.", files::IMAGE_CLASSIFIER));
             meta.verification.image_classifier_missing = Some(missing);
-            false
+            written.image_classifier = false;
         }
-    };
+        None => {}
+    }
     drop(graphs.classifier);
-    staged.write(files::SAFETENSORS, &weights(affine, &meta)?).map_err(failed)?;
-    staged.write(files::LABELS, lines(meta.classes.names()).as_bytes()).map_err(failed)?;
-    staged.write(files::PREDICT, include_bytes!("templates/predict.py")).map_err(failed)?;
-
+    if written.safetensors {
+        write(files::SAFETENSORS, &weights(affine, &meta)?)?;
+    }
+    write(files::LABELS, lines(meta.classes.names()).as_bytes())?;
+    if written.script {
+        write(files::PREDICT, include_bytes!("templates/predict.py"))?;
+    }
     for (name, bytes) in notices(backbone) {
         staged.write(&name, &bytes).map_err(failed)?;
         meta.notices.push(name);
@@ -67,19 +119,40 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
 
     // The files are read back from the disk: the proof is about what is there, not about what was in memory.
     let why_missing = meta.verification.image_classifier_missing.take();
-    meta.verification = verify::verify(staged.path(), backbone, &reference, image_classifier, reporter)?;
+    meta.verification = verify::verify(staged.path(), backbone, &reference, written, reporter)?;
     meta.verification.image_classifier_missing = why_missing;
 
     let json = serde_json::to_vec_pretty(&meta).map_err(|e| failed(e.into()))?;
     staged.write(files::META, &json).map_err(failed)?;
     let batch = backbone.fixed_batch().map_or_else(|| "N".to_owned(), |n| n.to_string());
     let input = format!("`{}` [{batch}, …], normalised tensor", backbone.manifest.input.name);
-    staged.write(files::README, readme(&meta, &input, affine.l2_normalise, accuracy).as_bytes()).map_err(failed)?;
+    let readme = readme(&meta, written, &input, affine.l2_normalise, accuracy);
+    staged.write(files::README, readme.as_bytes()).map_err(failed)?;
     if reporter.cancelled() {
         return Err(ExportError::Cancelled);
     }
     staged.commit().map_err(failed)?;
+    remove_left_out(dir, older.as_ref(), &meta, written);
     Ok(meta)
+}
+
+/// Removes what an older export had and this one has not, where the folder itself could not be replaced.
+fn remove_left_out(dir: &Path, older: Option<&Meta>, meta: &Meta, written: Contents) {
+    let Some(older) = older else { return };
+    let had = files::ALL.into_iter().chain(older.notices.iter().map(String::as_str));
+    let has = |name: &str| written.files().contains(&name) || meta.notices.iter().any(|n| n == name);
+    for name in had.filter(|name| !has(name)) {
+        let path = dir.join(name);
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %path.display(), "a file of the older export could not be removed");
+        }
+    }
+}
+
+fn read_meta(dir: &Path) -> Option<Meta> {
+    fs::read(dir.join(files::META)).ok().and_then(|b| serde_json::from_slice::<Meta>(&b).ok())
 }
 
 /// That an export may go to `dir`: there is nothing, an empty folder, or an older export and nothing else.
@@ -100,7 +173,7 @@ pub fn check_target(dir: &Path) -> Result<(), ExportError> {
     if names.is_empty() {
         return Ok(());
     }
-    let meta = fs::read(dir.join(files::META)).ok().and_then(|b| serde_json::from_slice::<Meta>(&b).ok());
+    let meta = read_meta(dir);
     let is_ours = |meta: &Meta, name: &String| files::ALL.contains(&name.as_str()) || meta.notices.contains(name);
     match meta {
         Some(meta) if meta.format == FORMAT && names.iter().all(|name| is_ours(&meta, name)) => Ok(()),
@@ -141,13 +214,13 @@ fn notices(backbone: &Backbone) -> Vec<(String, Vec<u8>)> {
 
 struct Graphs {
     classifier: Vec<u8>,
-    /// The bytes, or why there are none.
-    image_classifier: Result<Vec<u8>, String>,
-    head: Vec<u8>,
+    /// Where it is wanted the bytes, or why there are none.
+    image_classifier: Option<Result<Vec<u8>, String>>,
+    head: Option<Vec<u8>>,
 }
 
 impl Graphs {
-    fn build(backbone: &Backbone, affine: &Affine, meta: &Meta) -> Result<Self, ExportError> {
+    fn build(backbone: &Backbone, affine: &Affine, meta: &Meta, wanted: Contents) -> Result<Self, ExportError> {
         let classes = json(&meta.classes);
         let preprocess = json(&meta.preprocess);
         let space = json(&meta.embedding_space);
@@ -168,17 +241,23 @@ impl Graphs {
         let mut classifier = onnx::classifier_model(&features, affine)?;
         drop(features);
         onnx::set_metadata(&mut classifier, &entries);
-        let image_classifier = match onnx::image_classifier_model(&classifier, &meta.preprocess) {
+        let whole = || match onnx::image_classifier_model(&classifier, &meta.preprocess) {
             Ok(mut model) => {
                 onnx::set_metadata(&mut model, &entries);
-                Ok(onnx::encode(&model)?)
+                Ok(Ok(onnx::encode(&model)?))
             }
-            Err(error @ (OnnxError::OpsetTooOld { .. } | OnnxError::InputShape { .. })) => Err(error.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error @ (OnnxError::OpsetTooOld { .. } | OnnxError::InputShape { .. })) => Ok(Err(error.to_string())),
+            Err(error) => Err(error),
         };
-        let mut head = onnx::head_model(affine)?;
-        onnx::set_metadata(&mut head, &entries);
-        Ok(Self { classifier: onnx::encode(&classifier)?, image_classifier, head: onnx::encode(&head)? })
+        let image_classifier = if wanted.image_classifier { Some(whole()?) } else { None };
+        let head = if wanted.head_onnx {
+            let mut head = onnx::head_model(affine)?;
+            onnx::set_metadata(&mut head, &entries);
+            Some(onnx::encode(&head)?)
+        } else {
+            None
+        };
+        Ok(Self { classifier: onnx::encode(&classifier)?, image_classifier, head })
     }
 }
 
@@ -210,4 +289,18 @@ fn weights(affine: &Affine, meta: &Meta) -> Result<Vec<u8>, ExportError> {
     });
     let metadata = HashMap::from([("graft".to_owned(), about.to_string())]);
     safetensors::serialize(tensors, Some(metadata)).map_err(failed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_name_their_files() {
+        assert_eq!(Contents::default().files(), files::ALL);
+        let none = Contents { image_classifier: false, head_onnx: false, safetensors: false, script: false };
+        assert_eq!(none.files(), [files::CLASSIFIER, files::LABELS, files::META, files::README]);
+        assert_eq!(serde_json::from_str::<Contents>(r#"{"script": false}"#).unwrap().files().len(), 7);
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::Contents;
 use super::files;
 use crate::classes::ClassSet;
 use crate::embedding::EmbeddingSpace;
@@ -84,9 +85,9 @@ pub struct Verification {
     pub n_image_classifier: usize,
     /// `image_classifier.onnx`, when it was written.
     pub image_classifier: Option<Agreement>,
-    /// `head.onnx`.
-    pub head: Agreement,
-    /// Why `image_classifier.onnx` was not written.
+    /// `head.onnx`, when it was written.
+    pub head: Option<Agreement>,
+    /// Why `image_classifier.onnx` was not written although it was wanted.
     pub image_classifier_missing: Option<String>,
 }
 
@@ -99,11 +100,50 @@ pub struct Agreement {
     pub top1_agreement: f64,
 }
 
-/// The README of an export.
-pub fn readme(meta: &Meta, input: &str, l2_normalise: bool, accuracy: Option<f64>) -> String {
+/// The README of an export; `written` says which of its files there are.
+pub fn readme(meta: &Meta, written: Contents, input: &str, l2_normalise: bool, accuracy: Option<f64>) -> String {
+    let (k, dim) = (meta.classes.len(), meta.embedding_space.dim);
     let formula = match l2_normalise {
         true => "logits = weight (x / |x|) + bias, features divided by their length first",
         false => "logits = weight x + bias",
+    };
+    let meta_file = files::META;
+    let rows = [
+        (
+            true,
+            files::CLASSIFIER,
+            format!(
+                "{input} -> `logits`, `probabilities` [N, {k}]; the preprocessing is in `{meta_file}` and in the file's metadata"
+            ),
+        ),
+        (written.image_classifier, files::IMAGE_CLASSIFIER, format!("picture -> `logits`, `probabilities` [1, {k}]")),
+        (written.head_onnx, files::HEAD, format!("`features` [N, {dim}] -> `logits`, `probabilities`")),
+        (
+            written.safetensors,
+            files::SAFETENSORS,
+            format!("`weight` [{k}, {dim}] and `bias` [{k}] of the head: {formula}"),
+        ),
+        (true, files::LABELS, "class names, one a line, in the order of the outputs".to_owned()),
+        (true, files::META, "classes, preprocessing, hyperparameters, data counts, figures, licences".to_owned()),
+        (written.script, files::PREDICT, "classifies pictures with nothing but onnxruntime and Pillow".to_owned()),
+    ];
+    let table: String = rows
+        .into_iter()
+        .filter(|(there, ..)| *there)
+        .map(|(_, file, what)| format!("| `{file}` | {what} |\n"))
+        .collect();
+    let usage = match written.script {
+        true => format!("```\npip install numpy onnxruntime pillow\npython {} IMAGE...\n```\n\n", files::PREDICT),
+        false => String::new(),
+    };
+    let image_classifier = match &meta.verification.image_classifier_missing {
+        Some(why) => format!("`{}` was not written: {why}.\n\n", files::IMAGE_CLASSIFIER),
+        None if written.image_classifier => format!(
+            "`{}` takes the picture itself (`image`, u8 [H, W, 3], RGB, any size) and does everything inside the \
+             graph.\n\n",
+            files::IMAGE_CLASSIFIER
+        ),
+        None => String::new(),
     };
     let notices = match meta.notices.as_slice() {
         [] => String::new(),
@@ -114,41 +154,16 @@ pub fn readme(meta: &Meta, input: &str, l2_normalise: bool, accuracy: Option<f64
     let classes = meta.classes.names().iter().map(|n| format!("- {}", one_line(n))).collect::<Vec<_>>().join("\n");
     let licence = meta.backbone.licence.as_deref().unwrap_or("not stated by its files: ask where it came from");
     let accuracy = accuracy.map_or_else(String::new, |a| format!(", validated accuracy {:.1} %", a * 100.0));
-    let image_classifier = match &meta.verification.image_classifier_missing {
-        Some(why) => format!("`{}` was not written: {why}.", files::IMAGE_CLASSIFIER),
-        None => format!(
-            "`{}` takes the picture itself (`image`, u8 [H, W, 3], RGB, any size) and does everything inside the graph.",
-            files::IMAGE_CLASSIFIER
-        ),
-    };
     format!(
         "# Image classifier\n\n\
          Made by Graft {graft} from {n} images{accuracy}.\n\n\
-         ```\npip install numpy onnxruntime pillow\npython {predict} IMAGE...\n```\n\n\
-         | file | what it is |\n| --- | --- |\n\
-         | `{classifier}` | {input} -> `logits`, `probabilities` [N, {k}]; the preprocessing is in `{meta_file}` and in the file's metadata |\n\
-         | `{image_classifier_file}` | picture -> `logits`, `probabilities` [1, {k}] |\n\
-         | `{head}` | `features` [N, {dim}] -> `logits`, `probabilities` |\n\
-         | `{safetensors}` | `weight` [{k}, {dim}] and `bias` [{k}] of the head: {formula} |\n\
-         | `{labels}` | class names, one a line, in the order of the outputs |\n\
-         | `{meta_file}` | classes, preprocessing, hyperparameters, data counts, figures, licences |\n\
-         | `{predict}` | classifies pictures with nothing but onnxruntime and Pillow |\n\n\
-         {image_classifier}\n\n\
-         The files were loaded again after writing and compared with the app on {n_verified} images: the largest \
-         difference of a probability was {diff:.1e}.\n\n\
+         {usage}| file | what it is |\n| --- | --- |\n{table}\n\
+         {image_classifier}The files were loaded again after writing and compared with the app on {n_verified} images: \
+         the largest difference of a probability was {diff:.1e}.\n\n\
          ## Classes\n\n{classes}\n\n\
          ## Licence\n\nThe backbone, {backbone}, is part of these files. Its licence: {licence}.{notices}\n",
         graft = meta.graft,
         n = meta.data.n_train,
-        k = meta.classes.len(),
-        dim = meta.embedding_space.dim,
-        classifier = files::CLASSIFIER,
-        image_classifier_file = files::IMAGE_CLASSIFIER,
-        head = files::HEAD,
-        safetensors = files::SAFETENSORS,
-        labels = files::LABELS,
-        meta_file = files::META,
-        predict = files::PREDICT,
         n_verified = meta.verification.n,
         diff = meta.verification.classifier.max_abs_difference,
         backbone = meta.backbone.name,

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayView2};
 
+use super::bundle::Contents;
 use super::describe::{Agreement, Verification};
 use super::{ExportError, MAX_ABS_DIFFERENCE, MIN_TOP1_AGREEMENT, files};
+use crate::backbone::provider::Provider;
 use crate::backbone::session::{GraphSession, Values};
 use crate::backbone::{Backbone, BackboneError};
 use crate::image::decode::{self, DecodeLimits};
@@ -31,7 +33,7 @@ const TIE: f32 = 0.02;
 const MAX_WHOLE_IMAGES: usize = 64;
 const MAX_WHOLE_PIXELS: u64 = 16_000_000;
 
-/// Runs the files in `dir` on the images of the reference: `classifier.onnx` and `head.onnx` on all of them,
+/// Runs the `written` files in `dir` on the images of the reference: `classifier.onnx` and `head.onnx` on all of them,
 /// `image_classifier.onnx` on at most 64 of up to 16 megapixels, evenly spread.
 ///
 /// # Errors
@@ -40,15 +42,17 @@ pub fn verify(
     dir: &Path,
     backbone: &Backbone,
     reference: &Reference<'_>,
-    image_classifier: bool,
+    written: Contents,
     reporter: &dyn Reporter,
 ) -> Result<Verification, ExportError> {
     let n = reference.paths.len();
     let n_classes = reference.probabilities.ncols();
     let token = reporter.cancel_token();
-    let head = run_head(dir, reference)?;
+    reporter.progress(Stage::Verify, 0, n);
+    let head = if written.head_onnx { Some(run_head(dir, reference)?) } else { None };
     let mut classifier = Runner::load(dir, files::CLASSIFIER, token)?;
-    let mut image = if image_classifier { Some(Runner::load(dir, files::IMAGE_CLASSIFIER, token)?) } else { None };
+    let mut image =
+        if written.image_classifier { Some(Runner::load(dir, files::IMAGE_CLASSIFIER, token)?) } else { None };
     let spec_error = |e: crate::image::spec::SpecError| ExportError::Run { file: files::CLASSIFIER, source: e.into() };
     let preprocessor = Preprocessor::new(backbone.preprocess()).map_err(spec_error)?;
     let mut scratch = Scratch::default();
@@ -83,7 +87,7 @@ pub fn verify(
             by_image.push_row(answer.view()).map_err(|e| failed(e.to_string()))?;
             whole_rows.push(row);
         }
-        reporter.progress(Stage::Export, row + 1, n);
+        reporter.progress(Stage::Verify, row + 1, n);
     }
     let app = reference.probabilities;
     let app_whole = app.select(ndarray::Axis(0), &whole_rows);
@@ -92,10 +96,11 @@ pub fn verify(
         classifier: agreement(app, by_classifier.view()),
         image_classifier: image.is_some().then(|| agreement(app_whole.view(), by_image.view())),
         n_image_classifier: whole_rows.len(),
-        head: agreement(app, head.view()),
+        head: head.map(|head| agreement(app, head.view())),
         image_classifier_missing: None,
     };
-    for (file, agreement) in [(files::CLASSIFIER, found.classifier), (files::HEAD, found.head)] {
+    let exact = [(files::CLASSIFIER, Some(found.classifier)), (files::HEAD, found.head)];
+    for (file, agreement) in exact.into_iter().filter_map(|(file, agreement)| Some((file, agreement?))) {
         let difference = agreement.max_abs_difference;
         if difference.is_nan() || difference > MAX_ABS_DIFFERENCE {
             return Err(disagrees(file, agreement, n));
@@ -136,7 +141,7 @@ impl Runner {
         let path = dir.join(file);
         let bytes = std::fs::read(&path).map_err(|source| run(BackboneError::Read { path, source }))?;
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let session = GraphSession::load(&bytes, n_threads).map_err(run)?;
+        let session = GraphSession::load(&bytes, n_threads, Provider::Cpu).map_err(run)?;
         Ok(Self { file, _end: session.end_on_cancel(token), session })
     }
 

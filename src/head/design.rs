@@ -8,8 +8,9 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2, s};
 use rayon::prelude::*;
 
-use super::logistic::{affine_rows, column_means};
+use super::logistic::affine_rows;
 use super::matmul::{Update, product};
+use super::rows::means;
 
 /// Columns or rows that are worked on at once in the factorisation.
 const BLOCK: usize = 64;
@@ -31,7 +32,7 @@ impl<'a> Design<'a> {
         if 3 * n_rows > 2 * dim {
             return Self { coords: CowArray::from(x), basis: None, dim };
         }
-        let origin = column_means(x).mapv(|v| v as f32);
+        let origin = means(x, None).mapv(|v| v as f32);
         let mut centred = x.mapv(f64::from);
         centred -= &origin.mapv(f64::from);
         let mut factor = gram(centred.view());

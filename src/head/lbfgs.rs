@@ -55,7 +55,7 @@ pub(super) struct Minimum {
 ///
 /// `max_gradient` measures a gradient: its largest absolute component in the space that the stop rule is about.
 pub(super) fn minimise(
-    problem: &Problem,
+    problem: &Problem<'_>,
     ridge: f64,
     start: Vec<f64>,
     stop: Stop,
@@ -134,7 +134,7 @@ pub(super) fn minimise(
 }
 
 /// Inverse of the Hessian's diagonal where every row has the classes' shares as probabilities.
-fn inverse_diagonal(problem: &Problem, ridge: f64) -> Vec<f64> {
+fn inverse_diagonal(problem: &Problem<'_>, ridge: f64) -> Vec<f64> {
     let shares = problem.class_shares();
     let variances = problem.column_variances();
     let spread: Vec<f64> = match problem.n_outputs() {
@@ -148,8 +148,8 @@ fn inverse_diagonal(problem: &Problem, ridge: f64) -> Vec<f64> {
 }
 
 /// The objective along a direction.
-struct Line<'a> {
-    problem: &'a Problem,
+struct Line<'a, 'x> {
+    problem: &'a Problem<'x>,
     logits: &'a Array2<f32>,
     change: &'a Array2<f32>,
     slope_at_zero: f64,
@@ -159,7 +159,7 @@ struct Line<'a> {
     penalty_curvature: f64,
 }
 
-impl Line<'_> {
+impl Line<'_, '_> {
     /// Slope and curvature with the penalty, and the data's point alone.
     fn at(&self, t: f64, residuals: &mut Array2<f32>) -> (LinePoint, LinePoint) {
         let data = self.problem.along(self.logits, Some((self.change, t)), residuals);

@@ -108,7 +108,7 @@ pub fn fit(
     let design = Design::new(x);
     let targets: Vec<u32> = y.iter().map(|class| class.0).collect();
     let class_weights = config.class_weight.weights(&targets, n_classes);
-    let problem = Problem::new(design.coords().to_owned(), targets, &class_weights);
+    let problem = Problem::new(design.coords(), None, targets, &class_weights);
     let stop = Stop { tol: config.tol, gap: FINAL_GAP, max_iter: config.max_iter };
     let minimum = fit_problem(&problem, &design, config.c, None, stop, cancel)?;
     Ok(linear_fit(&problem, &design, config.c, minimum))
@@ -116,7 +116,7 @@ pub fn fit(
 
 /// Minimises the objective at strength `c`, from an earlier minimum or from the classes' shares.
 pub(super) fn fit_problem(
-    problem: &Problem,
+    problem: &Problem<'_>,
     design: &Design<'_>,
     c: f64,
     start: Option<&[f64]>,
@@ -131,7 +131,7 @@ pub(super) fn fit_problem(
 }
 
 /// The minimum where no weight is allowed: intercepts that give each class its share.
-fn at_shares(problem: &Problem) -> Vec<f64> {
+fn at_shares(problem: &Problem<'_>) -> Vec<f64> {
     let mut params = vec![0.0; problem.n_params()];
     let logs: Vec<f64> = problem.class_shares().iter().map(|share| share.max(1e-9).ln()).collect();
     let first = problem.n_outputs() * problem.width();
@@ -146,7 +146,7 @@ fn at_shares(problem: &Problem) -> Vec<f64> {
 
 /// Largest absolute component of the gradient with respect to the weights of the features and the intercepts, as
 /// scikit-learn's stop rule sees it; far from the end, only a lower bound of it that is above `tol`.
-fn max_feature_gradient(problem: &Problem, design: &Design<'_>, gradient: &[f64], tol: f64) -> f64 {
+fn max_feature_gradient(problem: &Problem<'_>, design: &Design<'_>, gradient: &[f64], tol: f64) -> f64 {
     let n_weights = problem.n_outputs() * problem.width();
     let (weight, bias) = gradient.split_at(n_weights);
     let max_bias = bias.iter().fold(0.0f64, |max, g| max.max(g.abs()));
@@ -174,7 +174,7 @@ fn max_feature_gradient(problem: &Problem, design: &Design<'_>, gradient: &[f64]
 }
 
 /// Weights and intercepts of the features from a minimum in centred coordinates.
-pub(super) fn feature_params(problem: &Problem, design: &Design<'_>, params: &[f64]) -> (Array2<f32>, Array1<f32>) {
+pub(super) fn feature_params(problem: &Problem<'_>, design: &Design<'_>, params: &[f64]) -> (Array2<f32>, Array1<f32>) {
     let (k, width) = (problem.n_outputs(), problem.width());
     let coords = Array2::from_shape_fn((k, width), |(output, column)| params[output * width + column]);
     let weight = design.weight_of_features(coords.view());
@@ -187,7 +187,7 @@ pub(super) fn feature_params(problem: &Problem, design: &Design<'_>, params: &[f
     (weight.mapv(|v| v as f32), bias)
 }
 
-pub(super) fn linear_fit(problem: &Problem, design: &Design<'_>, c: f64, minimum: Minimum) -> LinearFit {
+pub(super) fn linear_fit(problem: &Problem<'_>, design: &Design<'_>, c: f64, minimum: Minimum) -> LinearFit {
     let (weight, bias) = feature_params(problem, design, &minimum.params);
     LinearFit {
         weight,

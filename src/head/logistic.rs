@@ -9,23 +9,24 @@
 //! Two classes have one output (binomial form: the logit of class 1), `K > 2` classes have `K` outputs (multinomial
 //! form). The intercept `b` is not penalised.
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::matmul::{Update, product};
+use super::rows::Rows;
 
 /// Rows are split into at most this many groups, whatever the number of threads, and sums over groups are taken in
 /// order: so the result does not depend on the thread count.
-const MAX_GROUPS: usize = 16;
+pub(super) const MAX_GROUPS: usize = 16;
 /// Rows that are multiplied at once: a block of 128 x 1280 f32 stays in the second-level cache.
-const BLOCK_ROWS: usize = 128;
+pub(super) const BLOCK_ROWS: usize = 128;
 /// Below this many multiplications a product is not worth a second thread.
 const MIN_PARALLEL_WORK: usize = 1 << 19;
 
 /// Rows, targets and weights of one fit.
-pub(super) struct Problem {
-    /// Centred rows, `[n_rows, width]`, contiguous.
-    x: Array2<f32>,
+pub(super) struct Problem<'a> {
+    /// Centred rows, `[n_rows, width]`.
+    x: Rows<'a>,
     /// What was subtracted from every row, `[width]`.
     mean: Array1<f64>,
     targets: Vec<u32>,
@@ -56,16 +57,20 @@ impl std::ops::Add for LinePoint {
     }
 }
 
-impl Problem {
-    /// Copies and centres the rows (an exact change of variables, because the intercept is not penalised).
+impl<'a> Problem<'a> {
+    /// Centres the rows (an exact change of variables, because the intercept is not penalised): those at `rows` where that
+    /// is given, else all of `x`.
     ///
     /// `class_weights` has one weight a class; every row weighs as its class does.
-    pub(super) fn new(mut x: Array2<f32>, targets: Vec<u32>, class_weights: &[f64]) -> Self {
-        let mean = column_means(x.view());
-        let mean_f32 = mean.mapv(|v| v as f32);
-        x.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter().for_each(|mut block| block -= &mean_f32);
+    pub(super) fn new(
+        x: ArrayView2<'a, f32>,
+        rows: Option<&[usize]>,
+        targets: Vec<u32>,
+        class_weights: &[f64],
+    ) -> Self {
+        let x = Rows::new(x, rows);
         // What was really subtracted, so that the two forms of the model agree to the last bit.
-        let mean = mean_f32.mapv(f64::from);
+        let mean = x.mean().mapv(f64::from);
         let weights: Vec<f32> = targets.iter().map(|&t| class_weights[t as usize] as f32).collect();
         let weight_sum = weights.iter().map(|&w| f64::from(w)).sum();
         let n_outputs = if class_weights.len() == 2 { 1 } else { class_weights.len() };
@@ -73,11 +78,11 @@ impl Problem {
     }
 
     pub(super) fn n_rows(&self) -> usize {
-        self.x.nrows()
+        self.x.n_rows()
     }
 
     pub(super) fn width(&self) -> usize {
-        self.x.ncols()
+        self.x.width()
     }
 
     pub(super) fn n_outputs(&self) -> usize {
@@ -110,12 +115,14 @@ impl Problem {
     pub(super) fn column_variances(&self) -> Vec<f64> {
         let partial = self.map_groups(self.width(), |rows| {
             let mut sums = vec![0.0f32; self.width()];
-            for row in rows {
-                let weight = self.weights[row];
-                for (sum, &v) in sums.iter_mut().zip(self.x.row(row)) {
-                    *sum += weight * v * v;
+            let first = rows.start;
+            self.x.for_blocks(rows, |at, x| {
+                for (&weight, row) in self.weights[first..][at].iter().zip(x.outer_iter()) {
+                    for (sum, &v) in sums.iter_mut().zip(row) {
+                        *sum += weight * v * v;
+                    }
                 }
-            }
+            });
             sums
         });
         let mut variances = vec![0.0; self.width()];
@@ -133,11 +140,14 @@ impl Problem {
         let (weight, bias) = self.split(params);
         let group_rows = self.group_rows();
         let min_len = self.min_groups_a_job(self.width());
-        z.axis_chunks_iter_mut(Axis(0), group_rows)
-            .into_par_iter()
-            .with_min_len(min_len)
-            .zip(self.x.axis_chunks_iter(Axis(0), group_rows))
-            .for_each(|(z, x)| affine_rows(z, x, weight.view(), &bias));
+        z.axis_chunks_iter_mut(Axis(0), group_rows).into_par_iter().with_min_len(min_len).enumerate().for_each(
+            |(group, mut z)| {
+                let first = group * group_rows;
+                self.x.for_blocks(first..first + z.nrows(), |at, x| {
+                    affine_rows(z.slice_mut(s![at, ..]), x, weight.view(), &bias);
+                });
+            },
+        );
     }
 
     /// Losses along `z + t * dz`; writes the residuals `dloss/dlogit` (weighted mean form) there into `residuals`.
@@ -219,14 +229,13 @@ impl Problem {
             .axis_chunks_iter(Axis(0), group_rows)
             .into_par_iter()
             .with_min_len(min_len)
-            .zip(self.x.axis_chunks_iter(Axis(0), group_rows))
-            .map(|(residuals, x)| {
+            .enumerate()
+            .map(|(group, residuals)| {
                 let mut sum = Array2::<f32>::zeros((k, width));
-                for (r, x) in
-                    residuals.axis_chunks_iter(Axis(0), BLOCK_ROWS).zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-                {
-                    product(sum.view_mut(), Update::Add, r.t(), x);
-                }
+                let first = group * group_rows;
+                self.x.for_blocks(first..first + residuals.nrows(), |at, x| {
+                    product(sum.view_mut(), Update::Add, residuals.slice(s![at, ..]).t(), x);
+                });
                 sum
             })
             .collect();
@@ -284,27 +293,6 @@ pub(super) fn affine_rows(
             row.iter_mut().zip(bias).for_each(|(z, b)| *z += b);
         }
     }
-}
-
-/// Mean of each column in f64, over fixed groups of rows.
-pub(super) fn column_means(x: ArrayView2<'_, f32>) -> Array1<f64> {
-    let n_rows = x.nrows().max(1);
-    let parts: Vec<Array1<f64>> = x
-        .axis_chunks_iter(Axis(0), n_rows.div_ceil(MAX_GROUPS).max(64))
-        .into_par_iter()
-        .map(|rows| {
-            let mut sums = Array1::<f64>::zeros(rows.ncols());
-            for row in rows.outer_iter() {
-                sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
-            }
-            sums
-        })
-        .collect();
-    let mut sums = Array1::<f64>::zeros(x.ncols());
-    for part in parts {
-        sums += &part;
-    }
-    sums / n_rows as f64
 }
 
 /// Loss, slope and curvature of one row of the binomial form; the weighted residual goes into `residual`.

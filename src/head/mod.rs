@@ -20,6 +20,7 @@ mod logistic;
 mod matmul;
 mod plan;
 pub mod prototype;
+mod rows;
 mod scores;
 mod select;
 mod temperature;

@@ -38,9 +38,20 @@ impl Distance {
 /// Means of the classes of `x` `[n_rows, dim]`: array of shape `[n_classes, dim]`. For cosine, the mean of the rows
 /// divided by their lengths, divided by its length. A class without a row has zeros.
 pub fn prototypes(x: ArrayView2<'_, f32>, y: &[ClassIdx], n_classes: usize, distance: Distance) -> Array2<f32> {
+    prototypes_of(x, y, 0..x.nrows().min(y.len()), n_classes, distance)
+}
+
+/// As [`prototypes`], of the rows at `rows`.
+fn prototypes_of(
+    x: ArrayView2<'_, f32>,
+    y: &[ClassIdx],
+    rows: impl Iterator<Item = usize>,
+    n_classes: usize,
+    distance: Distance,
+) -> Array2<f32> {
     let mut sums = Array2::<f64>::zeros((n_classes, x.ncols()));
     let mut counts = vec![0usize; n_classes];
-    for (row, class) in x.outer_iter().zip(y) {
+    for (row, class) in rows.map(|row| (x.row(row), y[row])) {
         let scale = match distance {
             Distance::SquaredEuclidean => 1.0,
             Distance::Cosine => 1.0 / f64::from(norm(row)),
@@ -168,8 +179,7 @@ fn out_of_fold(
         .folds()
         .iter()
         .map(|fold| {
-            let classes: Vec<ClassIdx> = fold.train.iter().map(|&row| y[row]).collect();
-            let means = prototypes(x.select(Axis(0), &fold.train).view(), &classes, n_classes, distance);
+            let means = prototypes_of(x, y, fold.train.iter().copied(), n_classes, distance);
             apply(&affine(means.view(), distance, 1.0), x.select(Axis(0), &fold.held_out).view())
         })
         .collect();

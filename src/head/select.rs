@@ -62,22 +62,22 @@ pub(super) struct Choice {
 }
 
 /// Rows to train on and rows to judge on, in the same centred coordinates.
-pub(super) struct Part {
-    problem: Problem,
+pub(super) struct Part<'a> {
+    problem: Problem<'a>,
     held_out: Array2<f32>,
     held_out_y: Vec<ClassIdx>,
 }
 
-impl Part {
+impl<'a> Part<'a> {
     /// Trains on all rows of `design` and judges on other rows, `[n_rows, n_coords]`, of the same coordinates.
-    pub(super) fn validation(problem: Problem, mut held_out: Array2<f32>, y: &[ClassIdx]) -> Self {
+    pub(super) fn validation(problem: Problem<'a>, mut held_out: Array2<f32>, y: &[ClassIdx]) -> Self {
         centre(&mut held_out, &problem);
         Self { problem, held_out, held_out_y: y.to_vec() }
     }
 
     /// Trains on the rows of a fold and judges on its other rows.
     pub(super) fn fold(
-        design: &Design<'_>,
+        design: &'a Design<'_>,
         y: &[ClassIdx],
         fold: &Fold,
         config: &LinearConfig,
@@ -85,13 +85,13 @@ impl Part {
     ) -> Self {
         let targets: Vec<u32> = fold.train.iter().map(|&row| y[row].0).collect();
         let class_weights = config.class_weight.weights(&targets, n_classes);
-        let problem = Problem::new(design.select(&fold.train), targets, &class_weights);
+        let problem = Problem::new(design.coords(), Some(&fold.train), targets, &class_weights);
         let held_out_y: Vec<ClassIdx> = fold.held_out.iter().map(|&row| y[row]).collect();
         Self::validation(problem, design.select(&fold.held_out), &held_out_y)
     }
 
     /// The training rows.
-    pub(super) fn problem(&self) -> &Problem {
+    pub(super) fn problem(&self) -> &Problem<'a> {
         &self.problem
     }
 
@@ -112,7 +112,7 @@ impl Part {
     }
 }
 
-fn centre(x: &mut Array2<f32>, problem: &Problem) {
+fn centre(x: &mut Array2<f32>, problem: &Problem<'_>) {
     let mean = problem.mean().mapv(|v| v as f32);
     x.axis_chunks_iter_mut(Axis(0), 128).into_par_iter().for_each(|mut rows| rows -= &mean);
 }
@@ -125,8 +125,8 @@ struct Tried {
     params: Vec<Vec<f64>>,
 }
 
-struct Path<'a, 'd> {
-    parts: &'a [Part],
+struct Path<'a, 'd, 'p> {
+    parts: &'a [Part<'p>],
     design: &'a Design<'d>,
     config: &'a LinearConfig,
     cancel: &'a CancelToken,
@@ -140,7 +140,7 @@ struct Path<'a, 'd> {
 /// Half decades from strong to weak penalties first, every fit starting from the one before and ending early; then the
 /// best of them again to a closer tolerance, then quarters and eighths of decades around the best.
 pub(super) fn choose(
-    parts: &[Part],
+    parts: &[Part<'_>],
     design: &Design<'_>,
     config: &LinearConfig,
     cancel: &CancelToken,
@@ -171,7 +171,7 @@ pub(super) fn choose(
 
 /// Held-out logits at one given strength.
 pub(super) fn at_strength(
-    parts: &[Part],
+    parts: &[Part<'_>],
     design: &Design<'_>,
     config: &LinearConfig,
     cancel: &CancelToken,
@@ -185,8 +185,8 @@ fn strength(step: i32) -> f64 {
     10f64.powf(f64::from(step) / f64::from(STEPS_PER_DECADE))
 }
 
-impl<'a, 'd> Path<'a, 'd> {
-    fn new(parts: &'a [Part], design: &'a Design<'d>, config: &'a LinearConfig, cancel: &'a CancelToken) -> Self {
+impl<'a, 'd, 'p> Path<'a, 'd, 'p> {
+    fn new(parts: &'a [Part<'p>], design: &'a Design<'d>, config: &'a LinearConfig, cancel: &'a CancelToken) -> Self {
         let y = parts.iter().flat_map(|part| part.held_out_y.iter().copied()).collect();
         Self { parts, design, config, cancel, y, tried: BTreeMap::new(), best: 0 }
     }

@@ -174,9 +174,9 @@ impl Input<'_> {
         let n_classes = self.classes.len();
         let whole = || {
             let class_weights = config.class_weight.weights(&self.targets, n_classes);
-            Problem::new(design.coords().to_owned(), self.targets.clone(), &class_weights)
+            Problem::new(design.coords(), None, self.targets.clone(), &class_weights)
         };
-        let parts: Vec<Part> = match self.validation {
+        let parts: Vec<Part<'_>> = match self.validation {
             Some((rows, labels)) => vec![Part::validation(whole(), design.project(rows), labels)],
             None => self.plan.folds().iter().map(|fold| Part::fold(&design, self.y, fold, config, n_classes)).collect(),
         };

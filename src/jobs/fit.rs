@@ -129,12 +129,12 @@ impl Plan {
         let items = items.ok_or(JobError::Cancelled)?;
         let val_is_given = images.iter().any(|i| i.split == Some(Split::Val));
         let config = SplitConfig { val_fraction: request.val_fraction, seed: request.seed, shots: None };
-        let mut splits = assign(&images, &items, &all_classes, val_is_given, &config);
+        let mut splits = assign(&images, &items, val_is_given, &config);
         let n_train = splits.iter().filter(|s| **s == Some(Split::Train)).count();
         let mut n_beyond = 0;
         if n_train > MAX_LIVE_ROWS {
             let shots = (MAX_LIVE_ROWS / all_classes.len().max(1)).max(1);
-            limit_shots(&items, &mut splits, &all_classes, shots, request.seed);
+            limit_shots(&items, &mut splits, shots, request.seed);
             n_beyond = splits.iter().filter(|s| s.is_none()).count();
         }
         let trained: BTreeSet<u32> =
@@ -171,20 +171,14 @@ impl Plan {
 }
 
 /// As in `workflow::train`: given validation images stay what they are, else a part of each class is split off.
-fn assign(
-    images: &[FitImage],
-    items: &[SplitItem],
-    classes: &ClassSet,
-    val_is_given: bool,
-    config: &SplitConfig,
-) -> Vec<Option<Split>> {
+fn assign(images: &[FitImage], items: &[SplitItem], val_is_given: bool, config: &SplitConfig) -> Vec<Option<Split>> {
     if val_is_given {
         return images.iter().map(|i| Some(i.split.unwrap_or(Split::Train))).collect();
     }
     let open: Vec<usize> = (0..items.len()).filter(|&i| images[i].split != Some(Split::Test)).collect();
     let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
     let mut splits = vec![Some(Split::Test); items.len()];
-    for (i, split) in open.into_iter().zip(stratified(&open_items, classes, config)) {
+    for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
         splits[i] = split;
     }
     splits

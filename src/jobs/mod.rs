@@ -18,6 +18,7 @@ mod fit;
 mod lane;
 mod models;
 mod predict;
+pub mod presence;
 mod project;
 pub mod protocol;
 pub mod table;

@@ -1,6 +1,6 @@
 //! The lane that answers on images which are not part of the project.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lane::{JobReporter, Work};
@@ -48,7 +48,7 @@ fn predict(models: &OpenModels, request: PredictRequest, reporter: &JobReporter)
 
 /// Every image of a file or folder; splits and classes mean nothing here.
 fn gather(
-    input: &PathBuf,
+    input: &Path,
     paths: &mut Vec<PathBuf>,
     skipped: &mut Vec<Skipped>,
     reporter: &JobReporter,

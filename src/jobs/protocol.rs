@@ -19,7 +19,7 @@ use crate::head::HeadKind;
 use crate::image::spec::PreprocessSpec;
 use crate::progress::Stage;
 use crate::project::{ClassId, History, ImageId, Project, RootId};
-use crate::store::project::{Access, OpenInfo, StoredHead, Write};
+use crate::store::project::{Access, ProjectInfo, StoredHead, Write};
 use crate::store::settings::AppSettings;
 use crate::workflow::predict::Predictions;
 use crate::workflow::providers::SelfTest;
@@ -425,7 +425,7 @@ pub struct OpenedProject {
     /// Whether it can be written.
     pub access: Access,
     /// What the user should know.
-    pub info: OpenInfo,
+    pub info: ProjectInfo,
     /// Its images by the digest of their path.
     pub id_of_path: HashMap<u64, ImageId>,
     /// Whether it was made just now.

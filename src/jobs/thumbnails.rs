@@ -76,6 +76,9 @@ pub struct ThumbRequest {
     pub key: u64,
     /// Its file.
     pub path: Arc<Path>,
+    /// Length of the longest side in pixels that is enough; the result may be up to twice as long, and never longer than
+    /// [`THUMB_PX`].
+    pub side_px: u32,
 }
 
 /// A picture made smaller, upright.
@@ -94,6 +97,8 @@ pub struct Thumb {
 pub struct ThumbResult {
     /// The key of the request.
     pub key: u64,
+    /// The side of the request, in pixels.
+    pub side_px: u32,
     /// The picture, or why there is none.
     pub outcome: Result<Thumb, SkipReason>,
 }
@@ -167,7 +172,9 @@ impl Thumbnails {
         let mut state = self.shared.lock();
         let State { wanted: queue, in_work, results, .. } = &mut *state;
         queue.clear();
-        let is_new = |r: &&ThumbRequest| !in_work.contains(&r.key) && !results.iter().any(|done| done.key == r.key);
+        let is_new = |r: &&ThumbRequest| {
+            !in_work.iter().any(|work| work.key == r.key) && !results.iter().any(|done| done.key == r.key)
+        };
         queue.extend(wanted.iter().filter(is_new).cloned());
         if !queue.is_empty() {
             self.shared.work.notify_all();
@@ -183,33 +190,45 @@ impl Thumbnails {
         state.results.pop_front()
     }
 
-    /// Whether [`Self::next_result`] has something.
-    pub fn has_results(&self) -> bool {
-        !self.shared.lock().results.is_empty()
+    /// Drops what is known of an image, and what a worker is finding out.
+    pub fn forget(&self, key: u64) {
+        let mut state = self.shared.lock();
+        state.wanted.retain(|request| request.key != key);
+        state.in_work.retain(|work| work.key != key);
+        state.results.retain(|result| result.key != key);
+        self.shared.work.notify_all();
+    }
+
+    /// As [`Self::forget`], for all images, and for the large picture.
+    pub fn forget_all(&self) {
+        let mut state = self.shared.lock();
+        state.wanted.clear();
+        state.in_work.clear();
+        state.results.clear();
+        state.set_large(None);
+        self.shared.work.notify_all();
+    }
+
+    /// Thumbnails that wait for [`Self::next_result`].
+    pub fn n_results(&self) -> usize {
+        self.shared.lock().results.len()
     }
 
     /// Asks for a picture of at most `max_side_px` pixels a side, in place of the one asked for before, whose result will
     /// not come any more.
     pub fn request_large(&self, key: u64, path: Arc<Path>, max_side_px: u32) {
-        self.set_large(Some(LargeRequest { key, path, max_side_px: max_side_px.max(1) }));
+        self.shared.lock().set_large(Some(LargeRequest { key, path, max_side_px: max_side_px.max(1) }));
+        self.shared.large.notify_all();
     }
 
     /// Takes the wish for a large picture back.
     pub fn cancel_large(&self) {
-        self.set_large(None);
+        self.shared.lock().set_large(None);
     }
 
     /// The large picture asked for last, once.
     pub fn large_result(&self) -> Option<ThumbResult> {
         self.shared.lock().large_result.take()
-    }
-
-    fn set_large(&self, request: Option<LargeRequest>) {
-        let mut state = self.shared.lock();
-        state.large_revision += 1;
-        state.large_result = None;
-        state.large_wanted = request;
-        self.shared.large.notify_all();
     }
 }
 
@@ -242,8 +261,8 @@ struct Shared {
 struct State {
     stop: bool,
     wanted: VecDeque<ThumbRequest>,
-    /// Keys that workers are at.
-    in_work: Vec<u64>,
+    in_work: Vec<Work>,
+    n_taken: u64,
     results: VecDeque<ThumbResult>,
     large_wanted: Option<LargeRequest>,
     /// Counts wishes, so that the result of an earlier one is known as such.
@@ -251,7 +270,21 @@ struct State {
     large_result: Option<ThumbResult>,
 }
 
+/// What a worker is at. Once it is no longer listed, nobody wants what comes of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Work {
+    key: u64,
+    /// Tells it from earlier work on the same image.
+    number: u64,
+}
+
 impl State {
+    fn set_large(&mut self, request: Option<LargeRequest>) {
+        self.large_revision += 1;
+        self.large_result = None;
+        self.large_wanted = request;
+    }
+
     /// Nothing to do, or no room for what would come of it.
     fn is_idle(&self) -> bool {
         self.wanted.is_empty() || self.results.len() >= MAX_RESULTS
@@ -264,7 +297,7 @@ impl Shared {
     }
 
     /// What the next worker is to do; waits after `on_idle`. `None` at the end.
-    fn next_wanted(&self, on_idle: impl FnOnce()) -> Option<ThumbRequest> {
+    fn next_wanted(&self, on_idle: impl FnOnce()) -> Option<(ThumbRequest, Work)> {
         let mut state = self.lock();
         if state.is_idle() && !state.stop {
             drop(state);
@@ -278,20 +311,23 @@ impl Shared {
             return None;
         }
         let request = state.wanted.pop_front()?;
-        state.in_work.push(request.key);
-        Some(request)
+        state.n_taken += 1;
+        let work = Work { key: request.key, number: state.n_taken };
+        state.in_work.push(work);
+        Some((request, work))
     }
 
     fn work_on_thumbs(&self, new_loader: impl Fn() -> Loader, before_load: &impl Fn(&Path)) {
         let mut loader = new_loader();
-        while let Some(ThumbRequest { key, path }) = self.next_wanted(|| loader.flush()) {
+        while let Some((ThumbRequest { key, path, side_px }, work)) = self.next_wanted(|| loader.flush()) {
             let outcome = survive(&mut loader, &new_loader, |loader| {
                 before_load(&path);
-                loader.thumb(&path)
+                loader.thumb(&path, side_px)
             });
             let mut state = self.lock();
-            state.in_work.retain(|k| *k != key);
-            state.results.push_back(ThumbResult { key, outcome });
+            let Some(at) = state.in_work.iter().position(|w| *w == work) else { continue };
+            state.in_work.swap_remove(at);
+            state.results.push_back(ThumbResult { key, side_px, outcome });
             let is_first = state.results.len() == 1;
             drop(state);
             if is_first {
@@ -321,7 +357,7 @@ impl Shared {
             });
             let mut state = self.lock();
             if state.large_revision == revision {
-                state.large_result = Some(ThumbResult { key, outcome });
+                state.large_result = Some(ThumbResult { key, side_px: max_side_px, outcome });
                 drop(state);
                 (self.wake)();
             }

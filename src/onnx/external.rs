@@ -1,6 +1,6 @@
 //! Weights in files beside the model (`model.onnx_data`), brought into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
@@ -45,6 +45,20 @@ pub fn inline_external_data(model: &mut ModelProto, dir: &Path) -> Result<bool, 
     })?;
     check_size(model)?;
     Ok(n_external > 0)
+}
+
+/// Locations of the files beside the model that its tensors are stored in, as the model gives them; sorted.
+pub fn external_locations(model: &mut ModelProto) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let visited = for_each_model_tensor(model, &mut |tensor| {
+        let location = tensor.external_data.iter().find(|e| e.key() == "location");
+        if let (true, Some(entry)) = (is_external(tensor), location) {
+            found.insert(entry.value().to_owned());
+        }
+        Ok(())
+    });
+    debug_assert!(visited.is_ok(), "the visitor never fails");
+    found
 }
 
 fn is_external(tensor: &TensorProto) -> bool {

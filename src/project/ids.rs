@@ -1,5 +1,7 @@
 //! Identifiers within a project, and compact sets of them.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// An image of a project: its position in [`super::Project::images`]. Never used again for another image.
@@ -52,9 +54,14 @@ impl IdSet {
         Self { ranges: if n == 0 { Vec::new() } else { vec![(first.0, n)] } }
     }
 
+    /// The runs of consecutive identifiers, ascending.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u32>> + '_ {
+        self.ranges.iter().map(|&(first, n)| first..first.saturating_add(n))
+    }
+
     /// Every image of the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = ImageId> + '_ {
-        self.ranges.iter().flat_map(|&(first, n)| (first..first.saturating_add(n)).map(ImageId))
+        self.ranges().flat_map(|range| range.map(ImageId))
     }
 
     /// Number of images.
@@ -100,6 +107,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&set).unwrap(), "[[3,3],[9,1]]");
         assert_eq!(set.iter().map(|i| i.0).collect::<Vec<_>>(), [3, 4, 5, 9]);
         assert_eq!((set.len(), set.end()), (4, 10));
+        assert_eq!(set.ranges().collect::<Vec<_>>(), [3..6, 9..10]);
         assert!(IdSet::range(ImageId(7), 0).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// Folder for what can be made again (embeddings, thumbnails): `GRAFT_CACHE_DIR`, else the system's cache folder.
 pub fn cache_dir() -> Option<PathBuf> {
@@ -9,11 +10,15 @@ pub fn cache_dir() -> Option<PathBuf> {
         .or_else(|| Some(directories::ProjectDirs::from("", "", "graft")?.cache_dir().to_owned()))
 }
 
-/// Folder of the user's own models: `GRAFT_DATA_DIR/models`, else below the system's folder for application data.
+/// Folder for what the user makes and chooses (settings, projects, models): `GRAFT_DATA_DIR`, else the system's folder
+/// for application data.
+pub fn data_dir() -> Option<PathBuf> {
+    from_env("GRAFT_DATA_DIR").or_else(|| Some(directories::ProjectDirs::from("", "", "graft")?.data_dir().to_owned()))
+}
+
+/// Folder of the user's own models, in [`data_dir`].
 pub fn user_models_dir() -> Option<PathBuf> {
-    from_env("GRAFT_DATA_DIR")
-        .or_else(|| Some(directories::ProjectDirs::from("", "", "graft")?.data_dir().to_owned()))
-        .map(|dir| dir.join("models"))
+    Some(data_dir()?.join("models"))
 }
 
 /// Folders in which installed models are looked for, first match first: `GRAFT_MODELS_DIR`, the user's own, beside
@@ -50,6 +55,25 @@ pub fn sample_dir() -> Option<PathBuf> {
         .find(|dir| dir.is_dir())
 }
 
+static ROOT: OnceLock<PathBuf> = OnceLock::new();
+
+/// Keeps everything of this process below one folder from now on, whatever the environment says: `ROOT/cache` and
+/// `ROOT/data`. Once a process; for tests that run the application within theirs.
+pub fn keep_below(root: PathBuf) {
+    if ROOT.set(root).is_err() {
+        tracing::warn!("the folder of this process has been chosen before");
+    }
+}
+
 fn from_env(name: &str) -> Option<PathBuf> {
+    let below = ROOT.get().and_then(|root| match name {
+        "GRAFT_CACHE_DIR" => Some(root.join("cache")),
+        "GRAFT_DATA_DIR" => Some(root.join("data")),
+        _ => None,
+    });
+    below.or_else(|| from_variable(name))
+}
+
+fn from_variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
 }

@@ -4,9 +4,12 @@
 pub mod embed;
 pub mod evaluate;
 pub mod export;
+pub mod import;
 pub mod models;
 pub mod predict;
+pub mod providers;
 pub mod scan;
+pub mod sort;
 pub mod train;
 
 pub(crate) mod permits;
@@ -100,9 +103,24 @@ pub enum WorkflowError {
         /// What is missing or wrong.
         why: String,
     },
+    /// None of the images that an export is compared on is there.
+    #[error("the export cannot be checked: its images are not there any more, such as {}", .path.display())]
+    NothingToVerify {
+        /// The first of them.
+        path: PathBuf,
+    },
     /// The sample images are not where they are looked for.
     #[error("the sample images are missing: they are looked for in assets/sample beside the models folder")]
     NoSample,
+    /// There is no folder for the user's own models.
+    #[error("there is no folder for models: set GRAFT_DATA_DIR to a folder of yours")]
+    NoModelsDir,
+    /// A model is another one after it was copied.
+    #[error("the model {} changed while it was copied: import it again", .path.display())]
+    ImportChanged {
+        /// The model.
+        path: PathBuf,
+    },
     /// The system gives no thread.
     #[error("a worker thread could not be started: {source}")]
     Thread {

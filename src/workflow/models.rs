@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::{SharedCache, WorkflowError};
 use crate::backbone::{Backbone, library};
 use crate::embedding::EmbeddingSpace;
+use crate::image::spec::PreprocessSpec;
 use crate::progress::Reporter;
 use crate::store::cache::EmbeddingCache;
 use crate::store::dirs;
@@ -36,21 +37,33 @@ pub fn open_model(name: Option<&str>, layer: Option<&str>, cache: &SharedCache) 
 /// # Errors
 /// When it cannot serve as a backbone.
 pub fn open_path(path: &Path, layer: Option<&str>, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
-    let with_cache = |f: &dyn Fn(&EmbeddingCache)| {
-        if let Some(cache) = cache {
-            f(&cache.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-    };
+    open_path_with(path, layer, None, cache)
+}
+
+/// Opens the model at a path, with preprocessing that the user has set.
+///
+/// # Errors
+/// When it cannot serve as a backbone, or not with that preprocessing.
+pub fn open_path_with(
+    path: &Path,
+    layer: Option<&str>,
+    preprocess: Option<PreprocessSpec>,
+    cache: &SharedCache,
+) -> Result<Backbone, WorkflowError> {
     let known = |space: &EmbeddingSpace| {
         let cache = cache.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         cache.layer_dim(&space.backbone, &space.layer, &space.preprocess).ok().flatten()
     };
-    let backbone = Backbone::open(path, layer, known)?;
-    with_cache(&|cache| {
+    let mut backbone = Backbone::open(path, layer, known)?;
+    if let Some(spec) = preprocess {
+        backbone = backbone.with_preprocess_and_dim(spec, known)?;
+    }
+    if let Some(cache) = cache {
+        let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         let space = &backbone.space;
         if let Err(error) = cache.put_layer_dim(&space.backbone, &space.layer, &space.preprocess, space.dim) {
             tracing::warn!(%error, "the cache could not be written");
         }
-    });
+    }
     Ok(backbone)
 }

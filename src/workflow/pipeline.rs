@@ -6,24 +6,27 @@
 //! 8 to 13 % more images a second, since no thread is woken, moved or kept waiting between the two.)
 //!
 //! A session a core would hold a large backbone's weights once a core. Such a backbone gets a single lane with all cores,
-//! which decoders feed through a bounded channel; the core permits of [`super::permits`] make them take turns:
+//! which decoders feed through a bounded channel; the core permits of [`super::permits`] make them take turns. So does
+//! one that runs on a graphics card, in larger batches, and leaves the cores but one to the decoders:
 //!
 //! ```text
-//!  small:  paths -> [worker: decode, infer]*n --------------------------- Done (bounded) ---> collector
-//!  large:  paths -> [decoder]*n --- Pixels (bounded) ---> [lane] -------- Done (bounded) ---> collector
+//!  small:       paths -> [worker: decode, infer]*n --------------------------- Done (bounded) ---> collector
+//!  large, GPU:  paths -> [decoder]*n --- Pixels (bounded) ---> [lane] -------- Done (bounded) ---> collector
 //! ```
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Scope;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::embed::BATCH_EVERY;
 use super::permits::Permits;
 use super::source::{self, DECODE_BUDGET_MB, decoded_mb, skip_reason};
 use super::{SharedCache, WorkflowError};
-use crate::backbone::session::GraphSession;
+use crate::backbone::provider::Provider;
+use crate::backbone::session::{self, GraphSession};
 use crate::backbone::{Backbone, BackboneError};
 use crate::dataset::SkipReason;
 use crate::image::decode::{self, DecodeLimits};
@@ -31,11 +34,16 @@ use crate::image::preprocess::{Preprocessor, Scratch};
 use crate::progress::{CancelGuard, Reporter};
 use crate::store::cache::{ContentHash, FileStamp, SpaceId};
 
-/// How to embed. The result does not depend on any of it.
+/// How to embed. The result does not depend on any of it, but for the last digits that another provider rounds
+/// differently.
 #[derive(Clone, Debug)]
 pub struct EmbedConfig {
-    /// Images a run of the backbone.
+    /// What the backbone runs on.
+    pub provider: Provider,
+    /// Images a run of the backbone on the CPU.
     pub batch_size: usize,
+    /// Images a run of the backbone on any other provider.
+    pub gpu_batch_size: usize,
     /// Cores to use.
     pub n_threads: usize,
     /// What is refused before decoding.
@@ -51,7 +59,9 @@ impl Default for EmbedConfig {
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
         // On the CPU small batches stay in the caches: a lane runs the starter model 13 % faster with 2 images than with 8.
         Self {
+            provider: Provider::Auto,
             batch_size: 2,
+            gpu_batch_size: 32,
             n_threads,
             limits: DecodeLimits::default(),
             max_file_bytes: source::MAX_FILE_BYTES,
@@ -75,9 +85,17 @@ pub(super) struct Done {
 /// Features of one image.
 pub(super) struct Vector {
     /// `dim` values.
-    pub values: Vec<f32>,
+    pub values: Box<[f32]>,
     /// Whether they came from the cache.
     pub cached: bool,
+}
+
+/// What the collector sees.
+pub(super) enum Event {
+    /// A path is done.
+    Done(Done),
+    /// Nothing was done for a while.
+    Tick,
 }
 
 struct Pixels {
@@ -100,6 +118,9 @@ pub(super) struct Pipeline<'a> {
 
 /// State that the threads of one run share.
 struct Shared {
+    /// What the backbone runs on (never [`Provider::Auto`]), found when the first image misses the cache: ONNX Runtime
+    /// takes its time to load.
+    provider: OnceLock<Provider>,
     next: AtomicUsize,
     stop: AtomicBool,
     cores: Permits,
@@ -117,10 +138,12 @@ impl Shared {
 }
 
 impl Pipeline<'_> {
-    /// Runs everything; `collect` sees each path once, in no particular order, on the caller's thread.
-    pub(super) fn run(&self, mut collect: impl FnMut(Done) -> Result<(), WorkflowError>) -> Result<(), WorkflowError> {
+    /// Runs everything; `collect` sees each path once, in no particular order, on the caller's thread, and a tick where
+    /// nothing happens.
+    pub(super) fn run(&self, mut collect: impl FnMut(Event)) -> Result<(), WorkflowError> {
         let n_cores = self.config.n_threads.max(1);
         let shared = Shared {
+            provider: OnceLock::new(),
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             cores: Permits::new(n_cores),
@@ -129,28 +152,21 @@ impl Pipeline<'_> {
             failure: Mutex::new(None),
         };
         let (done_tx, done_rx) = bounded::<Done>(256);
-        let collected = std::thread::scope(|scope| {
-            let spawned = if self.backbone.manifest.size_bytes > self.config.one_lane_above_bytes {
-                self.spawn_lane(scope, &shared, n_cores, &done_tx)
-            } else {
-                self.spawn_workers(scope, &shared, n_cores, &done_tx)
-            };
+        let spawned = std::thread::scope(|scope| {
+            let spawned = self.spawn_all(scope, &shared, n_cores, &done_tx);
             // A thread that cannot be started ends the work: the others see the stop.
-            let mut result = spawned.map_err(|source| WorkflowError::Thread { source });
-            if result.is_err() {
+            if spawned.is_err() {
                 shared.stop.store(true, Ordering::Relaxed);
             }
             drop(done_tx);
-            for done in done_rx {
-                // After a failure the rest is drained, so that no thread waits for room.
-                if result.is_ok() {
-                    result = collect(done);
-                    if result.is_err() {
-                        shared.stop.store(true, Ordering::Relaxed);
-                    }
+            loop {
+                match done_rx.recv_timeout(BATCH_EVERY) {
+                    Ok(done) => collect(Event::Done(done)),
+                    Err(RecvTimeoutError::Timeout) => collect(Event::Tick),
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
-            result
+            spawned
         });
         if self.reporter.cancelled() {
             return Err(WorkflowError::Cancelled);
@@ -158,36 +174,20 @@ impl Pipeline<'_> {
         if let Some(error) = shared.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
-        collected
+        spawned.map_err(|source| WorkflowError::Thread { source })
     }
 
-    fn spawn_workers<'scope, 'env>(
+    /// A thread a core that decodes, and one for the lane, which may turn out to have nothing to do.
+    fn spawn_all<'scope, 'env>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
         shared: &'env Shared,
         n_cores: usize,
         done: &Sender<Done>,
     ) -> std::io::Result<()> {
-        for i in 0..n_cores {
-            let done = done.clone();
-            spawn(scope, format!("engine-{i}"), move || {
-                if let Err(error) = self.worker(shared, &done) {
-                    shared.fail(error);
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    fn spawn_lane<'scope, 'env>(
-        &'env self,
-        scope: &'scope Scope<'scope, 'env>,
-        shared: &'env Shared,
-        n_cores: usize,
-        done: &Sender<Done>,
-    ) -> std::io::Result<()> {
+        let largest_batch = self.batch_size(Provider::Cpu).max(self.batch_size(Provider::Auto));
         // Two batches: one being computed, one being filled.
-        let (pixels_tx, pixels_rx) = bounded::<Pixels>(2 * self.batch_size());
+        let (pixels_tx, pixels_rx) = bounded::<Pixels>(2 * largest_batch);
         let lane_done = done.clone();
         spawn(scope, "engine".to_owned(), move || {
             if let Err(error) = self.lane(shared, n_cores, &pixels_rx, &lane_done) {
@@ -198,27 +198,71 @@ impl Pipeline<'_> {
         })?;
         for i in 0..n_cores {
             let (pixels_tx, done) = (pixels_tx.clone(), done.clone());
-            spawn(scope, format!("decode-{i}"), move || self.decoder(shared, &pixels_tx, &done))?;
+            spawn(scope, format!("decode-{i}"), move || {
+                if let Err(error) = self.decoder(shared, pixels_tx, &done) {
+                    shared.fail(error);
+                }
+            })?;
         }
         Ok(())
     }
 
-    fn batch_size(&self) -> usize {
-        self.backbone.fixed_batch().unwrap_or(self.config.batch_size).max(1)
+    /// What the backbone runs on.
+    fn provider(&self, shared: &Shared) -> Result<Provider, BackboneError> {
+        if let Some(provider) = shared.provider.get() {
+            return Ok(*provider);
+        }
+        let provider = match self.config.provider {
+            Provider::Cpu => Provider::Cpu,
+            provider => session::usable(provider)?,
+        };
+        Ok(*shared.provider.get_or_init(|| provider))
+    }
+
+    fn has_lane(&self, provider: Provider) -> bool {
+        provider != Provider::Cpu || self.backbone.manifest.size_bytes > self.config.one_lane_above_bytes
+    }
+
+    fn batch_size(&self, provider: Provider) -> usize {
+        let wanted = if provider == Provider::Cpu { self.config.batch_size } else { self.config.gpu_batch_size };
+        self.backbone.fixed_batch().unwrap_or(wanted).max(1)
     }
 
     fn stopped(&self, shared: &Shared) -> bool {
         shared.stop.load(Ordering::Relaxed) || self.reporter.cancelled()
     }
 
-    /// Decodes batches and runs them, on one core.
-    fn worker(&self, shared: &Shared, done: &Sender<Done>) -> Result<(), BackboneError> {
+    /// Decodes: for the lane if there is one, else to run it itself.
+    fn decoder(&self, shared: &Shared, pixels: Sender<Pixels>, done: &Sender<Done>) -> Result<(), BackboneError> {
         let mut desk = Desk::new(self.backbone.space.dim);
-        let mut session: Option<(GraphSession, CancelGuard)> = None;
-        let mut batch = Vec::new();
+        let Some(first) = self.next_pixels(shared, Some(&shared.cores), &mut desk, done) else { return Ok(()) };
+        if !self.has_lane(self.provider(shared)?) {
+            drop(pixels);
+            return self.worker(shared, first, &mut desk, done);
+        }
+        let mut next = Some(first);
+        while let Some(image) = next {
+            if pixels.send(image).is_err() {
+                break;
+            }
+            next = self.next_pixels(shared, Some(&shared.cores), &mut desk, done);
+        }
+        Ok(())
+    }
+
+    /// Decodes batches and runs them, on one core.
+    fn worker(
+        &self,
+        shared: &Shared,
+        first: Pixels,
+        desk: &mut Desk,
+        done: &Sender<Done>,
+    ) -> Result<(), BackboneError> {
+        let (mut session, _end) = self.session(shared, 1)?;
+        let mut batch = vec![first];
         loop {
-            while batch.len() < self.batch_size() {
-                match self.next_pixels(shared, None, &mut desk, done) {
+            while batch.len() < self.batch_size(Provider::Cpu) {
+                match self.next_pixels(shared, None, desk, done) {
                     Some(pixels) => batch.push(pixels),
                     None => break,
                 }
@@ -226,23 +270,9 @@ impl Pipeline<'_> {
             if batch.is_empty() || self.stopped(shared) {
                 return Ok(());
             }
-            let (session, _) = match &mut session {
-                Some(session) => session,
-                none => none.insert(self.session(shared, 1)?),
-            };
-            let features = self.infer(session, &batch);
+            let features = self.infer(&mut session, &batch);
             if !self.answer(features, &mut batch, done)? {
                 return Ok(());
-            }
-        }
-    }
-
-    /// Decodes for the lane.
-    fn decoder(&self, shared: &Shared, pixels: &Sender<Pixels>, done: &Sender<Done>) {
-        let mut desk = Desk::new(self.backbone.space.dim);
-        while let Some(next) = self.next_pixels(shared, Some(&shared.cores), &mut desk, done) {
-            if pixels.send(next).is_err() {
-                return;
             }
         }
     }
@@ -258,9 +288,12 @@ impl Pipeline<'_> {
         // The session is only made when an image misses the cache.
         let Ok(first) = pixels.recv() else { return Ok(()) };
         let (mut session, _end) = self.session(shared, n_cores)?;
+        // A graphics card needs one core to be fed; where it failed, the CPU runs the lane.
+        let n_permits = if session.provider() == Provider::Cpu { n_cores } else { 1 };
+        let batch_size = self.batch_size(session.provider());
         let mut batch = vec![first];
         loop {
-            while batch.len() < self.batch_size() {
+            while batch.len() < batch_size {
                 match pixels.recv() {
                     Ok(next) => batch.push(next),
                     Err(_) => break,
@@ -270,7 +303,7 @@ impl Pipeline<'_> {
                 return Ok(());
             }
             let features = {
-                let _cores = shared.cores.take(n_cores);
+                let _cores = shared.cores.take(n_permits);
                 self.infer(&mut session, &batch)
             };
             if !self.answer(features, &mut batch, done)? {
@@ -287,7 +320,8 @@ impl Pipeline<'_> {
                 None => Arc::clone(model.insert(Arc::new(self.backbone.feature_model()?))),
             }
         };
-        let session = GraphSession::load(&bytes, n_threads)?;
+        // What was found before there was a graph may still refuse this one: Auto then falls back.
+        let session = GraphSession::load(&bytes, n_threads, self.config.provider)?;
         let end = session.end_on_cancel(self.reporter.cancel_token());
         Ok((session, end))
     }
@@ -307,7 +341,7 @@ impl Pipeline<'_> {
             let finished = match self.one_image(path, shared, cores, desk) {
                 Step::Pixels { hash, stamp, tensor } => return Some(Pixels { idx, hash, stamp, tensor }),
                 Step::Cached { hash, stamp } => {
-                    let result = Ok(Vector { values: desk.cached.clone(), cached: true });
+                    let result = Ok(Vector { values: desk.cached.as_slice().into(), cached: true });
                     Done { idx, hash: Some(hash), stamp, result }
                 }
                 Step::Skip { hash, reason } => Done { idx, hash, stamp: None, result: Err(reason) },
@@ -333,7 +367,7 @@ impl Pipeline<'_> {
         };
         for (pixels, values) in batch.drain(..).zip(features.chunks_exact(self.backbone.space.dim)) {
             let result = if values.iter().all(|v| v.is_finite()) {
-                Ok(Vector { values: values.to_vec(), cached: false })
+                Ok(Vector { values: values.into(), cached: false })
             } else {
                 Err(SkipReason::NotFinite)
             };

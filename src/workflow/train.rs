@@ -13,9 +13,10 @@ use crate::dataset::duplicates::{self, Hashed};
 use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
 use crate::dataset::{Dataset, Sample, SkipReason, Skipped, Split};
 use crate::embedding::Embeddings;
-use crate::head::{self, HeadKind, SelectionPolicy, TrainedHead, softmax};
+use crate::export::describe::DataMeta;
+use crate::head::{self, HeadError, HeadKind, SelectionPolicy, TrainedHead, softmax};
 use crate::metrics::Report;
-use crate::progress::{Reporter, Stage};
+use crate::progress::{CancelToken, Reporter, Stage};
 
 /// What to train on, and how.
 #[derive(Clone, Debug)]
@@ -66,9 +67,9 @@ impl LabelledEmbeddings {
     }
 }
 
-/// A data set that is ready for fitting.
-#[derive(Debug)]
-pub struct Prepared {
+/// What heads are fitted and judged on: labelled embeddings of one space, split.
+#[derive(Clone, Debug)]
+pub struct FitData {
     /// Classes with at least one training image.
     pub classes: ClassSet,
     /// Heads are fitted on it.
@@ -79,6 +80,44 @@ pub struct Prepared {
     pub test: LabelledEmbeddings,
     /// Whether the validation images were given, rather than split off.
     pub val_is_given: bool,
+}
+
+impl FitData {
+    /// Whether the validation images choose a head's strength, distance and temperature: only where there are enough of
+    /// them, since what chooses is flattered by being judged on as well. Else cross-validation on the training images
+    /// does.
+    ///
+    /// A validation set that the user gives is there to choose on, and needs 20 images and two a class; one that was split
+    /// off needs 100 images.
+    pub fn can_choose(&self) -> bool {
+        let fewest = self.val.class_counts(self.classes.len()).into_iter().min().unwrap_or(0);
+        fewest >= 2 && self.val.len() >= if self.val_is_given { 20 } else { 100 }
+    }
+
+    /// What an export is compared on: the validation images, or the training images without any.
+    pub fn shown(&self) -> &LabelledEmbeddings {
+        if self.val.is_empty() { &self.train } else { &self.val }
+    }
+
+    /// Counts for an export; `n_images` with those beyond the shots, `seed` of the split.
+    pub fn counts(&self, n_images: usize, seed: u64) -> DataMeta {
+        let n_classes = self.classes.len();
+        DataMeta {
+            n_images,
+            n_train: self.train.len(),
+            n_val: self.val.len(),
+            n_train_per_class: self.train.class_counts(n_classes),
+            n_val_per_class: self.val.class_counts(n_classes),
+            seed,
+        }
+    }
+}
+
+/// A data set that is ready for fitting.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What heads are fitted and judged on.
+    pub data: FitData,
     /// Usable labelled images, those beyond `shots` included.
     pub n_images: usize,
     /// Files left out.
@@ -143,45 +182,46 @@ pub fn train(
     let mut heads = Vec::with_capacity(config.heads.len());
     for (i, kind) in config.heads.iter().enumerate() {
         reporter.progress(Stage::Fit, i, config.heads.len());
-        heads.push(fit(&prepared, *kind, config, reporter)?);
+        heads.push(fit_head(&prepared.data, *kind, &config.head, config.split.seed, reporter.cancel_token())?);
     }
     reporter.progress(Stage::Fit, config.heads.len(), config.heads.len());
     Ok(TrainOutcome { prepared, heads, fit_secs: started.elapsed().as_secs_f64() })
 }
 
-fn fit(
-    prepared: &Prepared,
+/// Fits a head of `kind` (whatever kind `config` names) and judges it; `seed` is that of the figures' intervals.
+///
+/// # Errors
+/// When there are fewer than two classes or a class without a training row, or `cancel` is cancelled.
+pub fn fit_head(
+    data: &FitData,
     kind: HeadKind,
-    config: &TrainConfig,
-    reporter: &dyn Reporter,
+    config: &head::TrainConfig,
+    seed: u64,
+    cancel: &CancelToken,
 ) -> Result<JudgedHead, WorkflowError> {
-    let Prepared { classes, train, val, test, .. } = prepared;
-    let mut head_config = head::TrainConfig { kind, ..config.head.clone() };
-    let chooses = head_config.policy != SelectionPolicy::CrossValidation && can_choose(prepared);
-    if chooses && head_config.policy == SelectionPolicy::Auto {
-        head_config.policy = SelectionPolicy::Validation;
+    let FitData { classes, train, val, test, .. } = data;
+    let mut config = head::TrainConfig { kind, ..config.clone() };
+    let chooses = config.policy != SelectionPolicy::CrossValidation && data.can_choose();
+    if chooses && config.policy == SelectionPolicy::Auto {
+        config.policy = SelectionPolicy::Validation;
     }
     let validation = chooses.then_some((&val.embeddings, val.classes.as_slice()));
     let trained =
-        head::train(&train.embeddings, &train.classes, validation, classes, &head_config, reporter.cancel_token())?;
+        head::train(&train.embeddings, &train.classes, validation, classes, &config, cancel).map_err(|e| match e {
+            HeadError::Cancelled => WorkflowError::Cancelled,
+            error => error.into(),
+        })?;
     let judge = |set: &LabelledEmbeddings| -> Result<Option<Report>, WorkflowError> {
         if set.is_empty() {
             return Ok(None);
         }
+        if cancel.is_cancelled() {
+            return Err(WorkflowError::Cancelled);
+        }
         let probabilities = softmax(&trained.head.scores(&set.embeddings)?.values);
-        Ok(Some(Report::new(probabilities.view(), &set.classes, classes, config.split.seed)?))
+        Ok(Some(Report::new(probabilities.view(), &set.classes, classes, seed)?))
     };
     Ok(JudgedHead { val: judge(val)?, test: judge(test)?, trained })
-}
-
-/// Whether the validation images choose a head's strength, distance and temperature: only where there are enough of
-/// them, since what chooses is flattered by being judged on as well. Else cross-validation on the training images does.
-///
-/// A validation set that the user gives is there to choose on, and needs 20 images and two a class; one that was split off
-/// needs 100 images.
-fn can_choose(prepared: &Prepared) -> bool {
-    let fewest = prepared.val.class_counts(prepared.classes.len()).into_iter().min().unwrap_or(0);
-    fewest >= 2 && prepared.val.len() >= if prepared.val_is_given { 20 } else { 100 }
 }
 
 /// Scans, embeds, removes duplicates and splits.
@@ -353,7 +393,7 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
 
     let n_images = usable.len();
     let items: Vec<SplitItem> = usable.iter().map(|u| SplitItem { class: u.class, group: u.hash }).collect();
-    let splits = assign(&usable, &items, &classes, val_is_given, &config.split);
+    let splits = assign(&usable, &items, val_is_given, &config.split);
 
     // Classes that training sees; the others are left out with a word.
     let trained: BTreeSet<ClassIdx> =
@@ -397,11 +437,7 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
     });
     single_image_notes(&kept, &train, &val, &mut notes);
     Ok(Prepared {
-        classes: kept,
-        train,
-        val,
-        test,
-        val_is_given,
+        data: FitData { classes: kept, train, val, test, val_is_given },
         n_images,
         skipped,
         notes,
@@ -413,17 +449,11 @@ fn split(gathered: Gathered, embedded: &Embedded, config: &TrainConfig) -> Resul
 }
 
 /// The split of each usable image; `None` for training images beyond the shots.
-fn assign(
-    usable: &[Usable<'_>],
-    items: &[SplitItem],
-    classes: &ClassSet,
-    val_is_given: bool,
-    config: &SplitConfig,
-) -> Vec<Option<Split>> {
+fn assign(usable: &[Usable<'_>], items: &[SplitItem], val_is_given: bool, config: &SplitConfig) -> Vec<Option<Split>> {
     if val_is_given {
         let mut splits: Vec<_> = usable.iter().map(|u| Some(u.split.unwrap_or(Split::Train))).collect();
         if let Some(shots) = config.shots {
-            limit_shots(items, &mut splits, classes, shots, config.seed);
+            limit_shots(items, &mut splits, shots, config.seed);
         }
         return splits;
     }
@@ -431,7 +461,7 @@ fn assign(
     let open: Vec<usize> = (0..items.len()).filter(|&i| usable[i].split != Some(Split::Test)).collect();
     let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
     let mut splits = vec![Some(Split::Test); items.len()];
-    for (i, split) in open.into_iter().zip(stratified(&open_items, classes, config)) {
+    for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
         splits[i] = split;
     }
     splits
@@ -527,6 +557,6 @@ mod tests {
         let gathered = gather(&config, &Silent::default()).unwrap();
         let features = embedded(&gathered.samples);
         let prepared = split(gathered, &features, &config).unwrap();
-        assert_eq!((prepared.train.len(), prepared.val.len(), prepared.skipped.len()), (2, 2, 2));
+        assert_eq!((prepared.data.train.len(), prepared.data.val.len(), prepared.skipped.len()), (2, 2, 2));
     }
 }

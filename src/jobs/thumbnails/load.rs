@@ -7,6 +7,7 @@ use libjpeg_turbo_rs::{PixelFormat, Subsampling};
 
 use super::{THUMB_PX, Thumb, ThumbnailsConfig};
 use crate::dataset::SkipReason;
+use crate::image::Rgb8Image;
 use crate::image::decode::{self, DecodeLimits};
 use crate::image::resize::{self, Scratch};
 use crate::image::spec::Filter;
@@ -48,8 +49,16 @@ impl Loader {
         }
     }
 
-    /// The picture of a file with sides of at most [`THUMB_PX`].
-    pub(super) fn thumb(&mut self, path: &Path) -> Result<Thumb, SkipReason> {
+    /// The picture of a file with sides of at most [`THUMB_PX`], halved while its longest side is twice `side_px` or more.
+    pub(super) fn thumb(&mut self, path: &Path, side_px: u32) -> Result<Thumb, SkipReason> {
+        let mut thumb = self.full_thumb(path)?;
+        while thumb.image.width_px().max(thumb.image.height_px()) / 2 >= side_px.max(1) {
+            thumb.image = halve(&thumb.image).ok_or(SkipReason::Empty)?;
+        }
+        Ok(thumb)
+    }
+
+    fn full_thumb(&mut self, path: &Path) -> Result<Thumb, SkipReason> {
         let metadata = source::file_metadata(path)?;
         // A file that changes while it is read has another stamp afterwards.
         let stamp = self.cache.as_ref().and_then(|_| FileStamp::of(&metadata));
@@ -140,6 +149,26 @@ impl Drop for Loader {
     }
 }
 
+/// Half the size, sides rounded down but at least 1; each pixel the mean of four.
+fn halve(image: &Rgb8Image) -> Option<Rgb8Image> {
+    let (width, height) = (image.width_px() as usize, image.height_px() as usize);
+    let (half_width, half_height) = ((width / 2).max(1), (height / 2).max(1));
+    let pixels = image.pixels();
+    let mut out = Vec::with_capacity(half_width * half_height * 3);
+    // Along a side of one pixel its only row or column counts twice.
+    let (right, below) = (3 * (width - 1).min(1), 3 * width * (height - 1).min(1));
+    for y in 0..half_height {
+        for x in 0..half_width {
+            for channel in 0..3 {
+                let at = (2 * y * width + 2 * x) * 3 + channel;
+                let sum = [at, at + right, at + below, at + below + right].map(|i| u32::from(pixels[i]));
+                out.push(((sum.iter().sum::<u32>() + 2) / 4) as u8);
+            }
+        }
+    }
+    Rgb8Image::new(half_width as u32, half_height as u32, out)
+}
+
 /// The largest size within `max_side_px` of the same shape, at least 1 x 1; `None` when it fits as it is.
 fn fit(width_px: u32, height_px: u32, max_side_px: u32) -> Option<(u32, u32)> {
     let longest = u64::from(width_px.max(height_px));
@@ -153,8 +182,29 @@ fn fit(width_px: u32, height_px: u32, max_side_px: u32) -> Option<(u32, u32)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::fit;
+    use super::{fit, halve};
+    use crate::image::Rgb8Image;
+
+    #[test]
+    fn half_a_picture_is_made_of_means() {
+        let gray = |width, height, values: &[u8]| {
+            Rgb8Image::new(width, height, values.iter().flat_map(|v| [*v, v / 2, 255 - v]).collect()).unwrap()
+        };
+        let image = gray(4, 3, &[0, 2, 100, 100, 4, 6, 200, 200, 9, 9, 9, 9]);
+        assert_eq!(halve(&image).unwrap().pixels()[..3], [3, 2, 252]);
+        assert_eq!(halve(&image).unwrap().pixels()[3..], [150, 75, 105]);
+        assert_eq!(halve(&gray(1, 5, &[10, 20, 30, 50, 90])).unwrap(), {
+            let mut expected = gray(1, 2, &[15, 40]).into_pixels();
+            // Means of halves and of what is left of 255 round up.
+            (expected[1], expected[4]) = (8, 20);
+            (expected[2], expected[5]) = (240, 215);
+            Rgb8Image::new(1, 2, expected).unwrap()
+        });
+        assert_eq!(halve(&gray(2, 1, &[10, 20])).unwrap().pixels()[0], 15);
+        assert_eq!(halve(&gray(1, 1, &[7])).unwrap(), gray(1, 1, &[7]));
+    }
 
     #[test]
     fn a_picture_keeps_its_shape() {

@@ -47,7 +47,7 @@ impl World {
     fn write(&self, key: u64, bytes: &[u8]) -> ThumbRequest {
         let path = self.dir.path().join(key.to_string());
         fs::write(&path, bytes).unwrap();
-        ThumbRequest { key, path: path.into() }
+        ThumbRequest { key, path: path.into(), side_px: THUMB_PX }
     }
 
     /// Waits until `take` gives something.
@@ -104,7 +104,7 @@ fn thumbnails_are_small_and_say_how_large_the_picture_is() {
     world.thumbnails.request(&requests);
     let sizes: Vec<_> = (0..3)
         .map(|_| {
-            let ThumbResult { key, outcome } = world.result();
+            let ThumbResult { key, outcome, .. } = world.result();
             let thumb = outcome.unwrap();
             let size = (thumb.image.width_px(), thumb.image.height_px());
             (key, size, (thumb.full_width_px, thumb.full_height_px))
@@ -113,7 +113,17 @@ fn thumbnails_are_small_and_say_how_large_the_picture_is() {
     let expected = [(1, (256, 192), (640, 480)), (2, (17, 256), (20, 300)), (3, (31, 17), (31, 17))];
     assert_eq!(sizes, expected, "in the order of the request");
     assert_eq!(world.thumbnails.next_result(), None);
-    assert!(!world.thumbnails.has_results());
+    assert_eq!(world.thumbnails.n_results(), 0);
+}
+
+#[test]
+fn thumbnails_are_no_larger_than_they_need_be() {
+    let world = World::new(|_| {});
+    let request = world.write(1, &jpeg(640, 480));
+    for (side_px, expected) in [(0, 1), (1, 1), (60, 64), (64, 64), (65, 128), (129, 256), (1000, 256)] {
+        world.thumbnails.request(&[ThumbRequest { side_px, ..request.clone() }]);
+        assert_eq!(world.result().outcome.unwrap().image.width_px(), expected, "{side_px}");
+    }
 }
 
 #[test]
@@ -134,6 +144,24 @@ fn what_is_no_longer_wanted_is_never_worked_on() {
 }
 
 #[test]
+fn what_is_forgotten_in_the_middle_of_work_comes_from_the_new_file() {
+    for forget in [|t: &Thumbnails| t.forget(1), Thumbnails::forget_all] {
+        let gate = Gate::new();
+        let world = World::new(gate.hook());
+        let old = world.write(1, &jpeg(8, 8));
+        let new = ThumbRequest { key: 1, ..world.write(2, &jpeg(9, 9)) };
+        world.thumbnails.request(std::slice::from_ref(&old));
+        assert_eq!(gate.at(), "1");
+        forget(&world.thumbnails);
+        world.thumbnails.request(std::slice::from_ref(&new));
+        gate.let_go(2);
+        assert_eq!(world.result().outcome.unwrap().full_width_px, 9);
+        forget(&world.thumbnails);
+        assert_eq!(world.thumbnails.next_result(), None);
+    }
+}
+
+#[test]
 fn files_that_cannot_be_shown_say_why() {
     let world = World::new(|_| {});
     let mut cut = jpeg(64, 64);
@@ -144,8 +172,8 @@ fn files_that_cannot_be_shown_say_why() {
         world.write(1, b"no image at all, though long enough to be one"),
         world.write(2, b""),
         world.write(3, &cut),
-        ThumbRequest { key: 4, path: folder.into() },
-        ThumbRequest { key: 5, path: world.dir.path().join("missing").into() },
+        ThumbRequest { key: 4, path: folder.into(), side_px: THUMB_PX },
+        ThumbRequest { key: 5, path: world.dir.path().join("missing").into(), side_px: THUMB_PX },
     ]);
     let reason = || world.result().outcome.unwrap_err();
     assert_eq!(reason(), SkipReason::NotAnImage);
@@ -171,7 +199,7 @@ fn limits_are_those_of_embedding() {
     assert_eq!(world.result().outcome, Err(SkipReason::FileTooLarge { size_mb: 0, limit_mb: 0 }));
     let ThumbRequest { path, .. } = world.write(1, &jpeg(40, 40));
     world.thumbnails.request_large(7, path, 4096);
-    assert_eq!(world.wait(Thumbnails::large_result), ThumbResult { key: 7, outcome: Err(too_large) });
+    assert_eq!(world.wait(Thumbnails::large_result), ThumbResult { key: 7, side_px: 4096, outcome: Err(too_large) });
 }
 
 #[test]
@@ -179,9 +207,9 @@ fn a_panic_is_a_reason_and_the_worker_goes_on() {
     let world = World::new(|path| assert!(!path.ends_with("1"), "on purpose"));
     let requests = [1, 2].map(|key| world.write(key, &jpeg(8, 8)));
     world.thumbnails.request(&requests);
-    let ThumbResult { key, outcome } = world.result();
+    let ThumbResult { key, outcome, .. } = world.result();
     assert!(key == 1 && matches!(outcome, Err(SkipReason::Corrupt { .. })), "{outcome:?}");
-    let ThumbResult { key, outcome } = world.result();
+    let ThumbResult { key, outcome, .. } = world.result();
     assert!(key == 2 && outcome.is_ok());
     for (request, is_ok) in requests.iter().zip([false, true]) {
         world.thumbnails.request_large(request.key, Arc::clone(&request.path), 100);
@@ -272,7 +300,7 @@ fn threads_have_ended_when_it_is_dropped() {
 #[test]
 fn a_second_time_the_thumbnail_comes_from_the_cache() {
     let cache_dir = tempfile::tempdir().unwrap();
-    let request = ThumbRequest { key: 1, path: Path::new(SAMPLE).into() };
+    let request = ThumbRequest { key: 1, path: Path::new(SAMPLE).into(), side_px: THUMB_PX };
     let world = World::with_cache(Some(cache_dir.path()), |_| {});
     world.thumbnails.request(std::slice::from_ref(&request));
     let made = world.result().outcome.unwrap();
@@ -313,7 +341,7 @@ fn a_second_time_the_thumbnail_comes_from_the_cache() {
 fn pictures_that_are_small_already_are_not_kept() {
     let cache_dir = tempfile::tempdir().unwrap();
     let world = World::with_cache(Some(cache_dir.path()), |_| {});
-    world.thumbnails.request(&[ThumbRequest { key: 1, path: Path::new(SMALL).into() }]);
+    world.thumbnails.request(&[ThumbRequest { key: 1, path: Path::new(SMALL).into(), side_px: THUMB_PX }]);
     let thumb = world.result().outcome.unwrap();
     assert_eq!((thumb.image.width_px(), thumb.image.height_px()), (thumb.full_width_px, thumb.full_height_px));
     drop(world);

@@ -1,0 +1,170 @@
+//! The Evaluate place: where the head that answers is wrong, how sure it may be, and what it says of other images.
+
+mod calibration;
+mod confusion;
+mod mistakes;
+mod predictions;
+mod threshold;
+
+use eframe::egui::Ui;
+
+use super::page::{MAX_WIDTH, page};
+use crate::app::{Action, HeadFigures, OpenProject, Place};
+use crate::metrics::Report;
+use crate::ui::cx::Cx;
+use crate::ui::widgets::{self, Button, Card, Column, EmptyState, Sort, Table, columns, percent, place_header, stat};
+use crate::ui::{format, icons};
+
+/// What this place remembers from frame to frame.
+#[derive(Debug, Default)]
+pub struct EvaluatePlace {
+    confusion: confusion::ConfusionCard,
+    threshold: threshold::ThresholdCard,
+    mistakes: mistakes::Mistakes,
+    predictions: predictions::PredictionsCard,
+    sort: Option<Sort>,
+}
+
+impl EvaluatePlace {
+    /// Draws the place.
+    pub fn ui(&mut self, cx: &mut Cx<'_>, ui: &mut Ui) {
+        let Some(project) = cx.project() else { return };
+        page(ui, "evaluate", MAX_WIDTH, |ui| {
+            let figures = project.live.shown_figures(project.data.settings.head);
+            header(cx, ui, figures.as_ref());
+            let Some(figures) = figures else {
+                return nothing(cx, ui);
+            };
+            if project.predictions.is_some() {
+                self.predictions.ui(cx, ui, project);
+            }
+            match figures.val {
+                Some(report) => self.judged(cx, ui, project, report),
+                None => {
+                    EmptyState::new(icons::TARGET, "There are no validation images")
+                        .text("Each class needs two images or more: then one of them is held back to judge on.")
+                        .show(ui);
+                }
+            }
+            if project.predictions.is_none() {
+                self.predictions.ui(cx, ui, project);
+            }
+        });
+    }
+
+    fn judged(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, report: &Report) {
+        headline(ui, report);
+        columns(ui, &[1.15, 1.0], |ui, i| {
+            if i == 0 {
+                self.confusion.ui(cx, ui, project, report);
+            } else {
+                self.per_class(ui, report);
+            }
+        });
+        self.mistakes.ui(cx, ui, project);
+        columns(ui, &[1.0, 1.0], |ui, i| {
+            if i == 0 {
+                calibration::card(ui, report);
+            } else {
+                self.threshold.ui(cx, ui, project);
+            }
+        });
+    }
+
+    fn per_class(&mut self, ui: &mut Ui, report: &Report) {
+        Card::new().title("Per class").show(ui, |ui| {
+            let columns = [
+                Column::text("Class").min_width(70.0).sortable(true),
+                Column::number("Precision", 72.0).sortable(true),
+                Column::number("Recall", 62.0).sortable(true),
+                Column::number("F1", 62.0).sortable(true),
+                Column::number("Images", 56.0).sortable(true),
+            ];
+            let mut order: Vec<usize> = (0..report.per_class.len()).collect();
+            if let Some(Sort { column, descending }) = self.sort {
+                let key = |i: usize| {
+                    let m = &report.per_class[i];
+                    match column {
+                        1 => m.precision,
+                        2 => m.recall,
+                        3 => m.f1,
+                        4 => f64::from(m.support),
+                        _ => i as f64,
+                    }
+                };
+                order.sort_by(|a, b| key(*a).total_cmp(&key(*b)));
+                if descending {
+                    order.reverse();
+                }
+            }
+            let table = Table::new("per class", &columns).sort(&mut self.sort).max_height(300.0);
+            table.show(ui, order.len(), |i, row| {
+                let class = order[i];
+                let metrics = &report.per_class[class];
+                row.text(report.classes.names().get(class).map_or("", String::as_str));
+                for value in [metrics.precision, metrics.recall, metrics.f1] {
+                    row.text(&percent(value as f32));
+                }
+                row.weak(&metrics.support.to_string());
+            });
+            widgets::caption(
+                ui,
+                "Precision: of what it calls so, how much is. Recall: of what is so, how much it finds. F1: both in one.",
+            );
+        });
+    }
+}
+
+fn header(cx: &mut Cx<'_>, ui: &mut Ui, figures: Option<&HeadFigures<'_>>) {
+    let state =
+        figures.map_or_else(String::new, |f| format!("{} head, on images that it was not fitted on", f.kind.label()));
+    place_header(ui, "Evaluate", &state, |ui| {
+        for action in [Action::PredictFolder, Action::PredictFiles] {
+            let tip = action.tooltip();
+            let button = Button::new(action.label()).tip(tip).availability(action.availability(cx.state));
+            if ui.add(button).clicked() {
+                cx.act(action);
+            }
+        }
+    });
+}
+
+fn headline(ui: &mut Ui, report: &Report) {
+    let figures = [
+        ("Accuracy", &report.accuracy),
+        ("Balanced accuracy", &report.balanced_accuracy),
+        ("Macro F1", &report.macro_f1),
+        ("Calibration error", &report.calibration_error),
+    ];
+    Card::new().show(ui, |ui| {
+        let n_columns = if ui.available_width() < 560.0 { 2 } else { 4 };
+        for row in figures.chunks(n_columns) {
+            ui.columns(n_columns, |columns| {
+                for (ui, (caption, estimate)) in columns.iter_mut().zip(row) {
+                    let (low, high) = (estimate.interval.low as f32, estimate.interval.high as f32);
+                    let detail = format!("{} to {}", percent(low), percent(high));
+                    stat(ui, caption, &percent(estimate.value as f32), &detail);
+                }
+            });
+        }
+    });
+    let text = match report.top5_accuracy {
+        Some(top5) => format!(
+            "{} validation images; ranges are 95 % intervals. The right class is among the first five for {}.",
+            format::thousands(report.n_rows),
+            percent(top5.value as f32)
+        ),
+        None => format!("{} validation images; ranges are 95 % intervals.", format::thousands(report.n_rows)),
+    };
+    widgets::caption(ui, &text);
+}
+
+fn nothing(cx: &mut Cx<'_>, ui: &mut Ui) {
+    let chosen = EmptyState::new(icons::TARGET, "There is no trained head yet")
+        .text("As soon as two classes have images, a head is trained and judged by itself.")
+        .actions(&["Go to Images"])
+        .show(ui);
+    if chosen.is_some() {
+        cx.act(Action::go(Place::Images));
+    }
+}

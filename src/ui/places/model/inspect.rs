@@ -1,0 +1,162 @@
+//! What a model is: facts, and the layer that serves as features.
+
+use eframe::egui::Ui;
+
+use crate::app::Command;
+use crate::backbone::layers::Layer;
+use crate::backbone::manifest::FeatureChoice;
+use crate::jobs::Inspected;
+use crate::ui::cx::Cx;
+use crate::ui::format;
+use crate::ui::icons;
+use crate::ui::theme::space;
+use crate::ui::widgets::{self, Button, Card, Column, Meaning, Table};
+
+/// Shows what is known of the model.
+pub fn about(ui: &mut Ui, inspected: &Inspected) {
+    let manifest = &*inspected.manifest;
+    Card::new().title("About").show(ui, |ui| {
+        let outputs: Vec<String> = manifest.outputs.iter().map(ToString::to_string).collect();
+        let silent = || "Not stated by its files".to_owned();
+        let rows = [
+            ("Gives", format!("{} features an image", format::thousands(inspected.dim))),
+            ("Input", manifest.input.to_string()),
+            (if outputs.len() == 1 { "Output" } else { "Outputs" }, outputs.join("\n")),
+            ("Licence", manifest.licence.clone().unwrap_or_else(silent)),
+            ("Source", manifest.source.clone().unwrap_or_else(silent)),
+            ("Size", format!("{}, operator set {}", format::bytes(manifest.size_bytes), manifest.opset)),
+            ("File", manifest.path.display().to_string()),
+        ];
+        widgets::key_values(ui, &rows.each_ref().map(|(key, value)| (*key, value.as_str())));
+        for note in &manifest.notes {
+            widgets::caption(ui, note);
+        }
+    });
+}
+
+/// What is remembered of the choice of a layer.
+#[derive(Debug, Default)]
+pub struct LayerChoice {
+    open: bool,
+    search: String,
+    picked: Option<String>,
+}
+
+impl LayerChoice {
+    /// Forgets what was picked: another model is looked at.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Shows the layer in use, and the others on demand. `editable` says why it cannot be changed, if it cannot.
+    pub fn ui(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, inspected: &Inspected, editable: Result<(), &'static str>) {
+        let own = inspected.manifest.feature.value.label();
+        let is_own = inspected.layer == own;
+        Card::new().title("Feature layer").note("Whose output the classifier learns from").show(ui, |ui| {
+            widgets::flow(ui, |ui| {
+                widgets::strong(ui, &inspected.layer);
+                let (word, meaning) =
+                    if is_own { ("The model’s own", Meaning::Neutral) } else { ("Set by you", Meaning::Accent) };
+                widgets::badge(ui, word, meaning);
+            });
+            if is_own {
+                widgets::caption(ui, &sentence(&inspected.manifest.feature.origin.to_string()));
+            }
+            let layers = match &inspected.layers {
+                Ok(layers) => layers,
+                Err(error) => {
+                    widgets::selectable(ui, &format!("Its layers are not known: {error}"));
+                    return;
+                }
+            };
+            ui.horizontal_wrapped(|ui| {
+                let icon = if self.open { icons::CARET_DOWN } else { icons::CARET_RIGHT };
+                let text = if self.open { "Hide the layers" } else { "Choose another layer…" };
+                if ui.add(Button::new(text).icon(icon).quiet()).clicked() {
+                    self.open = !self.open;
+                }
+                if !is_own && ui.add(Button::new("Back to the model’s own").quiet().availability(editable)).clicked()
+                {
+                    cx.send(Command::ChooseLayer(None));
+                }
+            });
+            if self.open {
+                self.list(cx, ui, inspected, layers, editable);
+            }
+        });
+    }
+
+    fn list(
+        &mut self,
+        cx: &mut Cx<'_>,
+        ui: &mut Ui,
+        inspected: &Inspected,
+        layers: &[Layer],
+        editable: Result<(), &'static str>,
+    ) {
+        widgets::search_field(ui, "Search layers", &mut self.search, "Name or operator");
+        let words: Vec<String> = self.search.to_lowercase().split_whitespace().map(str::to_owned).collect();
+        // The deepest first: what is near the output is what people look for.
+        let found: Vec<&Layer> = layers
+            .iter()
+            .rev()
+            .filter(|layer| {
+                let text = format!("{} {}", layer.tensor, layer.op_type).to_lowercase();
+                words.iter().all(|word| text.contains(word.as_str()))
+            })
+            .collect();
+        if found.is_empty() {
+            widgets::weak(ui, "No layer matches.");
+            return;
+        }
+        let columns = [
+            Column::text("Layer").min_width(140.0),
+            Column::fixed("Made by", 96.0),
+            Column::fixed("Shape", 110.0),
+            Column::number("Features", 64.0),
+            Column::number("Depth", 48.0),
+        ];
+        let narrow = ui.available_width() < 520.0;
+        let columns = if narrow { vec![columns[0], columns[3], columns[4]] } else { columns.to_vec() };
+        let current = self.picked.as_deref().unwrap_or(&inspected.layer);
+        let selected = found.iter().position(|layer| label(layer) == current);
+        let table = Table::new("layers", &columns).clickable(selected).max_height(300.0);
+        let response = table.show(ui, found.len(), |idx, row| {
+            let layer = found[idx];
+            row.strong(&label(layer));
+            if !narrow {
+                row.text(&layer.op_type);
+                let dims: Vec<String> = layer.dims.iter().map(ToString::to_string).collect();
+                row.weak(&dims.join(" × "));
+            }
+            row.text(&format::thousands(layer.dim));
+            row.weak(&format!("{:.0} %", layer.depth * 100.0));
+        });
+        if let Some(layer) = response.clicked.and_then(|idx| found.get(idx)) {
+            self.picked = Some(label(layer));
+        }
+        ui.add_space(space::XS);
+        let picked = self.picked.clone().filter(|picked| *picked != inspected.layer);
+        let availability = editable.and(picked.as_ref().map(drop).ok_or("Choose a layer in the list"));
+        ui.horizontal_wrapped(|ui| {
+            let button = Button::new("Use this layer").primary().availability(availability);
+            if ui.add(button).clicked() {
+                let own = inspected.manifest.feature.value.label();
+                cx.send(Command::ChooseLayer(picked.filter(|picked| *picked != own)));
+            }
+            widgets::caption(ui, "The images are embedded again. Deep layers know things, early ones textures.");
+        });
+    }
+}
+
+/// The form in which a layer is chosen.
+fn label(layer: &Layer) -> String {
+    FeatureChoice { tensor: layer.tensor.clone(), pooling: layer.pooling }.label()
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}

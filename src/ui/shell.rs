@@ -1,0 +1,258 @@
+//! The window: what frames the places, and how they are connected with the application.
+//!
+//! A frame has two parts. [`Shell::logic`] takes in what happened: results of the workers, drops, keys, dialogs.
+//! [`Shell::draw`] only reads the state; what the user wants is gathered as commands and done after it.
+
+mod keys;
+mod overlay;
+mod rail;
+mod status;
+mod toasts;
+
+pub(in crate::ui) use keys::columns_id;
+pub(in crate::ui) use rail::icon_of;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eframe::egui::{self, CentralPanel, Context, Frame, Panel, Ui};
+
+use super::cx::{Cx, Thumbs};
+use super::dialogs::{Dialogs, PathBox};
+use super::palette::Palette;
+use super::places::evaluate::EvaluatePlace;
+use super::places::export::ExportPlace;
+use super::places::images::ImagesPlace;
+use super::places::model::ModelPlace;
+use super::places::runtime::RuntimePage;
+use super::places::start::StartPlace;
+use super::places::train::TrainPlace;
+use super::theme::{self, tokens};
+use super::widgets::{RAIL_WIDTH, RAIL_WIDTH_NARROW};
+use crate::app::{AppState, Command, DropInto, Place, Runner, RuntimeState, ScreenEffect};
+use crate::store::settings::{AppSettings, ThemeChoice};
+
+/// Time a frame may spend on taking in results.
+const PUMP_BUDGET: Duration = Duration::from_millis(3);
+
+/// Below this width in points the rail shows icons only.
+const NARROW_WIDTH: f32 = 960.0;
+
+/// The window's content.
+pub struct Shell {
+    runner: Runner,
+    thumbs: Thumbs,
+    start: StartPlace,
+    model: ModelPlace,
+    images: ImagesPlace,
+    train: TrainPlace,
+    evaluate: EvaluatePlace,
+    export: ExportPlace,
+    runtime: RuntimePage,
+    palette: Palette,
+    dialogs: Dialogs,
+    path_box: PathBox,
+    toasts: toasts::Toasts,
+    shows_shortcuts: bool,
+    out: Vec<Command>,
+    theme: Option<ThemeChoice>,
+    hover_is_shown: bool,
+    title: String,
+}
+
+impl Shell {
+    /// Sets up the look and starts the worker threads.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(ctx: &Context, settings: AppSettings) -> std::io::Result<Self> {
+        theme::install(ctx);
+        let waker = {
+            let ctx = ctx.clone();
+            std::sync::Arc::new(move || ctx.request_repaint())
+        };
+        Ok(Self {
+            runner: Runner::new(settings, waker.clone())?,
+            thumbs: Thumbs::new(waker)?,
+            start: StartPlace::default(),
+            model: ModelPlace::default(),
+            images: ImagesPlace::default(),
+            train: TrainPlace::default(),
+            evaluate: EvaluatePlace::default(),
+            export: ExportPlace::default(),
+            runtime: RuntimePage::default(),
+            palette: Palette::default(),
+            dialogs: Dialogs::new(ctx.clone()),
+            path_box: PathBox::default(),
+            toasts: toasts::Toasts::default(),
+            shows_shortcuts: false,
+            out: Vec::new(),
+            theme: None,
+            hover_is_shown: false,
+            title: String::new(),
+        })
+    }
+
+    /// What the application knows.
+    pub fn state(&self) -> &AppState {
+        &self.runner.state
+    }
+
+    /// The application behind the screen, for tests and for the command line.
+    pub fn runner_mut(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+
+    /// Asks for a command, as if the user had given it.
+    pub fn dispatch(&mut self, command: Command) {
+        self.runner.dispatch(command);
+    }
+
+    /// Takes in what happened since the last frame.
+    pub fn logic(&mut self, ctx: &Context) {
+        if self.runner.pump(PUMP_BUDGET) {
+            ctx.request_repaint();
+        }
+        self.take_drops(ctx);
+        let mut commands = Vec::new();
+        self.dialogs.take(&mut commands);
+        // What lies over everything else has the keys to itself.
+        let is_free = ctx.memory(|m| m.top_modal_layer().is_none());
+        if is_free && !self.path_box.is_open() && !self.palette.is_open() {
+            keys::commands(ctx, self.state(), &mut commands);
+        }
+        for command in commands {
+            self.runner.dispatch(command);
+        }
+        for effect in self.runner.take_screen_effects() {
+            self.do_effect(ctx, effect);
+        }
+        self.apply_look(ctx);
+    }
+
+    fn take_drops(&mut self, ctx: &Context) {
+        let (dropped, hovered) = ctx.input(|i| {
+            let dropped: Vec<PathBuf> = i.raw.dropped_files.iter().map(|f| f.path().to_owned()).collect();
+            let hovered: Vec<PathBuf> = i.raw.hovered_files.iter().filter_map(|f| f.path.clone()).collect();
+            (dropped, hovered)
+        });
+        if !dropped.is_empty() {
+            self.hover_is_shown = false;
+            self.runner.dispatch(Command::Drop { paths: dropped, into: DropInto::Auto });
+        } else if !hovered.is_empty() || self.hover_is_shown {
+            self.hover_is_shown = !hovered.is_empty();
+            self.runner.dispatch(Command::Hover(hovered));
+        }
+    }
+
+    fn do_effect(&mut self, ctx: &Context, effect: ScreenEffect) {
+        match effect {
+            ScreenEffect::Dialog(dialog) => {
+                let dir = self.state().project.as_ref().and_then(|p| Some(p.path.parent()?.to_owned()));
+                self.dialogs.show(dialog, dir);
+            }
+            ScreenEffect::AskPath => self.path_box.open(None),
+            ScreenEffect::TogglePalette => self.palette.toggle(),
+            ScreenEffect::OpenFolder(path) => ctx.open_url(egui::OpenUrl::new_tab(super::dialogs::file_url(&path))),
+            ScreenEffect::EditNewClass => self.images.edit_new_class(),
+            ScreenEffect::ShowShortcuts => self.shows_shortcuts = !self.shows_shortcuts,
+            ScreenEffect::ToggleTheme => {
+                let is_dark = ctx.theme() == egui::Theme::Dark;
+                self.dispatch(Command::SetTheme(if is_dark { ThemeChoice::Light } else { ThemeChoice::Dark }));
+            }
+            ScreenEffect::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+        }
+    }
+
+    fn apply_look(&mut self, ctx: &Context) {
+        let choice = self.state().settings.theme;
+        if self.theme != Some(choice) {
+            self.theme = Some(choice);
+            ctx.set_theme(match choice {
+                ThemeChoice::System => egui::ThemePreference::System,
+                ThemeChoice::Light => egui::ThemePreference::Light,
+                ThemeChoice::Dark => egui::ThemePreference::Dark,
+            });
+        }
+        let title = match &self.state().project {
+            Some(project) => format!("{} - Graft", project.name()),
+            None => "Graft".to_owned(),
+        };
+        if title != self.title {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+
+    /// Draws everything and does what the user wants.
+    pub fn draw(&mut self, ui: &mut Ui) {
+        let t = tokens(ui);
+        let ctx = ui.ctx().clone();
+        self.thumbs.begin_frame(&ctx, &self.runner.state);
+        let mut out = std::mem::take(&mut self.out);
+        {
+            let Self { runner, thumbs, .. } = self;
+            let mut cx = Cx::new(&runner.state, runner.table(), &mut out, thumbs);
+            if let RuntimeState::Missing { .. } = cx.state.runtime {
+                let frame = Frame::new().fill(t.canvas);
+                CentralPanel::default().frame(frame).show(ui, |ui| self.runtime.ui(&mut cx, ui));
+            } else {
+                let has_frame = cx.state.project.is_some() || cx.state.place == Place::Model;
+                if has_frame {
+                    let is_narrow = ctx.content_rect().width() < NARROW_WIDTH;
+                    let width = if is_narrow { RAIL_WIDTH_NARROW } else { RAIL_WIDTH };
+                    Panel::bottom("status")
+                        .frame(Frame::new().fill(t.canvas))
+                        .show_separator_line(false)
+                        .resizable(false)
+                        .exact_size(28.0)
+                        .show(ui, |ui| status::status_ui(&mut cx, ui));
+                    Panel::left("rail")
+                        .frame(Frame::new().fill(t.canvas).inner_margin(8))
+                        .show_separator_line(false)
+                        .resizable(false)
+                        .exact_size(width)
+                        .show(ui, |ui| rail::rail_ui(&mut cx, ui));
+                }
+                CentralPanel::default().frame(Frame::new().fill(t.surface)).show(ui, |ui| {
+                    if cx.state.project.is_none() && cx.state.place != Place::Model {
+                        return self.start.ui(&mut cx, ui);
+                    }
+                    match cx.state.place {
+                        Place::Model => self.model.ui(&mut cx, ui),
+                        Place::Images => self.images.ui(&mut cx, ui),
+                        Place::Train => self.train.ui(&mut cx, ui),
+                        Place::Evaluate => self.evaluate.ui(&mut cx, ui),
+                        Place::Export => self.export.ui(&mut cx, ui),
+                    }
+                });
+            }
+            overlay::drop_overlay(&cx, &ctx);
+            self.toasts.ui(&mut cx, &ctx);
+            self.palette.ui(&mut cx, &ctx);
+            self.path_box.ui(&mut cx, &ctx);
+            if self.shows_shortcuts {
+                self.shows_shortcuts = !keys::shortcuts_dialog(&ctx);
+            }
+            if let Some(dialog) = self.images.take_dialog() {
+                self.dialogs.show(dialog, None);
+            }
+            if let Some(dialog) = self.dialogs.take_failed() {
+                self.path_box.open(Some(dialog));
+            }
+        }
+        for command in out.drain(..) {
+            self.runner.dispatch(command);
+        }
+        self.out = out;
+        self.thumbs.end_frame();
+        for effect in self.runner.take_screen_effects() {
+            self.do_effect(&ctx, effect);
+        }
+    }
+
+    /// Saves what is to be saved and ends the worker threads.
+    pub fn shut_down(self) {
+        self.runner.shut_down();
+    }
+}

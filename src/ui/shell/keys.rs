@@ -1,0 +1,152 @@
+//! Keys: the shortcuts of the actions, and what a row of thumbnails does with arrows and digits.
+
+use std::path::PathBuf;
+
+use eframe::egui::{Context, Event, Key, Modifiers, Popup};
+
+use crate::app::gallery::SelectOp;
+use crate::app::{Action, AppState, Command, DropInto, Place};
+use crate::ui::dialogs::paths_of_text;
+use crate::ui::widgets as text;
+use crate::ui::widgets::{Dialog, kbd, row_ends};
+
+/// What the keys of this frame ask for.
+pub(super) fn commands(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
+    let is_typing = ctx.text_edit_focused();
+    for action in Action::ALL {
+        let Some(shortcut) = action.shortcut() else { continue };
+        let Some(key) = Key::from_name(shortcut.key) else { continue };
+        // What a text field does with these keys itself.
+        let is_for_text = !shortcut.ctrl || matches!(shortcut.key, "A" | "Z");
+        if is_typing && is_for_text && key != Key::F1 {
+            continue;
+        }
+        // Exactly these keys (Ctrl+Shift+Z is not Ctrl+Z), as they were when it was pressed: a quick hand has let go of
+        // them before the frame begins.
+        let is_it = |event: &Event| match event {
+            Event::Key { key: pressed, pressed: true, modifiers, .. } => {
+                *pressed == key
+                    && modifiers.command == shortcut.ctrl
+                    && modifiers.shift == shortcut.shift
+                    && !modifiers.alt
+            }
+            _ => false,
+        };
+        let pressed = ctx.input_mut(|i| {
+            let at = i.events.iter().position(is_it);
+            at.map(|at| i.events.remove(at)).is_some()
+        });
+        if pressed {
+            out.push(Command::Act(action));
+        }
+    }
+    if is_typing {
+        return;
+    }
+    if let Some(paths) = pasted(ctx) {
+        out.push(Command::Drop { paths, into: DropInto::Auto });
+    }
+    // An open menu takes Esc and the arrows.
+    let is_gallery = state.place == Place::Images && state.project.is_some() && !Popup::is_any_open(ctx);
+    if is_gallery {
+        gallery(ctx, state, out);
+    }
+}
+
+/// Paths on the clipboard, as file managers copy them.
+fn pasted(ctx: &Context) -> Option<Vec<PathBuf>> {
+    let text = ctx.input(|i| {
+        i.events.iter().find_map(|e| match e {
+            Event::Paste(text) => Some(text.clone()),
+            _ => None,
+        })
+    })?;
+    let paths = paths_of_text(&text);
+    (!paths.is_empty()).then_some(paths)
+}
+
+const DIGITS: [Key; 9] =
+    [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+
+fn gallery(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
+    let Some(project) = &state.project else { return };
+    // Arrows move what has the keyboard's focus, where that is something else than the gallery.
+    let has_focus = ctx.memory(|m| m.focused()).is_some();
+    let columns = ctx.data(|d| d.get_temp::<usize>(columns_id())).unwrap_or(1) as isize;
+    let rows = ctx.data(|d| d.get_temp::<usize>(columns_id().with("rows"))).unwrap_or(4) as isize;
+    let take = |modifiers: Modifiers, key: Key| ctx.input_mut(|i| i.consume_key(modifiers, key));
+    for (i, digit) in DIGITS.into_iter().enumerate() {
+        if take(Modifiers::NONE, digit) {
+            out.push(Command::LabelByDigit(i as u8 + 1));
+            // In the large view the next image follows, so that a folder is labelled with one key an image.
+            if project.gallery.large.is_some() {
+                out.push(Command::Select(SelectOp::Move { by: 1, extend: false }));
+            }
+        }
+    }
+    let is_large = project.gallery.large.is_some();
+    if take(Modifiers::NONE, Key::Escape) {
+        out.push(if is_large { Command::Look(None) } else { Command::Select(SelectOp::None) });
+    }
+    if has_focus && !is_large {
+        return;
+    }
+    let n = project.gallery.visible.len() as isize;
+    let (down, page) = if is_large { (1, 10) } else { (columns, columns * rows.max(1)) };
+    let moves = [
+        (Key::ArrowLeft, -1),
+        (Key::ArrowRight, 1),
+        (Key::ArrowUp, -down),
+        (Key::ArrowDown, down),
+        (Key::PageUp, -page),
+        (Key::PageDown, page),
+        (Key::Home, -n),
+        (Key::End, n),
+    ];
+    for (key, by) in moves {
+        if take(Modifiers::SHIFT, key) && !is_large {
+            out.push(Command::Select(SelectOp::Move { by, extend: true }));
+        } else if take(Modifiers::NONE, key) {
+            out.push(Command::Select(SelectOp::Move { by, extend: false }));
+        }
+    }
+    if take(Modifiers::NONE, Key::Enter) || take(Modifiers::NONE, Key::Space) {
+        out.push(Command::Look(if is_large { None } else { project.gallery.cursor }));
+    }
+}
+
+/// Where the gallery tells how many thumbnails are in a row, for the arrow keys.
+pub(in crate::ui) fn columns_id() -> eframe::egui::Id {
+    eframe::egui::Id::unique("gallery columns")
+}
+
+/// Lists the shortcuts; returns whether it wants to be closed.
+pub(super) fn shortcuts_dialog(ctx: &Context) -> bool {
+    let others = [
+        ("Label the selected images with class 1 to 9", "1-9"),
+        ("Large view", "Enter"),
+        ("Move, and select more", "Shift+Arrows"),
+        ("Close the large view, select none", "Esc"),
+    ];
+    let response = Dialog::new("shortcuts", "Keyboard shortcuts").width(460.0).show(ctx, |ui| {
+        eframe::egui::ScrollArea::vertical().max_height(ctx.content_rect().height() * 0.7).show(ui, |ui| {
+            // Beside the scroll bar, which lies over what it scrolls.
+            ui.set_max_width(ui.available_width() - 14.0);
+            let actions =
+                Action::ALL.iter().filter_map(|a| Some((a.label().trim_end_matches('…'), a.shortcut()?.text())));
+            let others = others.iter().map(|(label, keys)| (*label, (*keys).to_owned()));
+            for (label, keys) in actions.chain(others) {
+                row_ends(
+                    ui,
+                    |ui| {
+                        text::body(ui, label);
+                    },
+                    |ui| {
+                        kbd(ui, &keys);
+                    },
+                );
+            }
+        });
+    });
+    response.close
+}

@@ -1,0 +1,238 @@
+//! The window itself: opened, remembered, measured.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use eframe::egui::{self, Context, Ui, ViewportBuilder, pos2, vec2};
+
+use super::shell::Shell;
+use crate::app::{Command, DropInto};
+use crate::store::settings::{AppSettings, WindowPlace};
+
+/// How the window is opened.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// A project to open, or images, models and folders as if they were dropped.
+    pub paths: Vec<PathBuf>,
+    /// Scrolls through the gallery for so many seconds, prints what frames cost, and ends.
+    pub profile: Option<Duration>,
+    /// When the program began.
+    pub started: Instant,
+}
+
+/// Why there is no window.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// The system gives no window: no display, or no OpenGL.
+    #[error("the window cannot be opened: {message} (the commands of `graft --help` work without one)")]
+    Open {
+        /// What the system said.
+        message: String,
+    },
+}
+
+/// Opens the window and stays until it is closed. Returns what was measured, if that was asked for.
+///
+/// # Errors
+/// When the system gives no window.
+pub fn run(launch: Launch) -> Result<Option<FrameTimes>, WindowError> {
+    let (settings, problem) = match AppSettings::default_path() {
+        Ok(path) => AppSettings::load(&path),
+        Err(error) => (AppSettings::default(), Some(error)),
+    };
+    if let Some(problem) = problem {
+        tracing::warn!(%problem, "settings begin anew");
+    }
+    let mut viewport = ViewportBuilder::default()
+        .with_title("Graft")
+        .with_app_id("graft")
+        .with_inner_size(vec2(1280.0, 800.0))
+        .with_min_inner_size(vec2(560.0, 380.0))
+        .with_drag_and_drop(true)
+        .with_icon(std::sync::Arc::new(icon()));
+    if let Some(place) = settings.window {
+        viewport = viewport.with_inner_size(vec2(place.width.max(560.0), place.height.max(380.0)));
+        viewport = viewport.with_position(pos2(place.x, place.y)).with_maximized(place.is_maximised);
+    }
+    let options = eframe::NativeOptions { viewport, persist_window: false, ..eframe::NativeOptions::default() };
+    let times = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let sink = std::sync::Arc::clone(&times);
+    let result = eframe::run_native(
+        "graft",
+        options,
+        Box::new(move |cc| {
+            let shell = Shell::new(&cc.egui_ctx, settings)?;
+            Ok(Box::new(Window::new(shell, launch, sink)))
+        }),
+    );
+    result.map_err(|e| WindowError::Open { message: e.to_string() })?;
+    let times = times.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    Ok(times)
+}
+
+/// The program's icon: a shoot on a stock, drawn.
+fn icon() -> egui::IconData {
+    const SIDE: usize = 64;
+    let mut rgba = vec![0; SIDE * SIDE * 4];
+    let near = |x: f32, y: f32, ax: f32, ay: f32, bx: f32, by: f32| {
+        let (dx, dy) = (bx - ax, by - ay);
+        let along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
+        ((x - ax - along * dx).powi(2) + (y - ay - along * dy).powi(2)).sqrt()
+    };
+    for (i, pixel) in rgba.chunks_exact_mut(4).enumerate() {
+        let (x, y) = ((i % SIDE) as f32 + 0.5, (i / SIDE) as f32 + 0.5);
+        let corner = ((x - 32.0).abs() - 18.0).max(0.0).hypot(((y - 32.0).abs() - 18.0).max(0.0));
+        let shape = near(x, y, 32.0, 52.0, 32.0, 30.0)
+            .min(near(x, y, 32.0, 34.0, 18.0, 18.0))
+            .min(near(x, y, 32.0, 30.0, 45.0, 15.0));
+        let (inside, on_shape) = ((14.0 - corner).clamp(0.0, 1.0), (4.0 - shape).clamp(0.0, 1.0));
+        for (channel, (ground, line)) in [(0x4B_u8, 0xFF_u8), (0x55, 0xFF), (0xC8, 0xFF)].into_iter().enumerate() {
+            pixel[channel] = (f32::from(ground) + (f32::from(line) - f32::from(ground)) * on_shape) as u8;
+        }
+        pixel[3] = (255.0 * inside) as u8;
+    }
+    egui::IconData { rgba, width: SIDE as u32, height: SIDE as u32 }
+}
+
+/// What frames cost.
+#[derive(Clone, Debug, Default)]
+pub struct FrameTimes {
+    /// From the start of the program to the end of the first frame.
+    pub first_frame: Duration,
+    /// From asking for the project to the end of the first frame that shows it.
+    pub opened: Option<Duration>,
+    /// CPU time of each frame on the window's thread, in seconds: logic, drawing, tessellation and painting.
+    pub frame_secs: Vec<f32>,
+}
+
+impl FrameTimes {
+    /// The share `q` (0..=1) of frames took no longer, in seconds.
+    pub fn quantile_secs(&self, q: f64) -> f32 {
+        let mut sorted = self.frame_secs.clone();
+        sorted.sort_by(f32::total_cmp);
+        let at = ((sorted.len().max(1) - 1) as f64 * q).round() as usize;
+        sorted.get(at).copied().unwrap_or(0.0)
+    }
+}
+
+/// CPU time that this thread has had, in seconds, where the system tells: a frame's share of the processor, whatever
+/// else keeps it busy. Elsewhere frames are measured by the clock.
+fn thread_cpu_secs() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let ns: u64 = stat.split_whitespace().next()?.parse().ok()?;
+    Some(ns as f64 / 1e9)
+}
+
+struct Window {
+    shell: Option<Shell>,
+    launch: Launch,
+    times: FrameTimes,
+    sink: std::sync::Arc<std::sync::Mutex<Option<FrameTimes>>>,
+    measured_from: Option<Instant>,
+    /// CPU time of this thread at the last frame, in seconds.
+    cpu_secs: Option<f64>,
+    place: Option<WindowPlace>,
+}
+
+impl Window {
+    fn new(mut shell: Shell, launch: Launch, sink: std::sync::Arc<std::sync::Mutex<Option<FrameTimes>>>) -> Self {
+        if !launch.paths.is_empty() {
+            shell.dispatch(Command::Drop { paths: launch.paths.clone(), into: DropInto::Auto });
+        }
+        Self {
+            shell: Some(shell),
+            launch,
+            times: FrameTimes::default(),
+            sink,
+            measured_from: None,
+            cpu_secs: None,
+            place: None,
+        }
+    }
+
+    /// Scrolls, and notes what the last frame cost.
+    fn profile(&mut self, ctx: &Context, frame: &eframe::Frame, length: Duration) {
+        ctx.request_repaint();
+        let is_there = self.shell.as_ref().is_some_and(|s| {
+            let state = s.state();
+            state.project.as_ref().is_some_and(|p| !p.gallery.visible.is_empty()) || self.launch.paths.is_empty()
+        });
+        if !is_there {
+            return;
+        }
+        self.times.opened.get_or_insert_with(|| self.launch.started.elapsed());
+        let since = *self.measured_from.get_or_insert_with(Instant::now);
+        // From here to here, a frame later: everything that the thread did for a frame.
+        let now = thread_cpu_secs();
+        if let (Some(now), Some(before)) = (now, self.cpu_secs) {
+            self.times.frame_secs.push((now - before) as f32);
+        } else if let (None, Some(secs)) = (now, frame.info().cpu_usage) {
+            self.times.frame_secs.push(secs);
+        }
+        self.cpu_secs = now;
+        if since.elapsed() > length {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+        }
+    }
+}
+
+impl eframe::App for Window {
+    fn raw_input_hook(&mut self, ctx: &Context, input: &mut egui::RawInput) {
+        if self.measured_from.is_none() {
+            return;
+        }
+        // A wheel that never rests, over the middle of the window, down and up again.
+        let centre = ctx.content_rect().center();
+        let is_down = (self.times.frame_secs.len() / 240).is_multiple_of(2);
+        let delta = vec2(0.0, if is_down { -180.0 } else { 180.0 });
+        input.events.push(egui::Event::PointerMoved(centre));
+        input.events.push(egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta,
+            source: egui::MouseWheelSource::Unknown,
+            phase: egui::TouchPhase::Move,
+            modifiers: egui::Modifiers::NONE,
+        });
+    }
+
+    fn logic(&mut self, ctx: &Context, frame: &mut eframe::Frame) {
+        if let Some(length) = self.launch.profile {
+            self.profile(ctx, frame, length);
+        }
+        if let Some(shell) = &mut self.shell {
+            shell.logic(ctx);
+        }
+        self.place = ctx.input(|i| {
+            let viewport = i.viewport();
+            let (outer, inner) = (viewport.outer_rect, viewport.inner_rect?);
+            let min = outer.unwrap_or(inner).min;
+            Some(WindowPlace {
+                x: min.x,
+                y: min.y,
+                width: inner.width(),
+                height: inner.height(),
+                is_maximised: viewport.maximized.unwrap_or(false),
+            })
+        });
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        if let Some(shell) = &mut self.shell {
+            shell.draw(ui);
+        }
+        if self.times.first_frame.is_zero() {
+            self.times.first_frame = self.launch.started.elapsed();
+            tracing::info!(secs = self.times.first_frame.as_secs_f64(), "first frame");
+        }
+    }
+
+    fn on_exit(&mut self, _: Option<&eframe::glow::Context>) {
+        if let Some(mut shell) = self.shell.take() {
+            if let Some(place) = self.place {
+                shell.dispatch(Command::RememberWindow(place));
+            }
+            shell.shut_down();
+        }
+        *self.sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(std::mem::take(&mut self.times));
+    }
+}

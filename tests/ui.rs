@@ -1,0 +1,455 @@
+//! The window by accessible label: real worker threads, the starter model, a few of the sample photographs.
+
+#![cfg(feature = "gui")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use eframe::egui::{self, Event, Key, Modifiers, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use graft::app::gallery::SelectOp;
+use graft::app::{AppState, Command, DropInto, Place, RuntimeState};
+use graft::jobs::LaneKind;
+use graft::project::ImageId;
+use graft::store::dirs;
+use graft::store::settings::AppSettings;
+use graft::ui::shell::Shell;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One at a time: they share two cores, and the folders below.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The folder that this process keeps everything in, for its life.
+fn root() -> &'static Path {
+    static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        dirs::keep_below(dir.path().to_owned());
+        dir
+    })
+    .path()
+}
+
+/// `n` sample photographs of each of three classes, in a folder of their own.
+fn pictures(name: &str, n: usize) -> PathBuf {
+    let dir = root().join(name);
+    for class in ["fish", "tool", "windmill"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sample").join(class);
+        std::fs::create_dir_all(dir.join(class)).unwrap();
+        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        for file in files.into_iter().take(n) {
+            std::fs::copy(&file, dir.join(class).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    dir
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("paths are enough".to_owned())
+    }
+}
+
+/// The window in a test.
+struct Window {
+    harness: Harness<'static, Option<Shell>>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Window {
+    fn open() -> Self {
+        Self::open_with(AppSettings::default())
+    }
+
+    fn open_with(settings: AppSettings) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        root();
+        let harness = Harness::builder().with_size(vec2(1280.0, 800.0)).with_max_steps(64).build_ui_state(
+            move |ui, shell: &mut Option<Shell>| {
+                let shell = shell.get_or_insert_with(|| Shell::new(ui.ctx(), settings.clone()).unwrap());
+                shell.logic(ui.ctx());
+                shell.draw(ui);
+            },
+            None,
+        );
+        Self { harness, _alone: alone }
+    }
+
+    /// With a project of `n` photographs of each class, trained.
+    fn trained(name: &str, n: usize) -> Self {
+        let mut window = Self::open();
+        window.drop_paths(&[pictures(name, n)]);
+        window.wait("heads are trained", |s| s.project.as_ref().is_some_and(|p| p.live.fit.is_some()) && is_quiet(s));
+        window
+    }
+
+    fn state(&self) -> &AppState {
+        self.harness.state().as_ref().unwrap().state()
+    }
+
+    fn project(&self) -> &graft::app::OpenProject {
+        self.state().project.as_ref().unwrap()
+    }
+
+    fn step(&mut self) {
+        self.harness.step();
+        self.harness.step();
+    }
+
+    /// Frames until `holds`, each after something has come of the work.
+    fn wait(&mut self, what: &str, holds: impl Fn(&AppState) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        self.step();
+        while !holds(self.state()) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", self.state().activities);
+            let shell = self.harness.state_mut().as_mut().unwrap();
+            shell.runner_mut().wait(Duration::from_millis(200));
+            self.harness.step();
+        }
+        self.step();
+    }
+
+    fn dispatch(&mut self, command: Command) {
+        self.harness.state_mut().as_mut().unwrap().dispatch(command);
+        self.step();
+    }
+
+    fn drop_paths(&mut self, paths: &[PathBuf]) {
+        self.harness.input_mut().dropped_files =
+            paths.iter().map(|p| Arc::new(Dropped(p.clone())) as Arc<dyn egui::DroppedFile + Send + Sync>).collect();
+        self.harness.step();
+        self.harness.input_mut().dropped_files.clear();
+        self.step();
+    }
+
+    fn key(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.step();
+    }
+
+    fn type_text(&mut self, text: &str) {
+        self.harness.event(Event::Text(text.to_owned()));
+        self.step();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.step();
+    }
+
+    fn sees(&self, label: &str) -> bool {
+        self.harness.query_all_by_label_contains(label).next().is_some()
+    }
+
+    fn class_of(&self, id: u32) -> Option<String> {
+        let project = self.project();
+        Some(project.data.class(project.data.image(ImageId(id))?.class?)?.name.clone())
+    }
+}
+
+fn is_quiet(state: &AppState) -> bool {
+    state.is_idle()
+}
+
+#[test]
+fn a_drop_says_what_it_will_do_and_does_it() {
+    let mut window = Window::open();
+    window.step();
+    assert!(window.sees("Try the sample"), "the start screen");
+    let folder = pictures("drop", 6);
+    window.harness.input_mut().hovered_files =
+        vec![egui::HoveredFile { path: Some(folder.clone()), mime: String::new() }];
+    window.wait("what hovers is known", |s| s.hover.as_ref().is_some_and(|(_, peek)| peek.is_some()));
+    assert!(window.sees("Start a new project with these images. 3 classes: fish, tool, windmill"));
+    window.harness.input_mut().hovered_files.clear();
+    window.drop_paths(&[folder]);
+    window.wait("heads are trained", |s| s.project.as_ref().is_some_and(|p| p.live.fit.is_some()) && is_quiet(s));
+    assert_eq!(window.project().counts.n_images, 18);
+    assert!(window.sees("fish") && window.sees("windmill"));
+    assert!(window.project().live.figures().iter().all(|f| f.val.unwrap().accuracy.value > 0.6));
+    assert!(window.project().path.starts_with(root().join("data")), "a project of its own, kept by itself");
+}
+
+#[test]
+fn keys_relabel_and_undo_takes_it_back() {
+    let mut window = Window::trained("relabel", 5);
+    let first = window.project().gallery.visible[0];
+    let name = window.project().data.image(first).unwrap().rel.file_name().unwrap().to_string_lossy().into_owned();
+    window.click(&format!("{name}, fish"));
+    assert_eq!(window.project().gallery.selection.len(), 1);
+    window.key(Modifiers::NONE, Key::Num3);
+    assert_eq!(window.class_of(first.0).as_deref(), Some("windmill"));
+    assert!(window.sees(&format!("{name}, windmill")));
+    window.wait("the heads follow", |s| {
+        s.project.as_ref().is_some_and(|p| p.live.fit.as_ref().is_some_and(|f| f.output.revision == p.revision))
+    });
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.class_of(first.0).as_deref(), Some("fish"));
+    window.key(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    assert_eq!(window.class_of(first.0).as_deref(), Some("windmill"));
+    window.harness.get_all_by_label("Undo").next().unwrap().click();
+    window.step();
+    assert_eq!(window.class_of(first.0).as_deref(), Some("fish"));
+}
+
+#[test]
+fn arrows_shift_and_enter_work_in_the_gallery() {
+    let mut window = Window::trained("arrows", 5);
+    window.key(Modifiers::NONE, Key::ArrowRight);
+    window.key(Modifiers::NONE, Key::ArrowRight);
+    window.key(Modifiers::SHIFT, Key::ArrowRight);
+    assert_eq!(window.project().gallery.selection.iter().map(|i| i.0).collect::<Vec<_>>(), [1, 2]);
+    window.key(Modifiers::NONE, Key::Enter);
+    assert_eq!(window.project().gallery.large, Some(ImageId(2)));
+    assert!(window.sees("Answer of the head"));
+    window.key(Modifiers::NONE, Key::Num2);
+    assert_eq!(window.class_of(2).as_deref(), Some("tool"));
+    assert_eq!(window.project().gallery.large, Some(ImageId(3)), "the next one follows");
+    window.click("Previous image");
+    assert_eq!(window.project().gallery.large, Some(ImageId(2)));
+    window.key(Modifiers::NONE, Key::Escape);
+    assert_eq!(window.project().gallery.large, None);
+    window.key(Modifiers::COMMAND, Key::A);
+    assert_eq!(window.project().gallery.selection.len(), 15);
+}
+
+#[test]
+fn classes_are_added_and_renamed_by_name() {
+    let mut window = Window::trained("rename", 4);
+    window.click("Add class");
+    window.type_text("kite");
+    window.key(Modifiers::NONE, Key::Enter);
+    assert!(window.project().data.class_by_name("kite").is_some());
+    window.harness.get_by_label("tool").focus();
+    window.step();
+    window.key(Modifiers::NONE, Key::F2);
+    window.step();
+    window.key(Modifiers::COMMAND, Key::A);
+    window.type_text("spanner");
+    window.key(Modifiers::NONE, Key::Enter);
+    assert!(
+        window.project().data.class_by_name("spanner").is_some()
+            && window.project().data.class_by_name("tool").is_none()
+    );
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert!(window.project().data.class_by_name("tool").is_some());
+}
+
+#[test]
+fn a_class_is_deleted_after_a_question_and_the_notice_brings_it_back() {
+    let mut window = Window::trained("delete", 4);
+    // Older notices would move away while the one of the deletion is aimed at.
+    for id in window.state().notices.iter().map(|n| n.id).collect::<Vec<_>>() {
+        window.dispatch(Command::Dismiss(id));
+    }
+    window.harness.get_by_label("tool").click_secondary();
+    window.step();
+    window.click("Delete class…");
+    assert!(window.sees("Delete the class “tool”?"));
+    window.click("Delete class");
+    assert_eq!(window.project().counts.n_unlabelled, 4);
+    window.click("Unlabelled");
+    assert_eq!(window.project().gallery.visible.len(), 4);
+    window.harness.get_all_by_label("Undo").last().unwrap().click();
+    window.step();
+    assert_eq!(window.project().counts.n_unlabelled, 0);
+}
+
+#[test]
+fn background_work_is_cancelled_and_resumed() {
+    let mut window = Window::open();
+    window.drop_paths(&[pictures("cancel", 14)]);
+    window.wait("embedding runs", |s| s.activity(LaneKind::Embed).is_some_and(|a| a.stage.is_some()));
+    let label = "Cancel embedding";
+    // It may have ended already on a fast machine with a warm cache: then there is nothing to cancel.
+    if window.harness.query_by_label(label).is_some() {
+        window.click(label);
+        window.wait("it has ended", |s| s.activity(LaneKind::Embed).is_none());
+        assert!(window.project().live.pause.is_some());
+        window.click("Resume");
+    }
+    window.wait("all are embedded", |s| s.project.as_ref().is_some_and(|p| p.live.n_embedded == 42));
+}
+
+#[test]
+fn the_palette_runs_what_is_typed() {
+    let mut window = Window::trained("palette", 4);
+    window.key(Modifiers::COMMAND, Key::K);
+    window.type_text("go train");
+    window.key(Modifiers::NONE, Key::Enter);
+    assert_eq!(window.state().place, Place::Train);
+    window.key(Modifiers::COMMAND, Key::K);
+    window.type_text("xyzzy");
+    assert!(window.sees("No command is called that"));
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(!window.sees("No command is called that"));
+    window.dispatch(Command::Go(Place::Images));
+    window.dispatch(Command::Select(SelectOp::Only(ImageId(0))));
+    window.key(Modifiers::COMMAND, Key::K);
+    window.type_text("label windmill");
+    window.key(Modifiers::NONE, Key::Enter);
+    assert_eq!(window.class_of(0).as_deref(), Some("windmill"));
+}
+
+#[test]
+fn a_path_is_typed_where_nothing_can_be_dropped() {
+    let mut window = Window::open();
+    window.step();
+    let folder = pictures("typed", 3);
+    window.key(Modifiers::COMMAND, Key::L);
+    window.type_text(&format!("'{}'", folder.display()));
+    window.key(Modifiers::NONE, Key::Enter);
+    window.wait("the project is there", |s| s.project.as_ref().is_some_and(|p| p.counts.n_images == 9));
+}
+
+#[test]
+fn images_are_predicted_without_being_added() {
+    let mut window = Window::trained("predict", 5);
+    window.key(Modifiers::COMMAND, Key::Num4);
+    assert_eq!(window.state().place, Place::Evaluate);
+    let one = pictures("one more", 7).join("windmill");
+    let files: Vec<PathBuf> = std::fs::read_dir(one).unwrap().map(|e| e.unwrap().path()).collect();
+    window.drop_paths(&files);
+    window.wait("answers are there", |s| s.project.as_ref().is_some_and(|p| p.predictions.is_some()));
+    let predictions = window.project().predictions.clone().unwrap();
+    assert_eq!(predictions.answers.paths.len(), 7);
+    let n_right = predictions.labels().iter().filter(|(label, _)| *label == "windmill").count();
+    assert!(n_right >= 5, "{n_right} of 7");
+    assert_eq!(window.project().counts.n_images, 15, "nothing was added");
+    let csv = root().join("answers.csv");
+    window.dispatch(Command::SavePredictions(csv.clone()));
+    window.wait("the table is written", is_quiet);
+    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 8);
+    let dir = root().join("sorted");
+    window.dispatch(Command::SortPredictions(dir.clone()));
+    window.wait("the copies are made", is_quiet);
+    assert!(std::fs::read_dir(dir.join("windmill")).unwrap().count() >= 5);
+}
+
+#[test]
+fn an_export_is_written_and_verified() {
+    let mut window = Window::trained("export", 6);
+    let dir = root().join("my export");
+    window.dispatch(Command::SetExportDir(dir.clone()));
+    window.key(Modifiers::COMMAND, Key::E);
+    assert_eq!(window.state().place, Place::Export);
+    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && is_quiet(s));
+    let (_, meta) = window.project().export.done.clone().unwrap();
+    assert!(meta.verification.n > 0 && meta.verification.classifier.max_abs_difference < 1e-4);
+    for file in ["classifier.onnx", "image_classifier.onnx", "head.onnx", "predict.py", "graft.json", "labels.txt"] {
+        assert!(dir.join(file).is_file(), "{file}");
+    }
+    assert!(window.sees("Exported and verified"));
+}
+
+#[test]
+fn what_was_done_is_there_after_a_restart_and_can_still_be_undone() {
+    let mut window = Window::trained("restart", 5);
+    let path = window.project().path.clone();
+    window.dispatch(Command::Label { images: graft::app::Target::Images(vec![ImageId(0)]), class: None });
+    window.dispatch(Command::SetThreshold(Some(0.75)));
+    window.wait("all is saved", is_quiet);
+    let accuracy = window.project().live.figures()[0].val.unwrap().accuracy.value;
+    window.harness.state_mut().take().unwrap().shut_down();
+    drop(window);
+
+    let mut window = Window::open();
+    window.dispatch(Command::OpenProject(path));
+    window.wait("the project is open", |s| s.project.is_some());
+    assert_eq!(window.class_of(0), None);
+    assert_eq!(window.project().data.settings.unknown_below, Some(0.75));
+    assert_eq!(window.project().live.figures()[0].val.unwrap().accuracy.value, accuracy, "figures of the last time");
+    window.key(Modifiers::COMMAND, Key::Z);
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.class_of(0).as_deref(), Some("fish"));
+    assert_eq!(window.project().data.settings.unknown_below, None);
+}
+
+#[test]
+fn a_project_opened_twice_is_read_only_the_second_time() {
+    let mut window = Window::trained("twice", 3);
+    window.wait("all is saved", is_quiet);
+    let path = window.project().path.clone();
+    let mut second = graft::app::Runner::new(AppSettings::default(), Arc::new(|| {})).unwrap();
+    second.dispatch(Command::OpenProject(path));
+    assert!(second.wait_until(PATIENCE, |s| s.project.is_some()));
+    assert!(!second.state.project.as_ref().unwrap().is_writable());
+    assert!(second.state.notices.iter().any(|n| n.text.contains("reading only")));
+    second.dispatch(Command::Label { images: graft::app::Target::Images(vec![ImageId(0)]), class: None });
+    assert!(second.state.project.as_ref().unwrap().data.image(ImageId(0)).unwrap().class.is_some());
+    second.shut_down();
+}
+
+#[test]
+fn a_moved_folder_is_found_again() {
+    let mut window = Window::trained("moving", 4);
+    window.wait("all is saved", is_quiet);
+    let path = window.project().path.clone();
+    window.harness.state_mut().take().unwrap().shut_down();
+    drop(window);
+    std::fs::create_dir_all(root().join("elsewhere")).unwrap();
+    std::fs::rename(root().join("moving"), root().join("elsewhere/moved")).unwrap();
+
+    let mut window = Window::open();
+    window.dispatch(Command::OpenProject(path));
+    window.wait("the project is open", |s| s.project.is_some() && is_quiet(s));
+    assert!(window.sees("is not there any more"));
+    assert_eq!(window.project().counts.n_skipped, 0, "a folder that is gone is no damage of its images");
+    let root_id = window.project().missing_roots[0];
+    window.dispatch(Command::Relocate(root_id, root().join("elsewhere")));
+    window.wait("all are embedded", |s| s.project.as_ref().is_some_and(|p| p.live.n_embedded == 12));
+    assert!(!window.sees("is not there any more"));
+}
+
+#[test]
+fn what_is_no_image_is_told() {
+    let mut window = Window::open();
+    window.step();
+    let dir = root().join("letters");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("a.txt"), "dear").unwrap();
+    window.drop_paths(&[dir]);
+    window.wait("it is told", |s| s.notices.iter().next().is_some());
+    assert!(window.sees("There are no images in “letters”."));
+    window.drop_paths(&[root().join("not there at all")]);
+    window.wait("it is told", |s| s.notices.iter().count() == 2);
+    assert!(window.state().project.is_none());
+}
+
+#[test]
+fn a_missing_runtime_has_a_page_of_its_own() {
+    let mut window = Window::open();
+    window.wait("the runtime is there", |s| matches!(s.runtime, RuntimeState::Ready { .. }));
+    let details = "looked for libonnxruntime.so".to_owned();
+    window.harness.state_mut().as_mut().unwrap().runner_mut().state.runtime = RuntimeState::Missing { details };
+    window.step();
+    assert!(window.sees("ONNX Runtime"));
+    window.click("Try again");
+    window.wait("it is found again", |s| matches!(s.runtime, RuntimeState::Ready { .. }));
+}
+
+#[test]
+fn drops_while_busy_are_not_lost() {
+    let mut window = Window::open();
+    let (a, b) = (pictures("first", 3), pictures("second", 2));
+    window.drop_paths(&[a]);
+    window.drop_paths(&[b]);
+    window.wait("both are in", |s| s.project.as_ref().is_some_and(|p| p.counts.n_images == 15) && is_quiet(s));
+    let duplicates = window.project().live.duplicates().len();
+    assert_eq!(duplicates, 6, "the same pictures in two folders count once");
+    window.dispatch(Command::Drop { paths: vec![root().join("first/fish")], into: DropInto::Auto });
+    window.wait("nothing is added twice", |s| is_quiet(s) && s.notices.iter().any(|n| n.text.contains("already")));
+    assert_eq!(window.project().counts.n_images, 15);
+}
