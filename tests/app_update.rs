@@ -8,18 +8,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use graft::app::gallery::{ClassFilter, Filter, SelectOp, SortBy};
-use graft::app::{Action, AppState, Command, DropInto, Effect, Place, RuntimeState, Target, drops, on_event, update};
+use graft::app::{
+    Action, AppState, Command, DropInto, Effect, Place, RuntimeState, ScreenEffect, Target, drops, on_event, update,
+};
 use graft::classes::{ClassIdx, ClassSet};
 use graft::dataset::Split;
 use graft::embedding::{EmbeddingSpace, Embeddings};
 use graft::head::{HeadKind, TrainConfig};
 use graft::jobs::{
     Body, DropKind, ExportRequest, FilesRequest, FitOutput, FittedHead, JobData, JobError, JobEvent, JobId, JobOutput,
-    JobRequest, LaneKind, NewFolder, NewImage, OpenedProject, Peek, Prediction, ProjectRequest, Scanned, path_key,
+    JobRequest, LaneKind, NewFolder, NewImage, OpenedProject, Peek, Prediction, ProjectRequest, Scanned, Session,
+    SkippedImage, path_key,
 };
 use graft::progress::CancelToken;
 use graft::project::{Class, ClassId, History, Image, ImageId, Project, RootId};
 use graft::store::project::{Access, ProjectInfo, ReadOnlyReason, Write};
+use graft::workflow::evaluate::Answers;
+use graft::workflow::predict::Predictions;
 use graft::workflow::train::{FitData, LabelledEmbeddings, fit_head};
 
 /// The application with what it has asked for.
@@ -28,6 +33,7 @@ struct App {
     state: AppState,
     asked: Vec<(JobId, JobRequest)>,
     cancelled: Vec<LaneKind>,
+    screen: Vec<ScreenEffect>,
 }
 
 impl App {
@@ -35,8 +41,7 @@ impl App {
     fn with_project(n: usize) -> Self {
         let mut app = Self::ready();
         app.do_it(Command::OpenProject("/p/pets.graft".into()));
-        let id = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Open(_)))).0;
-        app.finish(id, JobOutput::Opened(Box::new(opened(n, Access::Writable))));
+        app.open(opened(n, Access::Writable));
         app
     }
 
@@ -70,12 +75,38 @@ impl App {
         self.event(id, Body::Finished(Ok(output)));
     }
 
+    /// Answers the request for a project, opened or new.
+    fn open(&mut self, mut opened: OpenedProject) {
+        let is_it = |r: &JobRequest| {
+            matches!(r, JobRequest::Project(ProjectRequest::Open { .. } | ProjectRequest::Create { .. }))
+        };
+        let (id, request) = self.take(is_it);
+        if let JobRequest::Project(ProjectRequest::Open { session, .. } | ProjectRequest::Create { session, .. }) =
+            request
+        {
+            opened.session = session;
+        }
+        self.finish(id, JobOutput::Opened(Box::new(opened)));
+    }
+
+    fn fail(&mut self, id: JobId, summary: &str) {
+        self.event(id, Body::Finished(Err(JobError::Failed { summary: summary.into(), details: None })));
+    }
+
+    /// What comes of dropping paths, scanned.
+    fn drop_folder(&mut self, found: NewFolder) {
+        self.do_it(Command::Drop { paths: vec![found.root.clone()], into: DropInto::Auto });
+        let (id, _) = self.take(is_scan);
+        self.finish(id, JobOutput::Scanned(Scanned::Images(vec![found])));
+    }
+
     fn note(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Job(id, request) => self.asked.push((id, request)),
                 Effect::Cancel(lane) => self.cancelled.push(lane),
-                Effect::Screen(_) => {}
+                Effect::Screen(effect) => self.screen.push(effect),
+                Effect::ForgetEmbeddings => {}
             }
         }
     }
@@ -93,9 +124,9 @@ impl App {
     /// Everything that is written to the project file, confirmed.
     fn writes(&mut self) -> Vec<Write> {
         let mut all = Vec::new();
-        while self.asks(|r| matches!(r, JobRequest::Project(ProjectRequest::Write(_)))) {
-            let (id, request) = self.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Write(_))));
-            let JobRequest::Project(ProjectRequest::Write(writes)) = request else { unreachable!() };
+        while self.asks(is_write) {
+            let (id, request) = self.take(is_write);
+            let JobRequest::Project(ProjectRequest::Write { writes, .. }) = request else { unreachable!() };
             all.extend(writes);
             self.finish(id, JobOutput::Done);
         }
@@ -141,6 +172,7 @@ impl App {
                 classes_without: Vec::new(),
                 n_beyond: 0,
                 val_is_given: false,
+                is_chosen_anew: request.before.is_none(),
                 secs: 0.1,
             })),
         );
@@ -186,6 +218,7 @@ fn opened(n: usize, access: Access) -> OpenedProject {
     let id_of_path: HashMap<_, _> =
         (0..n).map(ImageId::from).map(|id| (path_key(&project.path(id).unwrap()), id)).collect();
     OpenedProject {
+        session: Session::default(),
         path: "/p/pets.graft".into(),
         project,
         history: History::default(),
@@ -241,6 +274,18 @@ fn is_fit(request: &JobRequest) -> bool {
     matches!(request, JobRequest::Fit(_))
 }
 
+fn is_scan(request: &JobRequest) -> bool {
+    matches!(request, JobRequest::Files(FilesRequest::Scan(_)))
+}
+
+fn is_write(request: &JobRequest) -> bool {
+    matches!(request, JobRequest::Project(ProjectRequest::Write { .. }))
+}
+
+fn is_close(request: &JobRequest) -> bool {
+    matches!(request, JobRequest::Project(ProjectRequest::Close { .. }))
+}
+
 fn is_embed(request: &JobRequest) -> bool {
     matches!(request, JobRequest::Embed(_))
 }
@@ -253,18 +298,20 @@ fn a_dropped_folder_becomes_a_project_that_learns_by_itself() {
     let files = [("ant/1.png", Some(0)), ("ant/2.png", Some(0)), ("bee/1.png", Some(1)), ("bee/2.png", Some(1))];
     let found = folder("/images/pets", &files, &["ant", "bee"]);
     app.finish(id, JobOutput::Scanned(Scanned::Images(vec![found])));
-    let (id, request) = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Create { .. })));
-    assert!(matches!(&request, JobRequest::Project(ProjectRequest::Create { name, .. }) if name == "pets"));
+    assert!(app.asks(|r| matches!(r, JobRequest::Project(ProjectRequest::Create { name, .. }) if name == "pets")));
     let mut empty = opened(0, Access::Writable);
     (empty.project.classes, empty.project.roots, empty.is_new) = (Vec::new(), Vec::new(), true);
-    app.finish(id, JobOutput::Opened(Box::new(empty)));
+    app.open(empty);
 
     assert_eq!((app.project().counts.n_images, app.project().data.sorted_classes().len()), (4, 2));
     assert_eq!((app.class_of(0), app.class_of(3)), (Some("ant"), Some("bee")));
-    let writes = app.writes();
+    // In one transaction: the images' classes are part of the edit.
+    let (id, request) = app.take(is_write);
+    let JobRequest::Project(ProjectRequest::Write { writes, .. }) = request else { unreachable!() };
     assert!(
         matches!(&writes[..], [Write::AddRoot { .. }, Write::AddImages { images, .. }, Write::Did(_)] if images.len() == 4)
     );
+    app.finish(id, JobOutput::Done);
     app.embed_all();
     assert!(matches!(&app.writes()[..], [Write::Hashes(hashes)] if hashes.len() == 4));
     app.fit_now();
@@ -311,8 +358,18 @@ fn every_change_of_a_label_is_fitted_and_older_results_are_dropped() {
     app.finish(old_id, JobOutput::Fitted(Box::new(stale)));
     assert!(Arc::ptr_eq(&before, app.project().live.fit.as_ref().unwrap()), "the older one is dropped");
     app.fit_now();
-    assert!(!Arc::ptr_eq(&before, app.project().live.fit.as_ref().unwrap()));
+    let quick = app.project().live.fit.clone().unwrap();
+    assert!(!Arc::ptr_eq(&before, &quick) && !quick.output.is_chosen_anew, "an answer at once, from the heads before");
+    let (id, request) = app.take(is_fit);
+    assert!(matches!(&request, JobRequest::Fit(r) if r.before.is_none()), "then settings are chosen anew");
+    app.asked.push((id, request));
+    app.fit_now();
+    assert!(app.project().live.fit.as_ref().unwrap().output.is_chosen_anew);
     assert!(!app.asks(is_fit), "nothing more to do");
+    app.do_it(Command::RecolourClass(ClassId(0), 5));
+    app.do_it(Command::SetThreshold(Some(0.6)));
+    app.do_it(Command::AddClass("empty".into()));
+    assert!(!app.asks(is_fit), "heads do not depend on that");
     app.do_it(Command::Go(Place::Train));
     app.do_it(Command::Select(SelectOp::All));
     assert!(!app.asks(is_fit), "looking changes nothing");
@@ -377,9 +434,7 @@ fn digits_label_what_is_selected() {
 fn a_project_that_is_open_elsewhere_is_not_changed() {
     let mut app = App::ready();
     app.do_it(Command::OpenProject("/p/pets.graft".into()));
-    let (id, _) = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Open(_))));
-    let access = Access::ReadOnly { why: ReadOnlyReason::OpenElsewhere };
-    app.finish(id, JobOutput::Opened(Box::new(opened(4, access))));
+    app.open(opened(4, Access::ReadOnly { why: ReadOnlyReason::OpenElsewhere }));
     assert!(app.notices()[0].contains("reading only"), "{:?}", app.notices());
     app.do_it(Command::Label { images: Target::Images(vec![ImageId(0)]), class: Some(ClassId(1)) });
     assert_eq!(app.class_of(0), Some("ant"));
@@ -416,8 +471,7 @@ fn without_onnx_runtime_work_waits_and_goes_on_once_it_is_there() {
     app.event(id, Body::Finished(Err(JobError::RuntimeMissing { details: "looked for x".into() })));
     assert_eq!(app.state.runtime, RuntimeState::Missing { details: "looked for x".into() });
     app.do_it(Command::OpenProject("/p/pets.graft".into()));
-    let (id, _) = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Open(_))));
-    app.finish(id, JobOutput::Opened(Box::new(opened(4, Access::Writable))));
+    app.open(opened(4, Access::Writable));
     assert!(!app.asks(is_embed));
     app.do_it(Command::ChooseRuntime("/opt/ort.so".into()));
     let (id, request) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::LoadRuntime { .. })));
@@ -515,11 +569,15 @@ fn writes_that_fail_are_told_until_one_succeeds() {
     let mut app = App::with_project(4);
     let label = |app: &mut App, class| {
         app.do_it(Command::Label { images: Target::Images(vec![ImageId(0)]), class });
-        app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Write(_)))).0
+        app.take(is_write).0
     };
     let id = label(&mut app, None);
     assert!(!app.state.is_saved());
-    app.event(id, Body::Finished(Err(JobError::Failed { summary: "The disk is full.".into(), details: None })));
+    app.fail(id, "The disk is full.");
+    // What is kept beside the project says nothing about it.
+    app.do_it(Command::SetTileSize(99.0));
+    let settings = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::SaveSettings(_)))).0;
+    app.finish(settings, JobOutput::Done);
     assert_eq!(app.state.save_error.as_deref(), Some("The disk is full."));
     let id = label(&mut app, Some(ClassId(1)));
     app.finish(id, JobOutput::Done);
@@ -531,7 +589,7 @@ fn files_that_cannot_be_used_are_listed_and_can_be_tried_again() {
     let mut app = App::with_project(4);
     let (id, request) = app.take(is_embed);
     let JobRequest::Embed(request) = request else { unreachable!() };
-    let skipped = vec![(ImageId(2), "the file is empty".to_owned())];
+    let skipped = vec![SkippedImage { id: ImageId(2), reason: "the file is empty".into(), is_lasting: true }];
     app.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows: Vec::new(), skipped }));
     app.finish(id, JobOutput::Embedded { n_embedded: 0, n_cached: 0, secs: 0.0 });
     assert_eq!((app.project().counts.n_images, app.project().counts.n_skipped), (3, 1));
@@ -552,4 +610,210 @@ fn what_cannot_be_done_says_why() {
     let mut app = App::ready();
     app.do_it(Command::Act(Action::Export));
     assert_eq!(app.notices(), ["No project is open."]);
+}
+
+/// The project requests that wait, in words.
+fn project_requests(app: &App) -> Vec<String> {
+    let word = |r: &JobRequest| match r {
+        JobRequest::Project(ProjectRequest::Open { session, .. }) => Some(format!("open {}", session.0)),
+        JobRequest::Project(ProjectRequest::Create { session, .. }) => Some(format!("create {}", session.0)),
+        JobRequest::Project(ProjectRequest::Write { session, .. }) => Some(format!("write {}", session.0)),
+        JobRequest::Project(ProjectRequest::Close { session, discard }) => {
+            Some(format!("close {}{}", session.0, if *discard { " for good" } else { "" }))
+        }
+        _ => None,
+    };
+    app.asked.iter().filter_map(|(_, r)| word(r)).collect()
+}
+
+#[test]
+fn writes_go_to_the_project_they_were_made_in_and_the_old_one_is_closed_last() {
+    let mut app = App::with_project(4);
+    app.writes();
+    app.do_it(Command::OpenProject("/p/other.graft".into()));
+    app.do_it(Command::Label { images: Target::Images(vec![ImageId(0)]), class: None });
+    assert_eq!(project_requests(&app), ["open 2", "write 1"]);
+    let (write, _) = app.take(is_write);
+    app.open(opened(6, Access::Writable));
+    assert_eq!(project_requests(&app), ["close 1"]);
+    assert_eq!(app.project().counts.n_images, 6);
+    // What becomes of the write is no matter of the project that is shown now.
+    app.fail(write, "The disk is full.");
+    assert_eq!(app.state.save_error, None);
+    assert!(app.notices().iter().any(|n| n.contains("project before")), "{:?}", app.notices());
+}
+
+#[test]
+fn what_cannot_be_saved_is_asked_about_before_it_is_given_up() {
+    let mut app = App::with_project(4);
+    app.do_it(Command::Label { images: Target::Images(vec![ImageId(0)]), class: None });
+    let (id, _) = app.take(is_write);
+    app.fail(id, "The disk is full.");
+    for command in [
+        Command::Act(Action::CloseProject),
+        Command::Act(Action::Quit),
+        Command::Act(Action::TrySample),
+        Command::OpenProject("/p/b.graft".into()),
+        Command::CreateProject("/p/c.graft".into()),
+    ] {
+        app.do_it(command.clone());
+        assert_eq!(app.screen.pop(), Some(ScreenEffect::AskDiscard(Box::new(command))));
+        assert!(app.state.project.is_some() && project_requests(&app).is_empty());
+    }
+    app.do_it(Command::DiscardUnsaved);
+    assert_eq!(project_requests(&app), ["close 1 for good"]);
+    app.do_it(Command::Act(Action::Quit));
+    assert_eq!(app.screen.pop(), Some(ScreenEffect::Quit));
+}
+
+#[test]
+fn an_import_that_was_undone_comes_back_with_its_classes() {
+    let mut app = App::with_project(0);
+    let pets = || folder("/pets", &[("cat/1.png", Some(0)), ("dog/1.png", Some(1))], &["cat", "dog"]);
+    app.drop_folder(pets());
+    app.do_it(Command::Act(Action::Undo));
+    app.drop_folder(pets());
+    assert_eq!((app.class_of(0), app.class_of(1)), (Some("cat"), Some("dog")));
+    assert_eq!(app.project().counts.n_unlabelled, 0);
+    app.do_it(Command::Act(Action::Undo));
+    app.do_it(Command::Act(Action::Redo));
+    assert_eq!((app.class_of(0), app.class_of(1)), (Some("cat"), Some("dog")));
+}
+
+#[test]
+fn images_that_an_undo_brings_back_are_embedded() {
+    let mut app = App::with_project(4);
+    app.asked.retain(|(_, r)| !is_embed(r));
+    app.do_it(Command::Remove(Target::Images(vec![ImageId(2)])));
+    // As after a restart: only what is present was embedded.
+    let ids: Vec<_> = app.state.activities.iter().map(|a| a.id).collect();
+    for id in ids {
+        app.event(id, Body::Finished(Ok(JobOutput::Embedded { n_embedded: 0, n_cached: 0, secs: 0.0 })));
+    }
+    app.asked.clear();
+    app.do_it(Command::Act(Action::Undo));
+    let wanted = |r: &JobRequest| matches!(r, JobRequest::Embed(r) if r.images.iter().any(|(id, _)| *id == ImageId(2)));
+    assert!(app.asks(wanted) || app.state.is_busy_with(|p| matches!(p, graft::app::Purpose::Embed { .. })));
+}
+
+#[test]
+fn another_model_ends_the_work_for_the_one_before() {
+    let mut app = App::with_project(8);
+    let (running, _) = app.take(is_embed);
+    app.do_it(Command::ChooseModel(Some("other".into())));
+    assert!(app.cancelled.contains(&LaneKind::Embed));
+    app.event(running, Body::Finished(Err(JobError::Cancelled)));
+    assert!(app.asks(|r| matches!(r, JobRequest::Embed(r) if r.model.model.as_deref() == Some("other"))));
+    assert_eq!(app.project().live.pause, None);
+}
+
+#[test]
+fn drops_keep_to_the_project_and_the_class_that_they_were_made_on() {
+    let mut app = App::with_project(4);
+    let show = |class| Command::SetFilter(Filter { class: ClassFilter::Is(ClassId(class)), ..Filter::default() });
+    app.do_it(show(1));
+    app.do_it(Command::Drop { paths: vec!["/x".into()], into: DropInto::Auto });
+    app.do_it(show(0));
+    let (id, _) = app.take(is_scan);
+    app.finish(id, JobOutput::Scanned(Scanned::Images(vec![folder("/x", &[("a.png", None)], &[])])));
+    assert_eq!(app.class_of(4), Some("bee"), "the class that was shown when it was dropped");
+
+    // A class that is gone takes nothing, and its filter goes with it.
+    app.do_it(show(1));
+    app.do_it(Command::Drop { paths: vec!["/x".into()], into: DropInto::Auto });
+    app.do_it(Command::DeleteClass(ClassId(1)));
+    assert_eq!(app.project().gallery.filter, Filter::default());
+    let (id, _) = app.take(is_scan);
+    app.finish(id, JobOutput::Scanned(Scanned::Images(vec![folder("/x", &[("b.png", None)], &[])])));
+    assert_eq!((app.class_of(5), app.project().data.image(ImageId(5)).unwrap().class), (None, None));
+
+    // Another project was opened while the files were looked at.
+    app.do_it(Command::Drop { paths: vec!["/x".into()], into: DropInto::Auto });
+    let (id, _) = app.take(is_scan);
+    app.do_it(Command::OpenProject("/p/other.graft".into()));
+    app.open(opened(2, Access::Writable));
+    app.finish(id, JobOutput::Scanned(Scanned::Images(vec![folder("/x", &[("c.png", None)], &[])])));
+    assert_eq!(app.project().data.images.len(), 2);
+    assert!(app.notices().iter().any(|n| n.contains("not added")), "{:?}", app.notices());
+}
+
+#[test]
+fn images_dropped_on_the_start_screen_wait_for_their_own_project() {
+    let mut app = App::ready();
+    app.do_it(Command::Drop { paths: vec!["/x".into()], into: DropInto::Auto });
+    let (scan, _) = app.take(is_scan);
+    app.do_it(Command::OpenProject("/p/pets.graft".into()));
+    let found = folder("/x", &[("a.png", None)], &[]);
+    app.finish(scan, JobOutput::Scanned(Scanned::Images(vec![found])));
+    assert_eq!(project_requests(&app), ["open 1", "create 2"]);
+    app.open(opened(4, Access::Writable));
+    assert_eq!(app.project().data.images.len(), 4, "not into the one that was opened");
+    let mut own = opened(0, Access::Writable);
+    own.is_new = true;
+    app.open(own);
+    assert_eq!(app.project().data.images.len(), 1);
+    assert!(app.asks(is_close), "and the other is closed");
+}
+
+#[test]
+fn late_answers_do_not_reach_another_project() {
+    let mut app = App::trained(12);
+    app.do_it(Command::Act(Action::Export));
+    let (export, _) = app.take(|r| matches!(r, JobRequest::Export(_)));
+    app.do_it(Command::Relocate(RootId(0), "/elsewhere".into()));
+    let (found, _) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::FindRoot { .. })));
+    app.do_it(Command::OpenProject("/p/other.graft".into()));
+    app.open(opened(2, Access::Writable));
+    app.fail(export, "The disk is full.");
+    assert_eq!(app.project().export.error, None);
+    app.finish(found, JobOutput::FoundRoot { root: RootId(0), path: Some("/elsewhere".into()) });
+    assert_eq!(app.project().data.roots, [PathBuf::from("/images")]);
+}
+
+#[test]
+fn a_disk_that_is_not_there_damages_no_images() {
+    let mut app = App::with_project(3);
+    app.writes();
+    let (id, request) = app.take(is_embed);
+    let JobRequest::Embed(request) = request else { unreachable!() };
+    let gone = |id| SkippedImage { id: ImageId(id), reason: "No such file".into(), is_lasting: false };
+    let skipped = (0..3).map(gone).collect();
+    app.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows: Vec::new(), skipped }));
+    assert!(app.writes().is_empty(), "it may be there the next time");
+    app.finish(id, JobOutput::Embedded { n_embedded: 0, n_cached: 0, secs: 0.0 });
+    assert_eq!((app.project().counts.n_skipped, app.project().missing_roots.as_slice()), (0, &[RootId(0)][..]));
+    assert!(!app.asks(is_embed), "it is not tried again by itself");
+    app.do_it(Command::Relocate(RootId(0), "/mnt".into()));
+    let (_, request) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::FindRoot { .. })));
+    assert!(matches!(request, JobRequest::Files(FilesRequest::FindRoot { samples, .. }) if samples.len() == 3));
+}
+
+#[test]
+fn undo_of_a_threshold_reaches_the_predictions() {
+    let mut app = App::trained(8);
+    app.do_it(Command::SetThreshold(Some(0.9)));
+    app.do_it(Command::Drop { paths: vec!["/new.png".into()], into: DropInto::Predict });
+    let (id, _) = app.take(|r| matches!(r, JobRequest::Predict(_)));
+    app.do_it(Command::SetThreshold(Some(0.7)));
+    let answers =
+        Answers { paths: vec!["/new.png".into()], probabilities: ndarray::arr2(&[[0.8, 0.2]]), skipped: Vec::new() };
+    let classes = ClassSet::from_ordered(["ant", "bee"]);
+    let predictions = Predictions { classes, answers, unknown_below: Some(0.9) };
+    app.finish(id, JobOutput::Predicted(Arc::new(predictions)));
+    let below = |app: &App| app.project().predictions.as_ref().unwrap().unknown_below;
+    assert_eq!(below(&app), Some(0.7), "the threshold as it is now");
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!(below(&app), Some(0.9));
+    app.do_it(Command::ChooseHead(Some(HeadKind::Prototype)));
+    assert!(app.project().predictions.is_none() && app.cancelled.contains(&LaneKind::Predict));
+}
+
+#[test]
+fn offers_to_undo_go_with_the_next_edit() {
+    let mut app = App::with_project(4);
+    app.do_it(Command::Remove(Target::Images(vec![ImageId(0)])));
+    let offers = |app: &App| app.state.notices.iter().filter(|n| n.remedy.is_some()).count();
+    assert_eq!(offers(&app), 1);
+    app.do_it(Command::Label { images: Target::Images(vec![ImageId(1)]), class: None });
+    assert_eq!(offers(&app), 0, "it would undo the label");
 }

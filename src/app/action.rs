@@ -325,9 +325,15 @@ impl Action {
                 None => Ok(()),
             },
             Self::SelectAll => check(!open?.gallery.visible.is_empty(), "No images are shown"),
-            Self::Unlabel | Self::Remove => {
+            Self::Unlabel => {
                 writable()?;
                 check(!open?.gallery.target().is_empty(), "No images are selected")
+            }
+            // Not the one that the keys happen to be at.
+            Self::Remove => {
+                writable()?;
+                let gallery = &open?.gallery;
+                check(gallery.large.is_some() || !gallery.selection.is_empty(), "No images are selected")
             }
             Self::ClearFilter => check(!open?.gallery.filter.is_empty(), "All images are shown"),
             Self::ShowSkipped | Self::RetrySkipped => check(open?.counts.n_skipped > 0, "No files were skipped"),
@@ -345,17 +351,18 @@ impl Action {
             }
             Self::Export => {
                 check(open?.live.fit.is_some(), "There is no trained head yet: label images of two classes")?;
-                check(!state.is_busy_with(|p| *p == Purpose::Export), "An export is being written")
+                check(!state.is_busy_with(|p| matches!(p, Purpose::Export { .. })), "An export is being written")
             }
             Self::ChooseExportDir => open.map(drop),
             Self::OpenExportFolder => check(open?.export.done.is_some(), "Nothing has been exported yet"),
-            Self::GoImages | Self::GoTrain | Self::GoEvaluate | Self::GoExport => open.map(drop),
+            Self::GoTrain | Self::GoEvaluate | Self::GoExport => open.map(drop),
             Self::Palette
             | Self::NewProject
             | Self::OpenProject
             | Self::TrySample
             | Self::TypePath
             | Self::GoModel
+            | Self::GoImages
             | Self::ImportModel
             | Self::RetryRuntime
             | Self::ChooseRuntime

@@ -12,7 +12,7 @@ use crate::head::HeadKind;
 use crate::image::spec::PreprocessSpec;
 use crate::jobs::{JobId, JobRequest, LaneKind, ModelChoice};
 use crate::project::{ClassId, ImageId, RootId};
-use crate::store::settings::ThemeChoice;
+use crate::store::settings::{ThemeChoice, WindowPlace};
 
 /// Which images a command is about.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub enum Target {
 pub enum DropInto {
     /// What the place and the data suggest (see [`super::drops`]).
     Auto,
+    /// They are added, whatever the place.
+    Add,
     /// They are examples of a class.
     Class(ClassId),
     /// They are answered on and not added.
@@ -132,10 +134,27 @@ pub enum Command {
     SetTheme(ThemeChoice),
     /// Size of thumbnails, in points.
     SetTileSize(f32),
+    /// Begins to edit the name of a class.
+    EditClassName(ClassId),
+    /// Asks whether a class is to be deleted, if it has images.
+    AskDeleteClass(ClassId),
+    /// Asks where a folder that is gone is now.
+    AskRelocate(RootId),
+    /// Shows a folder in the system's file manager.
+    ShowFolder(PathBuf),
+    /// Tells that something did not work.
+    Notify(String),
     /// Takes a notice away.
     Dismiss(u64),
     /// The window's place and size, to be remembered.
-    RememberWindow(crate::store::settings::WindowPlace),
+    RememberWindow {
+        /// Where it is.
+        place: WindowPlace,
+        /// Scale of the interface.
+        scale: f32,
+    },
+    /// Closes the project without what could not be saved.
+    DiscardUnsaved,
     /// Notes that the program ends.
     Quitting,
 }
@@ -184,10 +203,16 @@ pub enum ScreenEffect {
     OpenFolder(PathBuf),
     /// Begins to edit the name of a new class.
     EditNewClass,
+    /// Begins to edit the name of a class.
+    RenameClass(ClassId),
+    /// Asks whether a class is to be deleted.
+    AskDeleteClass(ClassId),
     /// Lists the shortcuts.
     ShowShortcuts,
     /// Light where it is dark, and the other way round: only the screen knows which the system's theme is.
     ToggleTheme,
+    /// Asks whether changes that cannot be saved are to be given up, and if so gives this command again.
+    AskDiscard(Box<Command>),
     /// Ends the program.
     Quit,
 }
@@ -199,6 +224,8 @@ pub enum Effect {
     Job(JobId, JobRequest),
     /// Work to end.
     Cancel(LaneKind),
+    /// The embeddings are needed no more.
+    ForgetEmbeddings,
     /// For the screen.
     Screen(ScreenEffect),
 }

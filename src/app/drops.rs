@@ -25,19 +25,24 @@ pub(super) fn is_prediction(state: &AppState, into: DropInto) -> bool {
     match into {
         DropInto::Predict => true,
         DropInto::Auto => state.place == Place::Evaluate && has_head,
-        DropInto::Class(_) => false,
+        DropInto::Add | DropInto::Class(_) => false,
+    }
+}
+
+/// The class whose images are shown.
+pub(super) fn shown_class(project: &OpenProject) -> Option<ClassId> {
+    match project.gallery.filter.class {
+        ClassFilter::Is(class) => project.data.class(class).map(|_| class),
+        ClassFilter::Any | ClassFilter::Unlabelled => None,
     }
 }
 
 /// The class that dropped images without classes of their own become examples of: the one that is aimed at, else the
-/// one whose images are shown.
-pub(super) fn class_of_drop(project: &OpenProject, into: DropInto, is_unlabelled: bool) -> Option<ClassId> {
+/// one whose images were shown when they were dropped.
+pub(super) fn class_of_drop(into: DropInto, shown: Option<ClassId>, is_unlabelled: bool) -> Option<ClassId> {
     match into {
         DropInto::Class(class) => Some(class),
-        DropInto::Auto if is_unlabelled => match project.gallery.filter.class {
-            ClassFilter::Is(class) => Some(class),
-            _ => None,
-        },
+        DropInto::Auto | DropInto::Add if is_unlabelled => shown,
         _ => None,
     }
 }
@@ -72,7 +77,9 @@ pub fn intent(state: &AppState, n_paths: usize, peek: Option<&Peek>) -> DropInte
             if *n_classes == 0 && *n > 0 {
                 detail.push(n_images(*n));
             }
-            of(&images_title(state, *n_classes, *n), detail.join(", "))
+            let is_welcome =
+                is_prediction(state, DropInto::Auto) || state.project.as_ref().is_none_or(OpenProject::is_writable);
+            DropIntent { is_welcome, ..of(&images_title(state, *n_classes, *n), detail.join(", ")) }
         }
     }
 }
@@ -88,7 +95,7 @@ fn images_title(state: &AppState, n_classes: usize, n: usize) -> String {
         return "This project is open for reading only".to_owned();
     }
     if let Some(class) =
-        class_of_drop(project, DropInto::Auto, n_classes == 0).and_then(|class| project.data.class(class))
+        class_of_drop(DropInto::Auto, shown_class(project), n_classes == 0).and_then(|class| project.data.class(class))
     {
         return format!("Add to class “{}”", class.name);
     }

@@ -7,16 +7,21 @@ use super::project::OpenProject;
 use super::state::{AppState, Purpose};
 use super::words::n_images;
 use crate::dataset::Split;
-use crate::jobs::{JobRequest, ProjectRequest};
+use crate::jobs::{JobRequest, LaneKind, ProjectRequest};
 use crate::project::{Change, ClassId, Edit, ImageId, ProjectSettings};
 use crate::store::project::Write;
 
 impl AppState {
     /// Makes an edit of the open project: in memory, in its history, in its file. An edit without changes is none.
     pub(super) fn commit(&mut self, edit: Edit, effects: &mut Vec<Effect>) {
+        self.commit_with(Vec::new(), edit, effects);
+    }
+
+    /// Makes an edit that builds on other writes: all of it is on the disk, or none.
+    pub(super) fn commit_with(&mut self, mut writes: Vec<Write>, edit: Edit, effects: &mut Vec<Effect>) {
         let Some(project) = &mut self.project else { return };
         if edit.changes.is_empty() {
-            return;
+            return self.write(writes, effects);
         }
         if !project.is_writable() {
             self.notices.push(
@@ -29,7 +34,10 @@ impl AppState {
         }
         project.apply(&edit);
         project.history.push(edit.clone());
-        self.write(vec![Write::Did(edit)], effects);
+        // They would undo this edit instead of theirs.
+        self.notices.forget_undo();
+        writes.push(Write::Did(edit));
+        self.write(writes, effects);
     }
 
     /// Makes an edit and tells what was done, with a way back: for what takes things off the screen.
@@ -47,28 +55,33 @@ impl AppState {
 
     /// Writes to the project's file, unless it can only be read.
     pub(super) fn write(&mut self, writes: Vec<Write>, effects: &mut Vec<Effect>) {
-        if writes.is_empty() || !self.project.as_ref().is_some_and(OpenProject::is_writable) {
+        let Some(project) = self.project.as_ref().filter(|p| p.is_writable()) else { return };
+        if writes.is_empty() {
             return;
         }
-        self.job(JobRequest::Project(ProjectRequest::Write(writes)), Purpose::Write, effects);
+        let session = project.session;
+        let request = ProjectRequest::Write { session, writes };
+        self.job(JobRequest::Project(request), Purpose::Write { session }, effects);
     }
 
     pub(super) fn undo(&mut self, effects: &mut Vec<Effect>) {
         let Some(project) = self.project.as_mut().filter(|p| p.is_writable()) else { return };
         let Some(inverse) = project.history.undo().map(Edit::inverse) else { return };
+        self.notices.forget_undo();
         let before = project.data.settings.clone();
         project.apply(&inverse);
         self.write(vec![Write::Undid], effects);
-        self.after_settings(&before);
+        self.after_settings(&before, effects);
     }
 
     pub(super) fn redo(&mut self, effects: &mut Vec<Effect>) {
         let Some(project) = self.project.as_mut().filter(|p| p.is_writable()) else { return };
         let Some(edit) = project.history.redo().cloned() else { return };
+        self.notices.forget_undo();
         let before = project.data.settings.clone();
         project.apply(&edit);
         self.write(vec![Write::Redid], effects);
-        self.after_settings(&before);
+        self.after_settings(&before, effects);
     }
 
     /// Changes the project's settings as an edit.
@@ -87,11 +100,11 @@ impl AppState {
         }
         let changes = vec![Change::Settings { before: Box::new(before.clone()), after: Box::new(after) }];
         self.commit(Edit { title: title.to_owned(), changes }, effects);
-        self.after_settings(&before);
+        self.after_settings(&before, effects);
     }
 
     /// What follows from other settings: another model means other embeddings, and heads of the old ones are void.
-    fn after_settings(&mut self, before: &ProjectSettings) {
+    fn after_settings(&mut self, before: &ProjectSettings, effects: &mut Vec<Effect>) {
         let epoch = self.last_epoch + 1;
         let Some(project) = &mut self.project else { return };
         let after = &project.data.settings;
@@ -102,11 +115,16 @@ impl AppState {
             project.predictions = None;
             project.export.done = None;
             project.gallery.is_stale = true;
+            self.models.self_tests.clear();
+            // What is done for the model of before is for nothing.
+            effects.extend([LaneKind::Embed, LaneKind::Fit, LaneKind::Predict].map(Effect::Cancel));
         } else if before.head != after.head {
             project.live.choose_head(&project.data, after.head);
             project.predictions = None;
             project.gallery.is_stale = true;
+            effects.push(Effect::Cancel(LaneKind::Predict));
         }
+        self.rethreshold();
     }
 
     pub(super) fn add_class(&mut self, name: &str, effects: &mut Vec<Effect>) -> Option<ClassId> {

@@ -1,12 +1,13 @@
 //! What came of the work.
 
-use super::action::Action;
 use super::command::{DropInto, Effect};
 use super::notices::{Remedy, Tone};
-use super::state::{Activity, AppState, EmbedPause, Purpose, RuntimeState};
+use super::open::Aim;
+use super::project::OpenProject;
+use super::state::{Activity, AppState, EmbedPause, Place, Purpose, RuntimeState};
 use super::words::n_images;
 use crate::dataset::Split;
-use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput};
+use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput, SkippedImage};
 use crate::project::RootId;
 use crate::store::project::{StoredHead, Write};
 
@@ -62,12 +63,19 @@ impl AppState {
                     writes.push(Write::Hashes(hashes));
                 }
                 if !skipped.is_empty() {
-                    for (id, reason) in &skipped {
-                        project.data.set_skipped(*id, Some(reason.clone()));
+                    let mut lasting = Vec::new();
+                    for SkippedImage { id, reason, is_lasting } in skipped {
+                        project.data.set_skipped(id, Some(reason.clone()));
+                        // A disk that is not there now may be there the next time.
+                        match is_lasting {
+                            true => lasting.push((id, Some(reason))),
+                            false => project.live.unreachable.push(id),
+                        }
                     }
                     project.gallery.is_stale = true;
-                    project.revision += 1;
-                    writes.push(Write::Skips(skipped.into_iter().map(|(id, reason)| (id, Some(reason))).collect()));
+                    if !lasting.is_empty() {
+                        writes.push(Write::Skips(lasting));
+                    }
                 }
                 self.write(writes, effects);
             }
@@ -78,16 +86,18 @@ impl AppState {
         self.activities.retain(|a| a.id != id);
         let Some(purpose) = self.purposes.remove(&id) else { return };
         match result {
-            Ok(output) => self.on_output(purpose, output, effects),
-            Err(error) => self.on_error(purpose, error),
+            Ok(output) => self.on_output(id, purpose, output, effects),
+            Err(error) => self.on_error(id, purpose, error),
         }
     }
 
-    fn on_output(&mut self, purpose: Purpose, output: JobOutput, effects: &mut Vec<Effect>) {
+    fn on_output(&mut self, id: JobId, purpose: Purpose, output: JobOutput, effects: &mut Vec<Effect>) {
         match (purpose, output) {
-            (Purpose::Write, _) => {
+            (Purpose::Write { session }, _) => {
                 self.n_unsaved = self.n_unsaved.saturating_sub(1);
-                self.save_error = None;
+                if self.session() == Some(session) {
+                    self.save_error = None;
+                }
             }
             (Purpose::Peek, JobOutput::Peeked(peek)) => {
                 if let Some((paths, known)) = &mut self.hover
@@ -96,9 +106,17 @@ impl AppState {
                     *known = Some(peek);
                 }
             }
-            (Purpose::Drop(into), JobOutput::Scanned(scanned)) => self.on_scanned(scanned, into, effects),
-            (Purpose::Sample, JobOutput::Scanned(scanned)) => self.on_scanned(scanned, DropInto::Auto, effects),
-            (Purpose::Open, JobOutput::Opened(opened)) => self.on_opened(*opened, effects),
+            (Purpose::Drop { into, shown, session }, JobOutput::Scanned(scanned)) => {
+                self.on_scanned(scanned, Aim { into, shown, session }, effects);
+            }
+            (Purpose::Sample, JobOutput::Scanned(scanned)) => {
+                self.on_scanned(scanned, Aim { into: DropInto::Add, shown: None, session: None }, effects);
+            }
+            (Purpose::Open, JobOutput::Opened(opened)) => self.on_opened(id, *opened, effects),
+            (Purpose::Open, JobOutput::AlreadyOpen(path)) => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                self.notices.info(format!("“{name}” is open already."));
+            }
             (Purpose::Copy, JobOutput::Wrote(path)) => {
                 let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
                 self.notices.push(Tone::Success, format!("A copy was saved as {}.", path.display()), None, folder);
@@ -107,23 +125,30 @@ impl AppState {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     // Images that were added meanwhile.
                     project.live.wants_embedding = true;
+                    project.note_missing_roots();
                 }
             }
             (Purpose::Fit { revision }, JobOutput::Fitted(output)) => self.on_fitted(revision, *output, effects),
-            (Purpose::Predict, JobOutput::Predicted(predictions)) => {
-                if let Some(project) = &mut self.project {
+            (Purpose::Predict { epoch, head }, JobOutput::Predicted(predictions)) => {
+                let is_wanted = |p: &&mut OpenProject| p.live.epoch == epoch && p.data.settings.head == head;
+                if let Some(project) = self.project.as_mut().filter(is_wanted) {
                     let n_skipped = predictions.answers.skipped.len();
                     project.predictions = Some(predictions);
+                    self.rethreshold();
                     if n_skipped > 0 {
                         let text = format!("{} could not be used.", n_images(n_skipped));
                         self.notices.push(Tone::Warning, text, None, None);
                     }
                 }
             }
-            (Purpose::Export, JobOutput::Exported { dir, meta }) => {
-                let text = format!("Exported and verified on {}.", n_images(meta.verification.n));
-                self.notices.push(Tone::Success, text, None, Some(Remedy::OpenFolder(dir.clone())));
-                if let Some(project) = &mut self.project {
+            (Purpose::Export { epoch }, JobOutput::Exported { dir, meta }) => {
+                let project = self.project.as_mut().filter(|p| p.live.epoch == epoch);
+                // The place itself shows it.
+                if self.place != Place::Export || project.is_none() {
+                    let text = format!("Exported and verified on {}.", n_images(meta.verification.n));
+                    self.notices.push(Tone::Success, text, None, Some(Remedy::OpenFolder(dir.clone())));
+                }
+                if let Some(project) = project {
                     project.export.done = Some((dir, meta));
                     project.export.error = None;
                 }
@@ -139,7 +164,7 @@ impl AppState {
                 self.notices.push(Tone::Success, text, details, Some(Remedy::OpenFolder(dir)));
             }
             (Purpose::ListModels, JobOutput::Models(cards)) => self.models.cards = Some(cards),
-            (Purpose::Inspect, JobOutput::Inspected(inspected)) => {
+            (Purpose::Inspect(_), JobOutput::Inspected(inspected)) => {
                 self.models.inspected = Some(inspected);
                 self.models.inspect_error = None;
             }
@@ -154,7 +179,11 @@ impl AppState {
             (Purpose::Runtime, JobOutput::Runtime { path, version }) => {
                 self.runtime = RuntimeState::Ready { path, version };
             }
-            (Purpose::FindRoot, JobOutput::FoundRoot { root, path }) => self.on_found_root(root, path, effects),
+            (Purpose::FindRoot { session }, JobOutput::FoundRoot { root, path }) => {
+                if self.session() == Some(session) {
+                    self.on_found_root(root, path, effects);
+                }
+            }
             (purpose, output) => tracing::debug!(?purpose, ?output, "nothing follows from this"),
         }
     }
@@ -179,7 +208,7 @@ impl AppState {
                 Tone::Warning,
                 "The images are not in that folder.",
                 Some("Choose the folder that the images were moved to, or the one above it.".to_owned()),
-                Some(Remedy::Act(Action::TypePath)),
+                Some(Remedy::Relocate(root)),
             );
             return;
         };
@@ -199,21 +228,29 @@ impl AppState {
         self.write(vec![Write::MoveRoot { id: root, path }, skips], effects);
     }
 
-    fn on_error(&mut self, purpose: Purpose, error: JobError) {
+    fn on_error(&mut self, id: JobId, purpose: Purpose, error: JobError) {
         let (summary, details) = match error {
-            JobError::Cancelled => return self.on_cancelled(&purpose),
+            JobError::Cancelled => return self.on_cancelled(id, &purpose),
             JobError::RuntimeMissing { details } => {
                 self.runtime = RuntimeState::Missing { details };
                 self.models.testing = None;
-                return self.on_cancelled(&purpose);
+                return self.on_cancelled(id, &purpose);
             }
             JobError::Failed { summary, details } => (summary, details),
         };
         match purpose {
-            Purpose::Write => {
+            Purpose::Write { session } => {
                 self.n_unsaved = self.n_unsaved.saturating_sub(1);
-                self.save_error = Some(summary);
+                if self.session() == Some(session) {
+                    self.save_error = Some(summary);
+                } else {
+                    self.notices.error("The last changes of the project before could not be saved.", Some(summary));
+                }
             }
+            Purpose::Close => {
+                self.notices.error("The last changes of the project before could not be saved.", Some(summary));
+            }
+            Purpose::Settings => tracing::warn!(error = summary, "settings are not kept"),
             Purpose::Embed { epoch } => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     project.live.pause = Some(EmbedPause::Failed(summary));
@@ -224,14 +261,17 @@ impl AppState {
                     project.live.fit_error = Some(summary);
                 }
             }
-            Purpose::Export => {
-                if let Some(project) = &mut self.project {
-                    project.export.error = Some(summary);
-                }
+            Purpose::Export { epoch } => match self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+                Some(project) => project.export.error = Some(summary),
+                None => self.notices.error(summary, details),
+            },
+            Purpose::Inspect(choice) => self.models.inspect_error = Some((choice, summary)),
+            Purpose::ListModels => {
+                self.models.list_error = Some(summary.clone());
+                self.notices.error(summary, details);
             }
-            Purpose::Inspect => self.models.inspect_error = Some(summary),
             Purpose::Open => {
-                self.pending_add = None;
+                self.pending_add.take_if(|(of, _)| *of == id);
                 self.notices.error(summary, details);
             }
             Purpose::SelfTest(_) => {
@@ -243,10 +283,18 @@ impl AppState {
         }
     }
 
-    fn on_cancelled(&mut self, purpose: &Purpose) {
+    fn on_cancelled(&mut self, id: JobId, purpose: &Purpose) {
         match purpose {
-            Purpose::Write => self.n_unsaved = self.n_unsaved.saturating_sub(1),
-            Purpose::Open => self.pending_add = None,
+            Purpose::Write { .. } => self.n_unsaved = self.n_unsaved.saturating_sub(1),
+            Purpose::Open => {
+                self.pending_add.take_if(|(of, _)| *of == id);
+            }
+            // Nothing works without it: it is looked for again.
+            Purpose::Runtime if self.runtime == RuntimeState::Loading => self.runtime = RuntimeState::Unknown,
+            Purpose::Inspect(choice) => {
+                self.models.inspect_error = Some((choice.clone(), "It was cancelled".to_owned()));
+            }
+            Purpose::ListModels => self.models.list_error = Some("It was cancelled".to_owned()),
             Purpose::SelfTest(_) => self.models.testing = None,
             // Where the user did not ask for the end, another model has taken the place of this one.
             Purpose::Embed { epoch } => {
@@ -254,7 +302,7 @@ impl AppState {
                     project.live.wants_embedding = true;
                 }
             }
-            Purpose::Export | Purpose::Drop(_) | Purpose::Predict | Purpose::Import => {
+            Purpose::Export { .. } | Purpose::Drop { .. } | Purpose::Predict { .. } | Purpose::Import => {
                 self.notices.info("Cancelled.");
             }
             _ => {}

@@ -181,6 +181,8 @@ pub struct Gallery {
     anchor: Option<ImageId>,
     /// The image that keys act on.
     pub cursor: Option<ImageId>,
+    /// Where it was seen last.
+    cursor_at: usize,
     /// The image in the large view.
     pub large: Option<ImageId>,
     /// Whether `visible` is to be computed anew.
@@ -232,6 +234,9 @@ impl Gallery {
             }
             SelectOp::None => self.selection.clear(),
         }
+        if let Some(at) = self.cursor.and_then(|c| self.position(c)) {
+            self.cursor_at = at;
+        }
     }
 
     fn extend_to(&mut self, id: ImageId) {
@@ -250,12 +255,15 @@ impl Gallery {
             return;
         }
         let last = self.visible.len() - 1;
-        let now = self.cursor.and_then(|c| self.position(c));
-        let to = match now {
-            Some(now) => now.saturating_add_signed(by).min(last),
-            None => 0,
+        let from = self.large.or(self.cursor);
+        let to = match (from, from.and_then(|c| self.position(c))) {
+            (_, Some(now)) => now.saturating_add_signed(by),
+            // What was looked at has left the list: the one after it stands in its place.
+            (Some(_), None) if self.large.is_some() && by > 0 => self.cursor_at.saturating_add_signed(by - 1),
+            (Some(_), None) => self.cursor_at.saturating_add_signed(by),
+            (None, None) => 0,
         };
-        let id = self.visible[to];
+        let id = self.visible[to.min(last)];
         if self.large.is_some() {
             self.large = Some(id);
         }
@@ -330,8 +338,17 @@ impl Gallery {
             self.visible.iter().for_each(|id| shown.set(*id, self.selection.contains(*id)));
             self.selection = shown;
         }
-        if self.cursor.is_some_and(|c| self.position(c).is_none()) {
-            self.cursor = None;
+        match self.cursor.map(|c| self.position(c)) {
+            Some(Some(at)) => self.cursor_at = at,
+            // What was looked at has left: keys go on with what stands in its place.
+            Some(None) => {
+                self.cursor = self.visible.get(self.cursor_at.min(self.visible.len().saturating_sub(1))).copied()
+            }
+            None => {}
+        }
+        // A picture that is looked at stays although it does not pass the filter any more, but not when it was removed.
+        if self.large.is_some_and(|id| !project.image(id).is_some_and(|i| i.is_present)) {
+            self.large = self.cursor;
         }
     }
 }
@@ -339,6 +356,7 @@ impl Gallery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::{Class, Image, RootId};
 
     fn gallery(n: u32) -> Gallery {
         Gallery { visible: (0..n).map(ImageId).collect(), ..Gallery::default() }
@@ -366,6 +384,48 @@ mod tests {
         g.select(SelectOp::None);
         assert!(g.selection.is_empty());
         assert_eq!(g.target(), [ImageId(6)], "keys still act on the last one");
+    }
+
+    #[test]
+    fn what_leaves_the_list_gives_its_place_to_the_next() {
+        let image = |class| Image {
+            root: RootId(0),
+            rel: "x.jpg".into(),
+            hash: None,
+            class,
+            split: None,
+            is_present: true,
+            skipped: None,
+        };
+        let mut project = Project {
+            roots: vec!["/r".into()],
+            images: (0..6).map(|_| image(None)).collect(),
+            classes: vec![Some(Class { name: "a".into(), colour: 0 })],
+            ..Project::default()
+        };
+        let mut g =
+            Gallery { filter: Filter { class: ClassFilter::Unlabelled, ..Filter::default() }, ..Gallery::default() };
+        let live = Live::default();
+        g.refresh(&project, &live, None);
+        // Labelled in the large view: the picture stays until the next is asked for, and that is the one after it.
+        g.select(SelectOp::Only(ImageId(2)));
+        g.large = Some(ImageId(2));
+        project.images[2].class = Some(ClassId(0));
+        g.refresh(&project, &live, None);
+        assert_eq!((g.large, g.visible.len()), (Some(ImageId(2)), 5));
+        g.select(SelectOp::Move { by: 1, extend: false });
+        assert_eq!(g.large, Some(ImageId(3)));
+        project.images[3].class = Some(ClassId(0));
+        g.refresh(&project, &live, None);
+        g.select(SelectOp::Move { by: -1, extend: false });
+        assert_eq!(g.large, Some(ImageId(1)));
+        // Removed: the next one is looked at.
+        project.images[1].is_present = false;
+        g.refresh(&project, &live, None);
+        assert_eq!((g.large, g.cursor), (Some(ImageId(4)), Some(ImageId(4))));
+        project.images.iter_mut().for_each(|i| i.is_present = false);
+        g.refresh(&project, &live, None);
+        assert_eq!((g.large, g.cursor), (None, None));
     }
 
     #[test]

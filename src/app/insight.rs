@@ -34,6 +34,8 @@ const FEW: usize = 10;
 const FEW_VALIDATION: usize = 50;
 /// The largest class has so many times the images of the smallest: unbalanced.
 const UNBALANCED: usize = 5;
+/// Classes that are named in one piece of advice, at most.
+const MAX_NAMED: usize = 3;
 /// Accuracy between the heads that is worth a word.
 const CLEARLY: f64 = 0.03;
 
@@ -57,16 +59,27 @@ pub fn advice(project: &OpenProject) -> Vec<Advice> {
         say(Weight::Serious, text, None);
         return all;
     }
-    for (id, name, n) in &counts {
-        match n {
-            0 => say(Weight::Helpful, format!("The class “{name}” has no images."), None),
-            n if *n < FEW => say(
-                Weight::Serious,
-                format!("“{name}” has only {}: with {FEW} or more its figures begin to mean something.", n_images(*n)),
-                of_class(*id),
-            ),
-            _ => {}
+    let empty: Vec<&str> = counts.iter().filter(|c| c.2 == 0).map(|c| c.1).collect();
+    match empty.as_slice() {
+        [] => {}
+        [one] => say(Weight::Helpful, format!("The class “{one}” has no images."), None),
+        many => say(Weight::Helpful, format!("{} classes have no images: {}.", many.len(), some_names(many)), None),
+    }
+    let small: Vec<_> = counts.iter().filter(|c| (1..FEW).contains(&c.2)).collect();
+    if small.len() <= MAX_NAMED {
+        for (id, name, n) in &small {
+            let n = n_images(*n);
+            let text = format!("“{name}” has only {n}: with {FEW} or more its figures begin to mean something.");
+            say(Weight::Serious, text, of_class(*id));
         }
+    } else {
+        let names: Vec<&str> = small.iter().map(|c| c.1).collect();
+        let text = format!(
+            "{} classes have fewer than {FEW} images: {}. From there on their figures begin to mean something.",
+            small.len(),
+            some_names(&names)
+        );
+        say(Weight::Serious, text, None);
     }
     let largest = used.iter().max_by_key(|c| c.2);
     let smallest = used.iter().min_by_key(|c| c.2);
@@ -92,26 +105,42 @@ pub fn advice(project: &OpenProject) -> Vec<Advice> {
     all
 }
 
+/// The first of many names.
+fn some_names(names: &[&str]) -> String {
+    let mut text: Vec<String> = names.iter().take(MAX_NAMED).map(|name| format!("“{name}”")).collect();
+    if names.len() > MAX_NAMED {
+        text.push("…".to_owned());
+    }
+    text.join(", ")
+}
+
+/// For sentences about images: `1 image was`, `3 images were`.
+fn n_were(n: usize) -> String {
+    format!("{} {}", n_images(n), if n == 1 { "was" } else { "were" })
+}
+
 fn duplicates(project: &OpenProject, say: &mut impl FnMut(Weight, String, Option<Filter>)) {
     let duplicates = project.live.duplicates();
     let n_leaks = duplicates.iter().filter(|d| d.is_leak).count();
     let n_conflicts = duplicates.iter().filter(|d| d.is_conflict).count();
     if n_leaks > 0 {
         let text = format!(
-            "{} were in the training and in the validation or test images: the copies are left out of training, so that \
-             the figures stay honest.",
-            n_images(n_leaks)
+            "{} both among the training and among the validation or test images: the copies are left out of training, so \
+             that the figures stay honest.",
+            n_were(n_leaks)
         );
         say(Weight::Helpful, text, None);
     }
     if n_conflicts > 0 {
-        let text =
-            format!("{} are in the project twice with different labels: decide which is right.", n_images(n_conflicts));
+        let text = format!("{} added twice with different labels: decide which is right.", n_were(n_conflicts));
         say(Weight::Serious, text, None);
     }
     let n_other = duplicates.len() - duplicates.iter().filter(|d| d.is_leak || d.is_conflict).count();
     if n_other > 0 {
-        let text = format!("{} repeat others exactly and count once.", n_images(n_other));
+        let text = match n_other {
+            1 => "1 image repeats another exactly: the two count once.".to_owned(),
+            n => format!("{} repeat others exactly and count once.", n_images(n)),
+        };
         say(Weight::Note, text, None);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::threshold::ThresholdCurve;
 use crate::dataset::Split;
-use crate::head::{HeadKind, TrainRecord};
-use crate::jobs::{Duplicate, FitImage, FitOutput, FitRequest, FittedHead, ModelChoice};
+use crate::head::{HeadKind, TrainRecord, TrainedHead};
+use crate::jobs::{Duplicate, FitImage, FitOutput, FitRequest, FittedHead, HeadsBefore, ModelChoice};
 use crate::metrics::Report;
 use crate::project::{ClassId, ImageId, Project};
 use crate::store::project::StoredHead;
@@ -68,6 +68,15 @@ impl Fit {
     }
 }
 
+/// A fit that was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    revision: u64,
+    n_rows: usize,
+    /// Settings are chosen on these very data.
+    chooses: bool,
+}
+
 /// What is computed from a project.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
@@ -79,6 +88,8 @@ pub struct Live {
     pub n_embedded: usize,
     /// Whether there may be images to embed.
     pub(super) wants_embedding: bool,
+    /// Images whose files could not be reached.
+    pub(super) unreachable: Vec<ImageId>,
     /// Why images wait.
     pub pause: Option<EmbedPause>,
     /// Name of the model for people, once it is open.
@@ -87,8 +98,8 @@ pub struct Live {
     pub fit: Option<Arc<Fit>>,
     /// Heads of the last time, until there are fresh ones.
     pub stored: Vec<StoredHead>,
-    /// Revision and rows of the last fit that was asked for.
-    asked: Option<(u64, usize)>,
+    /// The last fit that was asked for.
+    asked: Option<Asked>,
     /// Why the last fit failed.
     pub fit_error: Option<String>,
 }
@@ -200,15 +211,24 @@ impl Live {
 
     /// The fit that is due, if one is: labels or rows have changed since the last, and there are two classes to tell
     /// apart. `is_embedding` puts it off until there are enough new rows to be worth it.
+    ///
+    /// After a change heads go on from those before, which gives an answer at once; then settings are chosen anew.
     pub(super) fn due_fit(&mut self, project: &Project, revision: u64, is_embedding: bool) -> Option<FitRequest> {
-        if let Some((asked_revision, n_rows)) = self.asked {
+        let mut before = self.before();
+        if let Some(asked) = self.asked {
+            let n_rows = asked.n_rows as f64;
             let has_grown = if is_embedding {
-                self.n_embedded as f64 >= (REFIT_GROWTH * n_rows as f64).max(n_rows as f64 + 24.0)
+                self.n_embedded as f64 >= (REFIT_GROWTH * n_rows).max(n_rows + 24.0)
             } else {
-                self.n_embedded != n_rows
+                self.n_embedded != asked.n_rows
             };
-            if asked_revision == revision && !has_grown {
-                return None;
+            if asked.revision == revision && !has_grown {
+                let is_answered =
+                    self.fit.as_ref().is_some_and(|f| f.output.revision == revision && !f.output.is_chosen_anew);
+                if asked.chooses || is_embedding || !is_answered {
+                    return None;
+                }
+                before = None;
             }
         }
         let classes: Vec<_> = project.sorted_classes().into_iter().map(|(id, c)| (id, c.name.clone())).collect();
@@ -227,7 +247,7 @@ impl Live {
                 Some(FitImage { id, row, class, split: image.split })
             })
             .collect();
-        self.asked = Some((revision, self.n_embedded));
+        self.asked = Some(Asked { revision, n_rows: self.n_embedded, chooses: before.is_none() });
         if seen.iter().filter(|s| **s).count() < 2 {
             self.fit = None;
             if !is_embedding && !project.present().any(|(_, i)| i.class.is_some()) {
@@ -236,7 +256,19 @@ impl Live {
             return None;
         }
         let (val_fraction, seed) = (project.settings.val_fraction, project.settings.seed);
-        Some(FitRequest { revision, epoch: self.epoch, classes, images, val_fraction, seed })
+        Some(FitRequest { revision, epoch: self.epoch, classes, images, val_fraction, seed, before })
+    }
+
+    /// Heads to go on from: those at hand, else those of the last time.
+    fn before(&self) -> Option<HeadsBefore> {
+        if let Some(fit) = &self.fit {
+            let heads = fit.output.heads.iter().map(|head| head.judged.trained.clone()).collect();
+            return Some(HeadsBefore { class_ids: fit.output.class_ids.clone(), heads });
+        }
+        let class_ids = self.stored.first()?.class_ids.clone();
+        let alike = self.stored.iter().filter(|head| head.class_ids == class_ids);
+        let trained = |head: &StoredHead| TrainedHead { head: head.head.clone(), record: head.record.clone() };
+        Some(HeadsBefore { class_ids: class_ids.clone(), heads: alike.map(trained).collect() })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Action;
+use crate::project::RootId;
 
 /// How a notice is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Remedy {
     Act(Action),
     /// Shows a folder.
     OpenFolder(PathBuf),
+    /// Asks where a folder that is gone is now.
+    Relocate(RootId),
 }
 
 /// Something to tell.
@@ -78,6 +81,11 @@ impl Notices {
     /// Takes one away.
     pub fn dismiss(&mut self, id: u64) {
         self.shown.retain(|n| n.id != id);
+    }
+
+    /// Takes away what offers to undo something of a project that is not shown any more, or of an older edit.
+    pub(super) fn forget_undo(&mut self) {
+        self.shown.retain(|n| n.remedy != Some(Remedy::Act(Action::Undo)));
     }
 
     /// Oldest first.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::command::{DropInto, Effect};
+use super::command::{Command, DropInto, Effect};
 use super::gallery::{ClassFilter, Filter};
 use super::notices::{Remedy, Tone};
 use super::project::OpenProject;
@@ -11,7 +11,8 @@ use super::state::{AppState, Place, Purpose};
 use super::words::n_images;
 use super::{Action, drops};
 use crate::jobs::{
-    JobRequest, LaneKind, ModelChoice, NewFolder, OpenedProject, PredictRequest, ProjectRequest, Scanned,
+    JobId, JobRequest, LaneKind, ModelChoice, NewFolder, OpenedProject, PredictRequest, ProjectRequest, Scanned,
+    Session,
 };
 use crate::project::{Change, ClassId, Edit, IdSet, Image, ImageId, Moved};
 use crate::store::project::{Access, ReadOnlyReason, Write};
@@ -19,13 +20,23 @@ use crate::store::settings::RecentProject;
 
 use super::live::model_choice;
 
+/// What scanned paths were dropped on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aim {
+    pub(super) into: DropInto,
+    /// The class whose images were shown.
+    pub(super) shown: Option<ClassId>,
+    /// The project that was open.
+    pub(super) session: Option<Session>,
+}
+
 impl AppState {
     /// What becomes of scanned paths.
-    pub(super) fn on_scanned(&mut self, scanned: Scanned, into: DropInto, effects: &mut Vec<Effect>) {
+    pub(super) fn on_scanned(&mut self, scanned: Scanned, aim: Aim, effects: &mut Vec<Effect>) {
         match scanned {
             Scanned::Project(path) => self.open_project(&path, effects),
             Scanned::Model(path) => self.import_model(&path, effects),
-            Scanned::Images(folders) => self.on_new_folders(folders, into, effects),
+            Scanned::Images(folders) => self.on_new_folders(folders, aim, effects),
             Scanned::Unknown(paths) => {
                 let what = match paths.as_slice() {
                     [one] => format!("“{}”", one.file_name().unwrap_or(one.as_os_str()).to_string_lossy()),
@@ -45,28 +56,43 @@ impl AppState {
         }
     }
 
-    fn on_new_folders(&mut self, folders: Vec<NewFolder>, into: DropInto, effects: &mut Vec<Effect>) {
-        if self.project.is_some() {
-            return self.add_folders(folders, into, effects);
+    fn on_new_folders(&mut self, folders: Vec<NewFolder>, aim: Aim, effects: &mut Vec<Effect>) {
+        if aim.session.is_some() && aim.session != self.session() {
+            let text = "The images were not added: they were dropped on a project that is not open any more.";
+            self.notices.push(Tone::Warning, text, Some("Drop them again.".to_owned()), None);
+            return;
         }
-        if let Some(waiting) = &mut self.pending_add {
+        if let Some((_, waiting)) = &mut self.pending_add {
             waiting.extend(folders);
             return;
         }
+        // Dropped on the start screen they begin a project, unless theirs has begun meanwhile.
+        if self.project.as_ref().is_some_and(|p| aim.session.is_some() || p.is_new) {
+            return self.add_folders(folders, aim.into, aim.shown, effects);
+        }
         let name = folders.first().map_or_else(|| "Untitled".to_owned(), |f| project_name(&f.root));
-        self.pending_add = Some(folders);
-        let request = ProjectRequest::Create { path: None, name };
-        self.job(JobRequest::Project(request), Purpose::Open, effects);
+        let request = ProjectRequest::Create { session: self.next_session(), path: None, name };
+        let id = self.job(JobRequest::Project(request), Purpose::Open, effects);
+        self.pending_add = Some((id, folders));
     }
 
     pub(super) fn open_project(&mut self, path: &Path, effects: &mut Vec<Effect>) {
-        self.pending_add = None;
-        let request = ProjectRequest::Open(path.to_owned());
+        if self.asks_to_discard(Command::OpenProject(path.to_owned()), effects) {
+            return;
+        }
+        let request = ProjectRequest::Open { session: self.next_session(), path: path.to_owned() };
         self.job(JobRequest::Project(request), Purpose::Open, effects);
     }
 
     /// A project is open: everything that belonged to the one before ends.
-    pub(super) fn on_opened(&mut self, opened: OpenedProject, effects: &mut Vec<Effect>) {
+    pub(super) fn on_opened(&mut self, id: JobId, opened: OpenedProject, effects: &mut Vec<Effect>) {
+        if self.project.is_some() {
+            self.note_recent(effects);
+            self.close_file(false, effects);
+        }
+        self.save_error = None;
+        self.notices.forget_undo();
+        self.models.self_tests.clear();
         for lane in [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict] {
             effects.push(Effect::Cancel(lane));
         }
@@ -90,8 +116,8 @@ impl AppState {
         let remembered = self.settings.place.as_deref().filter(|_| !opened.is_new);
         self.place = Place::ALL.into_iter().find(|p| Some(p.label()) == remembered).unwrap_or(Place::Images);
         self.project = Some(OpenProject::new(opened, self.last_epoch));
-        if let Some(folders) = self.pending_add.take() {
-            self.add_folders(folders, DropInto::Auto, effects);
+        if let Some((_, folders)) = self.pending_add.take_if(|(of, _)| *of == id) {
+            self.add_folders(folders, DropInto::Auto, None, effects);
         }
         self.note_recent(effects);
     }
@@ -105,13 +131,22 @@ impl AppState {
     }
 
     /// Adds images; those that the project has already are left as they are, those that were removed come back.
-    pub(super) fn add_folders(&mut self, folders: Vec<NewFolder>, into: DropInto, effects: &mut Vec<Effect>) {
+    pub(super) fn add_folders(
+        &mut self,
+        folders: Vec<NewFolder>,
+        into: DropInto,
+        shown: Option<ClassId>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(project) = &mut self.project else { return };
         if !project.is_writable() {
             self.notices.push(Tone::Warning, "This project is open for reading only.", None, None);
             return;
         }
-        let into_class = drops::class_of_drop(project, into, folders.iter().all(|f| f.class_names.is_empty()));
+        let is_unlabelled = folders.iter().all(|f| f.class_names.is_empty());
+        // It may have been deleted while the files were looked at.
+        let into_class =
+            drops::class_of_drop(into, shown, is_unlabelled).filter(|class| project.data.class(*class).is_some());
         let n_before = project.data.images.len();
         let n_roots = project.data.roots.len();
         let mut changes = Vec::new();
@@ -139,11 +174,20 @@ impl AppState {
                 let class = image.class.and_then(|c| ids.get(c as usize).copied()).or(into_class);
                 if let Some(&id) = project.id_of_path.get(&image.key) {
                     n_known += 1;
-                    if project.data.image(id).is_some_and(|i| !i.is_present) {
+                    let is_back = project.data.image(id).is_some_and(|i| !i.is_present);
+                    if is_back {
                         back.push(id);
                     }
-                    // Dropping known images on a class labels them.
-                    if let (Some(class), None) = (into_class, image.class) {
+                    // Dropping known images on a class labels them. What comes back keeps its label, unless its class
+                    // has gone with an import that was undone.
+                    let own = project.data.image(id).and_then(|i| i.class);
+                    let is_bare = own.is_none_or(|c| project.data.class(c).is_none());
+                    let wanted = match (into_class, image.class) {
+                        (Some(class), None) => Some(class),
+                        _ if is_back && is_bare => class,
+                        _ => None,
+                    };
+                    if let Some(class) = wanted {
                         match relabelled.iter_mut().find(|(c, _)| *c == class) {
                             Some((_, ids)) => ids.push(id),
                             None => relabelled.push((class, vec![id])),
@@ -188,9 +232,8 @@ impl AppState {
         }
         let n_added = n_new + back.len();
         let is_edit = !changes.is_empty();
-        self.write(writes, effects);
         let title = format!("add {}", n_images(n_added));
-        self.commit(Edit { title, changes }, effects);
+        self.commit_with(writes, Edit { title, changes }, effects);
         if n_added > 0 {
             let text = format!("Added {}.", n_images(n_added));
             self.notices.push(Tone::Success, text, None, Some(Remedy::Act(Action::Undo)));
@@ -198,8 +241,9 @@ impl AppState {
         if n_known > back.len() && n_new == 0 && !is_edit {
             self.notices.info("All of these images are in the project already.");
         } else if n_known > back.len() {
-            let n = n_images(n_known - back.len());
-            self.notices.info(format!("{n} were in the project already."));
+            let n = n_known - back.len();
+            let were = if n == 1 { "was" } else { "were" };
+            self.notices.info(format!("{} {were} in the project already.", n_images(n)));
         }
         for note in notes {
             self.notices.push(Tone::Warning, note, None, None);
@@ -225,8 +269,9 @@ impl AppState {
             head: std::sync::Arc::clone(&head.judged),
             unknown_below: project.data.settings.unknown_below,
         };
+        let purpose = Purpose::Predict { epoch: project.live.epoch, head: project.data.settings.head };
         self.place = Place::Evaluate;
-        self.job(JobRequest::Predict(request), Purpose::Predict, effects);
+        self.job(JobRequest::Predict(request), purpose, effects);
     }
 
     /// The choice of model in effect, also without a project.

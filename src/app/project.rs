@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::gallery::Gallery;
+use super::gallery::{ClassFilter, Gallery};
 use super::live::Live;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
 use crate::export::describe::Meta;
-use crate::jobs::{OpenedProject, path_key};
-use crate::project::{ClassId, Edit, History, ImageId, Project, RootId};
+use crate::jobs::{OpenedProject, Session, path_key};
+use crate::project::{Change, ClassId, Edit, History, ImageId, Project, RootId};
 use crate::store::project::Access;
 use crate::workflow::predict::Predictions;
 
@@ -52,6 +52,8 @@ pub struct ExportState {
 /// The open project.
 #[derive(Debug)]
 pub struct OpenProject {
+    /// Which opening this is.
+    pub session: Session,
     /// The file.
     pub path: PathBuf,
     /// Whether it can be written.
@@ -64,6 +66,10 @@ pub struct OpenProject {
     pub(super) id_of_path: HashMap<u64, ImageId>,
     /// Folders that are not where they were.
     pub missing_roots: Vec<RootId>,
+    /// Whether it was made just now and has had no images yet when its own were added.
+    pub is_new: bool,
+    /// Counts how often files that could not be used were tried again.
+    pub n_retries: usize,
     /// Counts changes that heads depend on.
     pub revision: u64,
     /// Embeddings, heads, answers.
@@ -84,12 +90,15 @@ impl OpenProject {
         live.begin(epoch);
         live.stored = opened.heads;
         let mut project = Self {
+            session: opened.session,
             path: opened.path,
             access: opened.access,
             data: opened.project,
             history: opened.history,
             id_of_path: opened.id_of_path,
             missing_roots: opened.info.missing_roots.clone(),
+            is_new: opened.is_new,
+            n_retries: 0,
             revision: 1,
             live,
             gallery: Gallery::default(),
@@ -114,7 +123,11 @@ impl OpenProject {
     /// Makes the changes of an edit, and what follows in here from them.
     pub(super) fn apply(&mut self, edit: &Edit) {
         self.data.apply(edit);
-        self.revision += 1;
+        if edit.changes.iter().any(matters_to_heads) {
+            self.revision += 1;
+        }
+        // Images that come (back) may never have been embedded.
+        self.live.wants_embedding |= edit.changes.iter().any(|c| matches!(c, Change::Presence(m) if m.after));
         self.gallery.is_stale = true;
     }
 
@@ -126,6 +139,13 @@ impl OpenProject {
     }
 
     fn refresh(&mut self) {
+        // A class may go with an edit that is undone.
+        let is_there = |class: ClassId| self.data.class(class).is_some();
+        let filter = &mut self.gallery.filter;
+        if matches!(filter.class, ClassFilter::Is(class) if !is_there(class)) {
+            filter.class = ClassFilter::Any;
+        }
+        filter.predicted = filter.predicted.filter(|class| is_there(*class));
         let mut counts = Counts { of_class: vec![0; self.data.classes.len()], ..Counts::default() };
         for (_, image) in self.data.present() {
             if image.skipped.is_some() {
@@ -160,10 +180,44 @@ impl OpenProject {
     }
 }
 
+/// Whether heads are to be fitted again after a change.
+fn matters_to_heads(change: &Change) -> bool {
+    match change {
+        Change::Presence(_) | Change::Label(_) | Change::Split(_) => true,
+        // A new class has no images yet, and those of one that goes are told by their labels.
+        Change::Class { before: Some(before), after: Some(after), .. } => before.name != after.name,
+        Change::Class { .. } => false,
+        Change::Settings { before, after } => (before.val_fraction, before.seed) != (after.val_fraction, after.seed),
+    }
+}
+
 impl OpenProject {
     /// After a folder has moved: its images have other paths.
     pub(super) fn reindex_paths(&mut self) {
         let ids = (0..self.data.images.len()).map(ImageId::from);
         self.id_of_path = ids.filter_map(|id| Some((path_key(&self.data.path(id)?), id))).collect();
+    }
+
+    /// A folder of which no file can be reached is one that is not there: its images are not damaged.
+    pub(super) fn note_missing_roots(&mut self) {
+        let unreachable = std::mem::take(&mut self.live.unreachable);
+        let mut roots: Vec<RootId> = unreachable.iter().filter_map(|id| Some(self.data.image(*id)?.root)).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        for root in roots {
+            let has_any = self.data.present().any(|(id, image)| image.root == root && self.live.row(id).is_some());
+            if has_any {
+                continue;
+            }
+            for id in &unreachable {
+                if self.data.image(*id).is_some_and(|i| i.root == root) {
+                    self.data.set_skipped(*id, None);
+                }
+            }
+            if !self.missing_roots.contains(&root) {
+                self.missing_roots.push(root);
+            }
+            self.gallery.is_stale = true;
+        }
     }
 }

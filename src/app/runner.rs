@@ -96,6 +96,7 @@ impl Runner {
             match effect {
                 Effect::Job(id, request) => self.jobs.submit(id, request),
                 Effect::Cancel(lane) => self.jobs.cancel(lane),
+                Effect::ForgetEmbeddings => self.jobs.table().clear(),
                 Effect::Screen(effect) => self.screen.push(effect),
             }
         }

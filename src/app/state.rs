@@ -9,8 +9,12 @@ use super::command::Effect;
 use super::notices::Notices;
 use super::project::OpenProject;
 use crate::backbone::provider::Provider;
-use crate::jobs::{Inspected, JobId, JobRequest, LaneKind, ModelCard, NewFolder, Peek, ProjectRequest};
+use crate::head::HeadKind;
+use crate::jobs::{
+    Inspected, JobId, JobRequest, LaneKind, ModelCard, ModelChoice, NewFolder, Peek, ProjectRequest, Session,
+};
 use crate::progress::Stage;
+use crate::project::ClassId;
 use crate::store::settings::AppSettings;
 use crate::workflow::providers::SelfTest;
 
@@ -84,8 +88,10 @@ pub struct ModelsState {
     pub cards: Option<Vec<ModelCard>>,
     /// The model that was looked into last.
     pub inspected: Option<Box<Inspected>>,
-    /// Why the last look failed.
-    pub inspect_error: Option<String>,
+    /// The choice that the last look was about, and why it failed.
+    pub inspect_error: Option<(ModelChoice, String)>,
+    /// Why the installed models could not be listed.
+    pub list_error: Option<String>,
     /// The last self-test of each provider.
     pub self_tests: BTreeMap<&'static str, SelfTest>,
     /// The provider that is being tested.
@@ -133,13 +139,27 @@ pub enum Purpose {
     /// A quick look at what hovers.
     Peek,
     /// To add (or answer on) what was dropped.
-    Drop(DropInto),
+    Drop {
+        /// What was aimed at.
+        into: DropInto,
+        /// The class whose images were shown.
+        shown: Option<ClassId>,
+        /// The project that was open.
+        session: Option<Session>,
+    },
     /// The sample images, for a project of their own.
     Sample,
     /// To open or make a project.
     Open,
     /// To write the project.
-    Write,
+    Write {
+        /// Which.
+        session: Session,
+    },
+    /// To close a project.
+    Close,
+    /// To keep the settings.
+    Settings,
     /// A copy of the project.
     Copy,
     /// Embeddings.
@@ -153,15 +173,23 @@ pub enum Purpose {
         revision: u64,
     },
     /// Answers on images outside the project.
-    Predict,
+    Predict {
+        /// The choice of model.
+        epoch: u64,
+        /// The choice of head.
+        head: Option<HeadKind>,
+    },
     /// An export.
-    Export,
+    Export {
+        /// The choice of model.
+        epoch: u64,
+    },
     /// A table or sorted copies of predictions.
     Predictions,
     /// The installed models.
     ListModels,
     /// A look into a model.
-    Inspect,
+    Inspect(ModelChoice),
     /// An import.
     Import,
     /// A self-test.
@@ -169,7 +197,10 @@ pub enum Purpose {
     /// ONNX Runtime.
     Runtime,
     /// A folder that is gone.
-    FindRoot,
+    FindRoot {
+        /// Of which project.
+        session: Session,
+    },
 }
 
 /// What the application knows.
@@ -191,11 +222,13 @@ pub struct AppState {
     pub settings: AppSettings,
     /// What hovers over the window: the paths, and what they are once that is known.
     pub hover: Option<(Vec<PathBuf>, Option<Peek>)>,
-    /// Images that wait for their project to be made.
-    pub(super) pending_add: Option<Vec<NewFolder>>,
+    /// Images that wait for their project to be made, and the job that makes it.
+    pub(super) pending_add: Option<(JobId, Vec<NewFolder>)>,
     /// What the jobs in flight were asked for.
     pub(super) purposes: BTreeMap<JobId, Purpose>,
     pub(super) last_job: u64,
+    /// Counts openings of projects.
+    pub(super) last_session: u64,
     /// Counts choices of model over the life of the program, so that rows of different ones are never mixed.
     pub(super) last_epoch: u64,
     /// Writes that are not yet confirmed.
@@ -221,9 +254,9 @@ impl AppState {
         self.last_job += 1;
         let id = JobId(self.last_job);
         let lane = request.lane();
-        if purpose == Purpose::Write {
+        if let Purpose::Write { .. } = purpose {
             self.n_unsaved += 1;
-        } else if purpose != Purpose::Peek {
+        } else if !matches!(purpose, Purpose::Peek | Purpose::Settings | Purpose::Close) {
             self.activities.push(Activity { id, lane, stage: None, n_done: 0, n_total: 0, since: None, at: None });
         }
         self.purposes.insert(id, purpose);
@@ -234,7 +267,18 @@ impl AppState {
     /// Asks for the settings to be kept.
     pub(super) fn save_settings(&mut self, effects: &mut Vec<Effect>) {
         let request = ProjectRequest::SaveSettings(Box::new(self.settings.clone()));
-        self.job(JobRequest::Project(request), Purpose::Write, effects);
+        self.job(JobRequest::Project(request), Purpose::Settings, effects);
+    }
+
+    /// What to call the next opening of a project.
+    pub(super) fn next_session(&mut self) -> Session {
+        self.last_session += 1;
+        Session(self.last_session)
+    }
+
+    /// The opening of the project that is shown.
+    pub(super) fn session(&self) -> Option<Session> {
+        self.project.as_ref().map(|p| p.session)
     }
 
     /// The job that a lane is at, if any.

@@ -7,6 +7,7 @@ use super::command::{Command, Dialog, DropInto, Effect, ScreenEffect, Target};
 use super::drops;
 use super::gallery::{Filter, SelectOp, SortBy, Usable};
 use super::live::model_choice;
+use super::notices::Tone;
 use super::state::{AppState, EmbedPause, Place, Purpose, RuntimeState};
 use crate::dataset::Split;
 use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
@@ -25,17 +26,21 @@ impl AppState {
     fn run(&mut self, command: Command, effects: &mut Vec<Effect>) {
         match command {
             Command::Act(action) => self.act(action, effects),
-            Command::Go(place) => self.go(place, effects),
+            Command::Go(place) => self.go(place),
             Command::Hover(paths) => self.hover(paths, effects),
             Command::Drop { paths, into } => self.drop_paths(paths, into, effects),
             Command::OpenProject(path) => self.open_project(&path, effects),
+            Command::CreateProject(path) if self.asks_to_discard(Command::CreateProject(path.clone()), effects) => {}
             Command::CreateProject(path) => {
+                let session = self.next_session();
                 let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-                let request = ProjectRequest::Create { path: Some(path), name };
+                let request = ProjectRequest::Create { session, path: Some(path), name };
                 self.job(JobRequest::Project(request), Purpose::Open, effects);
             }
             Command::SaveCopy(path) => {
-                self.job(JobRequest::Project(ProjectRequest::CopyTo(path)), Purpose::Copy, effects);
+                if let Some(session) = self.session() {
+                    self.job(JobRequest::Project(ProjectRequest::CopyTo { session, path }), Purpose::Copy, effects);
+                }
             }
             Command::ForgetRecent(path) => {
                 self.settings.forget(&path);
@@ -69,7 +74,6 @@ impl AppState {
             Command::ChooseHead(kind) => self.change_settings("choose the head", |s| s.head = kind, effects),
             Command::SetThreshold(threshold) => {
                 self.change_settings("set the threshold for “unknown”", |s| s.unknown_below = threshold, effects);
-                self.rethreshold();
             }
             Command::SetValFraction(fraction) => {
                 let fraction = fraction.clamp(0.05, 0.5);
@@ -88,7 +92,9 @@ impl AppState {
                 self.change_settings("change the preprocessing", |s| s.preprocess = spec, effects);
             }
             Command::Inspect(choice) => {
-                self.job(JobRequest::Files(FilesRequest::Inspect(choice)), Purpose::Inspect, effects);
+                self.models.inspect_error = None;
+                let request = FilesRequest::Inspect(choice.clone());
+                self.job(JobRequest::Files(request), Purpose::Inspect(choice), effects);
             }
             Command::ImportModel(path) => self.import_model(&path, effects),
             Command::SetProvider(provider) => {
@@ -131,14 +137,36 @@ impl AppState {
                 self.settings.tile_px = size.round() as u32;
                 self.save_settings(effects);
             }
+            Command::EditClassName(id) => {
+                self.place = Place::Images;
+                self.look(None);
+                effects.push(Effect::Screen(ScreenEffect::RenameClass(id)));
+            }
+            Command::AskDeleteClass(id) => {
+                if self.project.as_ref().is_some_and(|p| p.counts.of(id) > 0) {
+                    self.place = Place::Images;
+                    self.look(None);
+                    effects.push(Effect::Screen(ScreenEffect::AskDeleteClass(id)));
+                } else {
+                    self.delete_class(id, effects);
+                }
+            }
+            Command::AskRelocate(root) => effects.push(Effect::Screen(ScreenEffect::Dialog(Dialog::Relocate(root)))),
+            Command::ShowFolder(path) => effects.push(Effect::Screen(ScreenEffect::OpenFolder(path))),
+            Command::Notify(text) => self.notices.push(Tone::Warning, text, None, None),
             Command::Dismiss(id) => self.notices.dismiss(id),
-            Command::RememberWindow(place) => {
+            Command::RememberWindow { place, scale } => {
                 self.settings.window = Some(place);
+                self.settings.ui_scale = scale;
                 self.save_settings(effects);
+            }
+            Command::DiscardUnsaved => {
+                self.save_error = None;
+                self.close_project(true, effects);
             }
             Command::Quitting => {
                 self.note_recent(effects);
-                self.job(JobRequest::Project(ProjectRequest::Close), Purpose::Write, effects);
+                self.close_file(false, effects);
             }
         }
     }
@@ -148,7 +176,7 @@ impl AppState {
             return self.notices.info(format!("{reason}."));
         }
         if let Some(place) = action.place() {
-            return self.go(place, effects);
+            return self.go(place);
         }
         let mut dialog = |dialog| effects.push(Effect::Screen(ScreenEffect::Dialog(dialog)));
         match action {
@@ -168,15 +196,18 @@ impl AppState {
             Action::TypePath => effects.push(Effect::Screen(ScreenEffect::AskPath)),
             Action::AddClass => {
                 self.place = Place::Images;
+                self.look(None);
                 effects.push(Effect::Screen(ScreenEffect::EditNewClass));
             }
             Action::Shortcuts => effects.push(Effect::Screen(ScreenEffect::ShowShortcuts)),
+            Action::Quit if self.asks_to_discard(Command::Act(action), effects) => {}
             Action::Quit => effects.push(Effect::Screen(ScreenEffect::Quit)),
             Action::Undo => self.undo(effects),
             Action::Redo => self.redo(effects),
-            Action::CloseProject => self.close_project(effects),
+            Action::CloseProject | Action::TrySample if self.asks_to_discard(Command::Act(action), effects) => {}
+            Action::CloseProject => self.close_project(false, effects),
             Action::TrySample => {
-                self.close_project(effects);
+                self.close_project(false, effects);
                 self.job(JobRequest::Files(FilesRequest::ScanSample), Purpose::Sample, effects);
             }
             Action::SelectAll => self.run(Command::Select(SelectOp::All), effects),
@@ -189,7 +220,8 @@ impl AppState {
                 self.place = Place::Images;
             }
             Action::ShowMistakes => {
-                self.set_filter(Filter { is_right: Some(false), ..Filter::default() });
+                // As they are counted: on images that the head was not fitted on.
+                self.set_filter(Filter { is_right: Some(false), split: Some(Split::Val), ..Filter::default() });
                 self.run(Command::SetSort(SortBy::WorstMistake), effects);
                 self.place = Place::Images;
             }
@@ -201,7 +233,8 @@ impl AppState {
                 }
             }
             Action::CancelWork => {
-                for lane in [LaneKind::Files, LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Export] {
+                // A fit is over in a moment, and nothing would ask for it again.
+                for lane in [LaneKind::Files, LaneKind::Embed, LaneKind::Predict, LaneKind::Export] {
                     if self.activity(lane).is_some() {
                         self.cancel(lane, effects);
                     }
@@ -223,11 +256,11 @@ impl AppState {
         }
     }
 
-    fn go(&mut self, place: Place, effects: &mut Vec<Effect>) {
+    fn go(&mut self, place: Place) {
         self.place = place;
         self.settings.place = Some(place.label().to_owned());
-        if place == Place::Model && self.models.cards.is_none() {
-            self.list_models(effects);
+        if place == Place::Model {
+            self.models.list_error = None;
         }
     }
 
@@ -263,10 +296,12 @@ impl AppState {
         if drops::is_prediction(self, into) && !paths.iter().any(|p| is_other(p)) {
             return self.predict(paths, effects);
         }
-        self.job(JobRequest::Files(FilesRequest::Scan(paths)), Purpose::Drop(into), effects);
+        let shown = self.project.as_ref().and_then(drops::shown_class);
+        let purpose = Purpose::Drop { into, shown, session: self.session() };
+        self.job(JobRequest::Files(FilesRequest::Scan(paths)), purpose, effects);
     }
 
-    fn close_project(&mut self, effects: &mut Vec<Effect>) {
+    fn close_project(&mut self, discard: bool, effects: &mut Vec<Effect>) {
         if self.project.is_none() {
             return;
         }
@@ -274,9 +309,28 @@ impl AppState {
             effects.push(Effect::Cancel(lane));
         }
         self.note_recent(effects);
-        self.job(JobRequest::Project(ProjectRequest::Close), Purpose::Write, effects);
+        self.close_file(discard, effects);
         self.project = None;
         self.place = Place::Images;
+        self.notices.forget_undo();
+        effects.push(Effect::ForgetEmbeddings);
+    }
+
+    /// Has the file of the open project closed.
+    pub(super) fn close_file(&mut self, discard: bool, effects: &mut Vec<Effect>) {
+        if let Some(session) = self.session() {
+            let request = ProjectRequest::Close { session, discard };
+            self.job(JobRequest::Project(request), Purpose::Close, effects);
+        }
+    }
+
+    /// Whether changes that cannot be saved would be lost by a command, which is then asked about.
+    pub(super) fn asks_to_discard(&self, command: Command, effects: &mut Vec<Effect>) -> bool {
+        let asks = self.save_error.is_some() && self.project.is_some();
+        if asks {
+            effects.push(Effect::Screen(ScreenEffect::AskDiscard(Box::new(command))));
+        }
+        asks
     }
 
     fn cancel(&mut self, lane: LaneKind, effects: &mut Vec<Effect>) {
@@ -288,6 +342,8 @@ impl AppState {
 
     fn set_filter(&mut self, filter: Filter) {
         let Some(project) = &mut self.project else { return };
+        // What is asked for is not to lie behind a picture.
+        project.gallery.large = None;
         if project.gallery.filter != filter {
             project.gallery.filter = filter;
             project.gallery.is_stale = true;
@@ -302,11 +358,12 @@ impl AppState {
         }
     }
 
-    fn rethreshold(&mut self) {
+    /// The threshold of the project is that of everything.
+    pub(super) fn rethreshold(&mut self) {
         let Some(project) = &mut self.project else { return };
         project.gallery.is_stale |= project.gallery.filter.is_unknown.is_some();
         let threshold = project.data.settings.unknown_below;
-        if let Some(predictions) = &mut project.predictions {
+        if let Some(predictions) = project.predictions.as_mut().filter(|p| p.unknown_below != threshold) {
             Arc::make_mut(predictions).unknown_below = threshold;
         }
     }
@@ -314,10 +371,11 @@ impl AppState {
     fn relocate(&mut self, root: RootId, candidate: std::path::PathBuf, effects: &mut Vec<Effect>) {
         let Some(project) = &self.project else { return };
         let Some(was) = project.data.roots.get(root.as_usize()).cloned() else { return };
-        let samples = project.data.present().filter(|(_, i)| i.root == root && i.skipped.is_none());
+        let session = project.session;
+        let samples = project.data.present().filter(|(_, i)| i.root == root);
         let samples = samples.map(|(_, i)| i.rel.clone()).take(20).collect();
         let request = FilesRequest::FindRoot { root, was, candidate, samples };
-        self.job(JobRequest::Files(request), Purpose::FindRoot, effects);
+        self.job(JobRequest::Files(request), Purpose::FindRoot { session }, effects);
     }
 
     fn retry_skipped(&mut self, effects: &mut Vec<Effect>) {
@@ -329,6 +387,7 @@ impl AppState {
         project.live.wants_embedding = true;
         project.live.pause = None;
         project.gallery.is_stale = true;
+        project.n_retries += 1;
         self.set_filter(Filter::default());
         self.write(vec![Write::Skips(skipped.into_iter().map(|id| (id, None)).collect())], effects);
     }
@@ -358,6 +417,7 @@ impl AppState {
             }
             of_split[usize::from(*split == Split::Val)].push((*id, idx as u32));
         }
+        let epoch = project.live.epoch;
         let [train, val] = of_split;
         // The proof is about agreement, so that training images serve where there are no others.
         let all = if val.is_empty() { train } else { val };
@@ -374,7 +434,7 @@ impl AppState {
         let request = HeadExport {
             dir: project.export_dir(),
             contents: project.export.contents,
-            epoch: project.live.epoch,
+            epoch,
             model: model_choice(&project.data),
             head: Arc::clone(&head.judged),
             shown,
@@ -384,13 +444,16 @@ impl AppState {
             seed: project.data.settings.seed,
         };
         self.place = Place::Export;
-        self.job(JobRequest::Export(ExportRequest::Head(Box::new(request))), Purpose::Export, effects);
+        self.job(JobRequest::Export(ExportRequest::Head(Box::new(request))), Purpose::Export { epoch }, effects);
     }
 
     /// What follows by itself from the state as it is now: work that is due begins, what is shown is brought up to date.
     pub(super) fn follow_up(&mut self, effects: &mut Vec<Effect>) {
         if self.runtime == RuntimeState::Unknown {
             self.load_runtime(effects);
+        }
+        if self.place == Place::Model && self.models.cards.is_none() && self.models.list_error.is_none() {
+            self.list_models(effects);
         }
         self.embed_if_due(effects);
         self.fit_if_due(effects);

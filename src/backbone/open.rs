@@ -359,11 +359,16 @@ impl About {
                 in_config.or_else(in_graph).filter(|s| !s.is_empty())
             })
         };
-        // A variant file beside the main graph keeps its own name, so that the two can be told apart.
-        let is_variant = files.name.contains('/');
         let name = field(&["name", "_name_or_path", "architecture"]);
         Self {
-            name: if is_variant { None } else { name },
+            // A variant beside the main graph says which it is, so that the two can be told apart.
+            name: match files.name.split_once('/') {
+                Some((_, stem)) => {
+                    let suffix = ["vision_model_", "model_"].iter().find_map(|usual| stem.strip_prefix(usual));
+                    name.zip(suffix).map(|(name, suffix)| format!("{name}, {suffix}"))
+                }
+                None => name,
+            },
             licence: field(&["licence", "license"]),
             source: field(&["source", "sources"]),
         }

@@ -79,6 +79,16 @@ impl<'a> Design<'a> {
         features.mapv(f64::from)
     }
 
+    /// Weights `[n_outputs, n_coords]` of coordinates from weights `[n_outputs, dim]` of features; what of them has no
+    /// influence on the rows is lost.
+    pub(super) fn weight_of_coords(&self, weight: ArrayView2<'_, f64>) -> Array2<f64> {
+        let Some((basis, _)) = &self.basis else { return weight.to_owned() };
+        let weight_f32 = weight.mapv(|v| v as f32);
+        let mut coords = Array2::<f32>::zeros((weight.nrows(), basis.nrows()));
+        product(coords.view_mut(), Update::Overwrite, weight_f32.view(), basis.t());
+        coords.mapv(f64::from)
+    }
+
     /// The point that coordinates are measured from, `[dim]`, where it is not zero.
     pub(super) fn origin(&self) -> Option<&Array1<f32>> {
         self.basis.as_ref().map(|(_, origin)| origin)

@@ -1,6 +1,6 @@
 //! Multinomial logistic regression with an L2 penalty.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::design::Design;
@@ -185,6 +185,34 @@ pub(super) fn feature_params(problem: &Problem<'_>, design: &Design<'_>, params:
         (params[k * width + output] - coords.row(output).dot(problem.mean()) - shift) as f32
     });
     (weight.mapv(|v| v as f32), bias)
+}
+
+/// Parameters in centred coordinates from weights `[n_classes, dim]` and intercepts `[n_classes]`: a start for a fit of
+/// nearly the same rows.
+pub(super) fn start_from(
+    problem: &Problem<'_>,
+    design: &Design<'_>,
+    weight: ArrayView2<'_, f32>,
+    bias: ArrayView1<'_, f32>,
+    temperature: f64,
+) -> Vec<f64> {
+    // The temperature is inside the head's weights.
+    let exact = |v: f32| f64::from(v) * temperature;
+    let (features, intercepts) = if problem.n_outputs() == 1 {
+        let difference = &weight.slice(s![1..2, ..]).mapv(exact) - &weight.slice(s![0..1, ..]).mapv(exact);
+        (difference, vec![exact(bias[1]) - exact(bias[0])])
+    } else {
+        (weight.mapv(exact), bias.iter().map(|&b| exact(b)).collect())
+    };
+    let coords = design.weight_of_coords(features.view());
+    let mut params: Vec<f64> = coords.iter().copied().collect();
+    for (output, intercept) in intercepts.into_iter().enumerate() {
+        let origin = design
+            .origin()
+            .map_or(0.0, |origin| features.row(output).iter().zip(origin).map(|(w, &o)| w * f64::from(o)).sum());
+        params.push(intercept + coords.row(output).dot(problem.mean()) + origin);
+    }
+    params
 }
 
 pub(super) fn linear_fit(problem: &Problem<'_>, design: &Design<'_>, c: f64, minimum: Minimum) -> LinearFit {

@@ -37,7 +37,7 @@ pub use prototype::Distance;
 pub use scores::{ScoreKind, Scores, softmax};
 pub use select::PathPoint;
 pub use temperature::fit_temperature;
-pub use train::{Strength, TrainConfig, TrainRecord, TrainedHead, train};
+pub use train::{Strength, TrainConfig, TrainRecord, TrainedHead, retrain, train};
 
 use crate::classes::ClassSet;
 use crate::embedding::{EmbeddingSpace, Embeddings};

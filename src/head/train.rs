@@ -7,7 +7,7 @@ use super::design::Design;
 use super::error::HeadError;
 use super::judge::Verdict;
 use super::lbfgs::Stop;
-use super::linear::{ClassWeight, FINAL_GAP, LinearConfig, fit_problem, linear_fit};
+use super::linear::{ClassWeight, FINAL_GAP, LinearConfig, fit_problem, linear_fit, start_from};
 use super::logistic::Problem;
 use super::plan::{ChosenBy, Plan, SelectionPolicy};
 use super::prototype::{self, Distance};
@@ -126,33 +126,49 @@ pub fn train(
     config: &TrainConfig,
     cancel: &CancelToken,
 ) -> Result<TrainedHead, HeadError> {
-    let c = if let Strength::Fixed(c) = config.strength { c } else { DEFAULT_C };
-    let linear = LinearConfig { c, class_weight: config.class_weight, tol: config.tol, max_iter: config.max_iter };
-    check::settings(&linear)?;
-    check::rows(train.view(), y, classes.len())?;
-    for (class, name) in classes.indices().zip(classes.names()) {
-        if !y.contains(&class) {
-            return Err(HeadError::ClassWithoutExample { class: name.clone() });
-        }
-    }
-    if let Some((rows, labels)) = validation {
-        check::same_space(train.space(), rows.space())?;
-        check::rows(rows.view(), labels, classes.len())?;
-    }
-    let targets: Vec<u32> = y.iter().map(|class| class.0).collect();
-    let n_validation = validation.map(|(_, labels)| labels.len());
-    let plan = Plan::new(config.policy, &targets, classes.len(), n_validation, config.seed)?;
-    if cancel.is_cancelled() {
-        return Err(HeadError::Cancelled);
-    }
-    let validation = match plan {
-        Plan::Validation { .. } => validation.map(|(rows, labels)| (rows.view(), labels)),
-        _ => None,
-    };
-    let input = Input { train, y, targets, validation, classes, plan, config };
+    let (input, linear) = Input::new(train, y, validation, classes, config, cancel)?;
     match config.kind {
         HeadKind::Linear => input.linear(&linear, cancel),
-        HeadKind::Prototype => input.prototype(),
+        HeadKind::Prototype => input.prototype(config.distance),
+    }
+}
+
+/// Trains a head again after a change of its data, with the settings that were chosen before and, for a linear head,
+/// from the weights of before: many times as fast as [`train`] where little has changed. The head is as well fitted at
+/// its strength, and calibrated on the validation rows as they are now; only the strength (or the distance) is not
+/// chosen anew.
+///
+/// `None` where there is nothing to go on from: another kind, width or number of classes, or no validation set that
+/// chooses.
+///
+/// # Errors
+/// As [`train`].
+pub fn retrain(
+    before: &TrainedHead,
+    train: &Embeddings,
+    y: &[ClassIdx],
+    validation: Option<(&Embeddings, &[ClassIdx])>,
+    classes: &ClassSet,
+    config: &TrainConfig,
+    cancel: &CancelToken,
+) -> Result<Option<TrainedHead>, HeadError> {
+    let is_alike = before.head.kind() == config.kind
+        && before.head.classes().len() == classes.len()
+        && before.head.space() == train.space();
+    if !is_alike {
+        return Ok(None);
+    }
+    let config = TrainConfig { strength: before.record.c.map_or(config.strength, Strength::Fixed), ..config.clone() };
+    let (input, linear) = Input::new(train, y, validation, classes, &config, cancel)?;
+    if input.validation.is_none() {
+        return Ok(None);
+    }
+    match (&before.head, before.record.distance) {
+        (Head::Linear(head), _) if before.record.c.is_some() => {
+            input.linear_again(head, &before.record, &linear, cancel).map(Some)
+        }
+        (Head::Prototype(_), Some(distance)) => input.prototype(Some(distance)).map(Some),
+        _ => Ok(None),
     }
 }
 
@@ -168,7 +184,77 @@ struct Input<'a> {
     config: &'a TrainConfig,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    /// Checks everything, and decides what chooses.
+    fn new(
+        train: &'a Embeddings,
+        y: &'a [ClassIdx],
+        validation: Option<(&'a Embeddings, &'a [ClassIdx])>,
+        classes: &'a ClassSet,
+        config: &'a TrainConfig,
+        cancel: &CancelToken,
+    ) -> Result<(Self, LinearConfig), HeadError> {
+        let c = if let Strength::Fixed(c) = config.strength { c } else { DEFAULT_C };
+        let linear = LinearConfig { c, class_weight: config.class_weight, tol: config.tol, max_iter: config.max_iter };
+        check::settings(&linear)?;
+        check::rows(train.view(), y, classes.len())?;
+        for (class, name) in classes.indices().zip(classes.names()) {
+            if !y.contains(&class) {
+                return Err(HeadError::ClassWithoutExample { class: name.clone() });
+            }
+        }
+        if let Some((rows, labels)) = validation {
+            check::same_space(train.space(), rows.space())?;
+            check::rows(rows.view(), labels, classes.len())?;
+        }
+        let targets: Vec<u32> = y.iter().map(|class| class.0).collect();
+        let n_validation = validation.map(|(_, labels)| labels.len());
+        let plan = Plan::new(config.policy, &targets, classes.len(), n_validation, config.seed)?;
+        if cancel.is_cancelled() {
+            return Err(HeadError::Cancelled);
+        }
+        let validation = match plan {
+            Plan::Validation { .. } => validation.map(|(rows, labels)| (rows.view(), labels)),
+            _ => None,
+        };
+        Ok((Self { train, y, targets, validation, classes, plan, config }, linear))
+    }
+
+    /// One fit at the strength of before, from the weights of before.
+    fn linear_again(
+        self,
+        before: &LinearHead,
+        record: &TrainRecord,
+        config: &LinearConfig,
+        cancel: &CancelToken,
+    ) -> Result<TrainedHead, HeadError> {
+        let Some((rows, labels)) = self.validation else { return Err(HeadError::NoValidation) };
+        let design = Design::new(self.train.view());
+        let class_weights = config.class_weight.weights(&self.targets, self.classes.len());
+        let problem = Problem::new(design.coords(), None, self.targets.clone(), &class_weights);
+        let part = Part::validation(problem, design.project(rows), labels);
+        let start = start_from(part.problem(), &design, before.weight(), before.bias(), record.temperature);
+        let stop = Stop { tol: config.tol, gap: FINAL_GAP, max_iter: config.max_iter };
+        let minimum = fit_problem(part.problem(), &design, config.c, Some(&start), stop, cancel)?;
+        let logits = part.held_out_logits(&minimum.params);
+        let fit = linear_fit(part.problem(), &design, config.c, minimum);
+        let temperature = fit_temperature(logits.view(), labels);
+        let verdict = (Verdict::new(logits.view(), labels, temperature), labels.len());
+        let (weight, bias) = fit.per_class();
+        let divide = |v: &f32| (f64::from(*v) / temperature) as f32;
+        let head =
+            LinearHead::new(self.train.space().clone(), self.classes.clone(), weight.map(divide), bias.map(divide))?;
+        let record = TrainRecord {
+            c: record.c,
+            path: record.path.clone(),
+            loss_curve: fit.loss_curve,
+            n_iter: fit.n_iter,
+            converged: fit.converged,
+            ..self.record(temperature, Some(verdict))
+        };
+        Ok(TrainedHead { head: Head::Linear(head), record })
+    }
+
     fn linear(self, config: &LinearConfig, cancel: &CancelToken) -> Result<TrainedHead, HeadError> {
         let design = Design::new(self.train.view());
         let n_classes = self.classes.len();
@@ -235,9 +321,8 @@ impl Input<'_> {
         Ok(TrainedHead { head: Head::Linear(head), record })
     }
 
-    fn prototype(self) -> Result<TrainedHead, HeadError> {
+    fn prototype(self, fixed: Option<Distance>) -> Result<TrainedHead, HeadError> {
         let n_classes = self.classes.len();
-        let fixed = self.config.distance;
         let x = self.train.view();
         let choice = prototype::choose(x, self.y, self.validation, n_classes, &self.plan, fixed);
         let means: Array2<f32> = prototype::prototypes(x, self.y, n_classes, choice.distance);
@@ -278,7 +363,7 @@ impl Input<'_> {
 mod tests {
     use super::*;
     use crate::embedding::EmbeddingSpace;
-    use crate::head::HeadMeta;
+    use crate::head::{HeadMeta, softmax};
 
     const DIM: usize = 6;
 
@@ -351,6 +436,64 @@ mod tests {
             assert_eq!(trained.record.chosen_by, ChosenBy::Defaults);
             assert_eq!(trained.head.scores(&x).unwrap().top1(), y);
         }
+    }
+
+    #[test]
+    fn training_again_goes_on_from_where_it_was_and_ends_where_training_afresh_does() {
+        let config = TrainConfig { policy: SelectionPolicy::Validation, ..TrainConfig::default() };
+        // Tall rows, and few enough that they are fitted in the basis of their span; three classes and two.
+        for (n_rows, n_classes) in [(90, 3), (4, 3), (90, 2), (4, 2)] {
+            let two = |y: Vec<ClassIdx>| y.into_iter().map(|c| ClassIdx(c.0 % n_classes)).collect::<Vec<_>>();
+            let ((x, y), (vx, vy)) = (data(n_rows, 0), data(60, 500));
+            let (mut y, vy) = (two(y), two(vy));
+            let classes = ClassSet::from_ordered(["a", "b", "c"].into_iter().take(n_classes as usize));
+            let validation = Some((&vx, &vy[..]));
+            let cancel = CancelToken::new();
+            for kind in HeadKind::ALL {
+                let config = TrainConfig { kind, ..config.clone() };
+                let before = train(&x, &y, validation, &classes, &config, &cancel).unwrap();
+                let same = retrain(&before, &x, &y, validation, &classes, &config, &cancel).unwrap().unwrap();
+                let last = |head: &TrainedHead| head.record.loss_curve.last().copied().unwrap_or(0.0);
+                let first = |head: &TrainedHead| head.record.loss_curve.first().copied().unwrap_or(0.0);
+                // Within what the tolerance of the gradient leaves open.
+                let close = |a: f64, b: f64| (a - b).abs() <= 5e-3 * b.abs();
+                assert!(close(first(&same), last(&before)), "{n_rows} {n_classes}: {} {}", first(&same), last(&before));
+                assert_eq!((same.record.c, same.record.distance), (before.record.c, before.record.distance));
+                if n_rows < 10 {
+                    continue;
+                }
+                y[7] = ClassIdx((y[7].0 + 1) % n_classes);
+                let again = retrain(&before, &x, &y, validation, &classes, &config, &cancel).unwrap().unwrap();
+                let fixed = TrainConfig {
+                    strength: before.record.c.map_or(Strength::Auto, Strength::Fixed),
+                    distance: before.record.distance,
+                    ..config
+                };
+                let afresh = train(&x, &y, validation, &classes, &fixed, &cancel).unwrap();
+                assert!(close(last(&again), last(&afresh)), "{} {}", last(&again), last(&afresh));
+                let probabilities = |head: &TrainedHead| softmax(&head.head.scores(&vx).unwrap().values);
+                let difference = probabilities(&again) - probabilities(&afresh);
+                assert!(difference.iter().all(|d| d.abs() < 0.06), "{kind:?} {difference:?}");
+                assert!(again.record.n_iter <= afresh.record.n_iter);
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_nothing_to_go_on_from_of_another_kind_or_width_or_without_validation() {
+        let ((x, y), (vx, vy)) = (data(90, 0), data(60, 500));
+        let config = TrainConfig::default();
+        let before = run(&config, true);
+        let again = |classes: &ClassSet, validation, config: &TrainConfig| {
+            retrain(&before, &x, &y, validation, classes, config, &CancelToken::new())
+        };
+        let validation = Some((&vx, &vy[..]));
+        assert!(again(&classes(), validation, &config).unwrap().is_some());
+        assert!(again(&classes(), None, &config).unwrap().is_none());
+        let other = TrainConfig { kind: HeadKind::Prototype, ..config.clone() };
+        assert!(again(&classes(), validation, &other).unwrap().is_none());
+        let four = ClassSet::from_ordered(["a", "b", "c", "d"]);
+        assert!(again(&four, validation, &config).unwrap().is_none());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::progress::{Reporter, Stage};
 use crate::project::{ClassId, ImageId};
 use crate::workflow::WorkflowError;
 use crate::workflow::evaluate::top;
-use crate::workflow::train::{FitData, JudgedHead, LabelledEmbeddings, fit_head};
+use crate::workflow::train::{FitData, JudgedHead, LabelledEmbeddings, fit_head, refit_head};
 
 /// Training images that heads are fitted on while one works, at most: beyond, a fit would take longer than a moment and a
 /// copy of the rows more memory than the rest of the program, for a difference that cannot be seen.
@@ -46,11 +46,24 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
         val_is_given: plan.val_is_given,
     };
     let mut heads = Vec::new();
+    let mut is_chosen_anew = true;
+    // Of other classes than before there is nothing to go on from.
+    let before = request.before.as_ref().filter(|b| b.class_ids == plan.class_ids).map_or(&[][..], |b| &b.heads);
     for (i, kind) in HeadKind::ALL.into_iter().enumerate() {
         reporter.progress(Stage::Fit, i, HeadKind::ALL.len());
         let config = TrainConfig { kind, ..TrainConfig::default() };
-        let judged = fit_head(&data, kind, &config, request.seed, reporter.cancel_token())?;
-        heads.push(judged);
+        let (seed, cancel) = (request.seed, reporter.cancel_token());
+        let again = match before.iter().find(|head| head.head.kind() == kind) {
+            Some(before) => refit_head(&data, before, &config, seed, cancel)?,
+            None => None,
+        };
+        heads.push(match again {
+            Some(judged) => {
+                is_chosen_anew = false;
+                judged
+            }
+            None => fit_head(&data, kind, &config, seed, cancel)?,
+        });
     }
     // The copies of the rows are no longer needed, and answering takes memory of its own.
     drop(data);
@@ -69,6 +82,7 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
         classes_without: plan.classes_without,
         n_beyond: plan.n_beyond,
         val_is_given: plan.val_is_given,
+        is_chosen_anew,
         secs: started.elapsed().as_secs_f64(),
     })
 }
@@ -226,7 +240,7 @@ mod tests {
 
     fn request(images: Vec<FitImage>) -> FitRequest {
         let classes = vec![(ClassId(7), "a".into()), (ClassId(3), "b".into()), (ClassId(5), "empty".into())];
-        FitRequest { revision: 1, epoch: 1, classes, images, val_fraction: 0.2, seed: 0 }
+        FitRequest { revision: 1, epoch: 1, classes, images, val_fraction: 0.2, seed: 0, before: None }
     }
 
     fn hashes(n: usize) -> Vec<[u8; 32]> {

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::lane::{JobReporter, Work};
-use super::protocol::{EmbedRequest, JobData, JobError, JobOutput, JobRequest, ModelChoice};
+use super::protocol::{EmbedRequest, JobData, JobError, JobOutput, JobRequest, ModelChoice, SkippedImage};
 use super::table::Table;
 use crate::backbone::{Backbone, library};
+use crate::dataset::SkipReason;
 use crate::progress::Reporter;
 use crate::project::ImageId;
 use crate::store::dirs;
@@ -73,7 +74,12 @@ fn embed(
             return reporter.cancel_token().cancel();
         };
         let rows = batch.rows.iter().zip(numbers).map(|(row, number)| (ids[row.path_idx], row.hash, number)).collect();
-        let skipped = batch.skipped.into_iter().map(|(idx, reason)| (ids[idx], reason.to_string())).collect();
+        let skipped = batch.skipped.into_iter().map(|(idx, reason)| SkippedImage {
+            id: ids[idx],
+            is_lasting: !matches!(reason, SkipReason::Unreadable { .. }),
+            reason: reason.to_string(),
+        });
+        let skipped = skipped.collect();
         reporter.data(JobData::Embedded { epoch, rows, skipped });
     })?;
     if is_stale {

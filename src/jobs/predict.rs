@@ -53,7 +53,16 @@ fn gather(
     skipped: &mut Vec<Skipped>,
     reporter: &JobReporter,
 ) -> Result<(), JobError> {
-    let found = scan(input, reporter)?;
+    let found = match scan(input, reporter) {
+        Ok(found) => found,
+        Err(WorkflowError::Cancelled) => return Err(JobError::Cancelled),
+        // One of many that is gone is no reason to answer on none.
+        Err(error) => {
+            let reason = SkipReason::Unreadable { message: error.to_string() };
+            skipped.push(Skipped { path: input.to_owned(), reason });
+            return Ok(());
+        }
+    };
     paths.extend(found.samples.into_iter().map(|s| s.path));
     for Skipped { path, reason } in found.skipped {
         match reason {

@@ -15,7 +15,7 @@ use crate::classes::ClassSet;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
 use crate::export::describe::Meta;
-use crate::head::HeadKind;
+use crate::head::{HeadKind, TrainedHead};
 use crate::image::spec::PreprocessSpec;
 use crate::progress::Stage;
 use crate::project::{ClassId, History, ImageId, Project, RootId};
@@ -243,6 +243,17 @@ pub struct FitRequest {
     pub val_fraction: f64,
     /// Seed of the split and of the bootstrap.
     pub seed: u64,
+    /// Heads to go on from, for an answer at once; without them settings are chosen anew.
+    pub before: Option<HeadsBefore>,
+}
+
+/// Heads of the data before a change.
+#[derive(Clone, Debug)]
+pub struct HeadsBefore {
+    /// Their classes in order.
+    pub class_ids: Vec<ClassId>,
+    /// One of each kind.
+    pub heads: Vec<TrainedHead>,
 }
 
 /// A labelled image as the fit sees it.
@@ -301,6 +312,8 @@ pub struct FitOutput {
     pub n_beyond: usize,
     /// Whether the validation images were given rather than split off.
     pub val_is_given: bool,
+    /// Whether settings were chosen on these data, rather than before the last change of them.
+    pub is_chosen_anew: bool,
     /// Duration in seconds.
     pub secs: f64,
 }
@@ -392,28 +405,56 @@ pub struct HeadExport {
 /// Keeping the project file.
 #[derive(Clone, Debug)]
 pub enum ProjectRequest {
-    /// Opens a file, and closes the one that was open.
-    Open(PathBuf),
+    /// Opens a file, beside those that are open: the one before is closed once the new one is on the screen.
+    Open {
+        /// What to call this opening.
+        session: Session,
+        /// The file.
+        path: PathBuf,
+    },
     /// Makes a new file and opens it.
     Create {
+        /// What to call this opening.
+        session: Session,
         /// Where; in the folder of projects without.
         path: Option<PathBuf>,
         /// Name of the project.
         name: String,
     },
-    /// Writes to the open file, in one transaction.
-    Write(Vec<Write>),
-    /// Writes a whole copy.
-    CopyTo(PathBuf),
-    /// Closes the file.
-    Close,
+    /// Writes to a file, in one transaction.
+    Write {
+        /// Whose.
+        session: Session,
+        /// What changed.
+        writes: Vec<Write>,
+    },
+    /// Writes a whole copy, with what could not be written to the file itself.
+    CopyTo {
+        /// Whose.
+        session: Session,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Closes a file. What could not be written to it is tried once more.
+    Close {
+        /// Whose.
+        session: Session,
+        /// What cannot be written is given up.
+        discard: bool,
+    },
     /// Writes the application's settings.
     SaveSettings(Box<AppSettings>),
 }
 
+/// Which opening of a project something belongs to; counted over the life of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Session(pub u64);
+
 /// An opened project.
 #[derive(Clone, Debug)]
 pub struct OpenedProject {
+    /// What this opening is called.
+    pub session: Session,
     /// The file.
     pub path: PathBuf,
     /// Its content.
@@ -460,6 +501,17 @@ pub struct Inspected {
     pub layers: Result<Vec<Layer>, String>,
 }
 
+/// An image that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedImage {
+    /// Which.
+    pub id: ImageId,
+    /// Why.
+    pub reason: String,
+    /// Whether it lies with the file's content. A file that cannot be reached may be there the next time.
+    pub is_lasting: bool,
+}
+
 /// A part of a result that comes while the work goes on.
 #[derive(Clone, Debug)]
 pub enum JobData {
@@ -478,8 +530,8 @@ pub enum JobData {
         epoch: u64,
         /// Image, content hash, row in the table.
         rows: Vec<(ImageId, [u8; 32], u32)>,
-        /// Images that cannot be used, with the reason.
-        skipped: Vec<(ImageId, String)>,
+        /// Images that cannot be used.
+        skipped: Vec<SkippedImage>,
     },
 }
 
@@ -545,6 +597,8 @@ pub enum JobOutput {
     SelfTested(Box<SelfTest>),
     /// Of [`ProjectRequest::Open`] and [`ProjectRequest::Create`].
     Opened(Box<OpenedProject>),
+    /// Of [`ProjectRequest::Open`]: this window has it open.
+    AlreadyOpen(PathBuf),
 }
 
 /// Why a job has no result.

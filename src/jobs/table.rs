@@ -47,6 +47,11 @@ impl Table {
         Some(numbers.collect())
     }
 
+    /// Forgets everything.
+    pub fn clear(&self) {
+        *self.inner.write().unwrap_or_else(PoisonError::into_inner) = Inner::default();
+    }
+
     /// Number of rows of an epoch.
     pub fn n_rows(&self, epoch: u64) -> usize {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@ use super::icons;
 use super::textures::{TextureBudget, ThumbState, ThumbnailTextures};
 use super::theme::{radius, tokens};
 use crate::app::{Action, AppState, Command, OpenProject};
+use crate::jobs::Session;
 use crate::jobs::table::Table;
 use crate::jobs::thumbnails::{Thumbnails, ThumbnailsConfig};
 use crate::jobs::{Waker, path_key};
@@ -25,8 +26,8 @@ pub enum Fit {
 /// The thumbnails of the open project and of other files.
 pub struct Thumbs {
     textures: ThumbnailTextures,
-    /// Which project the keys are about.
-    project: Option<std::path::PathBuf>,
+    /// What the keys are about: the project, where its folders are, how often failed files were tried again.
+    of: Option<(Session, Vec<std::path::PathBuf>, usize)>,
     /// Side of the largest tile of the last frame, in points.
     tile_pt: f32,
     next_tile_pt: f32,
@@ -43,13 +44,20 @@ impl Thumbs {
     pub fn new(waker: Waker) -> std::io::Result<Self> {
         let loader = Thumbnails::start(ThumbnailsConfig::default(), waker)?;
         let textures = ThumbnailTextures::new(loader, TextureBudget::default());
-        Ok(Self { textures, project: None, tile_pt: 128.0, next_tile_pt: 0.0 })
+        Ok(Self { textures, of: None, tile_pt: 128.0, next_tile_pt: 0.0 })
     }
 
     pub(super) fn begin_frame(&mut self, ctx: &Context, state: &AppState) {
-        let project = state.project.as_ref().map(|p| &p.path);
-        if self.project.as_ref() != project {
-            self.project = project.cloned();
+        let project = state.project.as_ref();
+        let is_same = match (&self.of, project) {
+            (Some((session, roots, n_retries)), Some(p)) => {
+                (*session, roots, *n_retries) == (p.session, &p.data.roots, p.n_retries)
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same {
+            self.of = project.map(|p| (p.session, p.data.roots.clone(), p.n_retries));
             self.textures.clear();
         }
         if self.next_tile_pt > 0.0 {

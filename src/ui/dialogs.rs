@@ -28,13 +28,14 @@ pub struct Dialogs {
     answers: Receiver<Answer>,
     open: Option<Dialog>,
     failed: Option<Dialog>,
+    unopened: (Sender<PathBuf>, Receiver<PathBuf>),
 }
 
 impl Dialogs {
     /// None is open.
     pub fn new(ctx: Context) -> Self {
         let (sender, answers) = unbounded();
-        Self { ctx, sender, answers, open: None, failed: None }
+        Self { ctx, sender, answers, open: None, failed: None, unopened: unbounded() }
     }
 
     /// Shows a dialog, unless one is open. `dir` is where it begins.
@@ -103,6 +104,26 @@ impl Dialogs {
         }
     }
 
+    /// Shows a folder in the system's file manager, which may take a while to begin.
+    pub fn open_folder(&self, path: PathBuf) {
+        let (sender, ctx) = (self.unopened.0.clone(), self.ctx.clone());
+        let open = move || {
+            if let Err(error) = open::that(&path) {
+                tracing::warn!(%error, path = %path.display(), "the folder could not be shown");
+                sender.send(path).ok();
+                ctx.request_repaint();
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("show folder".to_owned()).spawn(open) {
+            tracing::warn!(%error, "no thread to show a folder");
+        }
+    }
+
+    /// A folder that could not be shown.
+    pub fn take_unopened(&mut self) -> Option<PathBuf> {
+        self.unopened.1.try_recv().ok()
+    }
+
     /// A dialog that could not be shown: its path is to be typed.
     pub fn take_failed(&mut self) -> Option<Dialog> {
         self.failed.take()
@@ -120,7 +141,7 @@ fn command(dialog: Dialog, paths: Vec<PathBuf>) -> Option<Command> {
         Some(path)
     };
     Some(match dialog {
-        Dialog::AddFolder | Dialog::AddFiles => Command::Drop { paths, into: DropInto::Auto },
+        Dialog::AddFolder | Dialog::AddFiles => Command::Drop { paths, into: DropInto::Add },
         Dialog::PredictFiles | Dialog::PredictFolder => Command::Drop { paths, into: DropInto::Predict },
         Dialog::NewProject => Command::CreateProject(with_extension("graft")?),
         Dialog::SaveCopy => Command::SaveCopy(with_extension("graft")?),
@@ -240,7 +261,8 @@ fn path_of_line(line: &str) -> Option<PathBuf> {
         let home = directories::BaseDirs::new()?.home_dir().to_owned();
         return Some(home.join(rest));
     }
-    Some(PathBuf::from(line))
+    // From where the program was started, as a shell has it; an empty line names nothing.
+    std::path::absolute(line).ok()
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -263,24 +285,8 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The address of a folder for the system's file manager.
-pub fn file_url(path: &Path) -> String {
-    let mut url = String::from("file://");
-    let text = path.to_string_lossy().replace('\\', "/");
-    if !text.starts_with('/') {
-        url.push('/');
-    }
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.~:".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            url.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    url
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -289,18 +295,11 @@ mod tests {
         let one = |text: &str| typed_paths(text);
         assert_eq!(one("  \"/a b/c\" \n"), [PathBuf::from("/a b/c")]);
         assert_eq!(one("'/a'\nfile:///b%20c"), [PathBuf::from("/a"), PathBuf::from("/b c")]);
-        assert_eq!(one("relative/x"), [PathBuf::from("relative/x")]);
+        assert_eq!(one("relative/x"), [std::env::current_dir().unwrap().join("relative/x")]);
         assert_eq!(one("file://host/x"), [PathBuf::from("/x")]);
         assert!(paths_of_text("some words").is_empty() && paths_of_text("").is_empty());
         assert!(paths_of_text("/a\nand words").is_empty());
         assert_eq!(paths_of_text("file:///a%C3%A9\n").len(), 1);
-    }
-
-    #[test]
-    fn addresses_come_back_as_paths() {
-        for path in ["/a b/ü%/c#d", "/plain"] {
-            assert_eq!(typed_paths(&file_url(Path::new(path))), [PathBuf::from(path)]);
-        }
     }
 
     #[test]

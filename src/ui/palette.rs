@@ -12,6 +12,7 @@ use super::theme::{DARK, LIGHT, Weight, font, radius, shadow, size, space};
 use super::widgets::kbd;
 use crate::app::Action;
 use crate::app::{Command, Target, action};
+use crate::dataset::Split;
 use crate::project::ClassId;
 
 /// What can be chosen.
@@ -19,7 +20,21 @@ enum Entry {
     Act(Action),
     Label(ClassId, String),
     Show(ClassId, String),
+    Rename(ClassId, String),
+    Delete(ClassId, String),
+    Split(Option<Split>, &'static str),
 }
+
+/// Where images can be put.
+const SPLITS: [(Option<Split>, &str); 4] = [
+    (Some(Split::Train), "Put selection into training"),
+    (Some(Split::Val), "Put selection into validation"),
+    (Some(Split::Test), "Put selection into test"),
+    (None, "Leave split of selection to Graft"),
+];
+
+/// Entries about classes, at most.
+const MAX_OF_CLASSES: usize = 12;
 
 /// The palette; closed at first.
 #[derive(Default)]
@@ -87,7 +102,9 @@ impl Palette {
                         .frame(Frame::NONE)
                         .font(font(size::TITLE, Weight::Regular))
                         .desired_width(f32::INFINITY)
-                        .margin(Margin::symmetric(4, 8));
+                        .align(eframe::egui::Align2::LEFT_CENTER)
+                        .margin(Margin::symmetric(4, 0))
+                        .min_size(vec2(0.0, 36.0));
                     let response = ui.add(edit);
                     response.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, "Find a command"));
                     if std::mem::take(&mut self.takes_focus) || !response.has_focus() {
@@ -120,6 +137,9 @@ impl Palette {
             match entry {
                 Entry::Act(action) => cx.act(*action),
                 Entry::Label(class, _) => cx.send(Command::Label { images: Target::Selection, class: Some(*class) }),
+                Entry::Rename(class, _) => cx.send(Command::EditClassName(*class)),
+                Entry::Delete(class, _) => cx.send(Command::AskDeleteClass(*class)),
+                Entry::Split(split, _) => cx.send(Command::SetSplit(Target::Selection, *split)),
                 Entry::Show(class, _) => {
                     cx.send(Command::SetFilter(crate::app::AppState::filter_of_class(*class)));
                     cx.send(Command::Go(crate::app::Place::Images));
@@ -153,8 +173,23 @@ fn entries(query: &str, cx: &Cx<'_>) -> Vec<Entry> {
         if matches(&show) {
             of_classes.push(Entry::Show(id, show));
         }
+        if project.is_writable() {
+            let (rename, delete) = (format!("Rename class {}…", class.name), format!("Delete class {}…", class.name));
+            if matches(&rename) {
+                of_classes.push(Entry::Rename(id, rename));
+            }
+            if matches(&delete) {
+                of_classes.push(Entry::Delete(id, delete));
+            }
+        }
+        if of_classes.len() >= MAX_OF_CLASSES {
+            break;
+        }
     }
-    of_classes.truncate(12);
+    if has_target {
+        found.extend(SPLITS.into_iter().filter(|(_, label)| matches(label)).map(|(s, label)| Entry::Split(s, label)));
+    }
+    of_classes.truncate(MAX_OF_CLASSES);
     found.extend(of_classes);
     found
 }
@@ -167,6 +202,9 @@ fn entry_ui(ui: &mut eframe::egui::Ui, cx: &Cx<'_>, entry: &Entry, is_chosen: bo
             (shell_icon(*action), action.full_label(cx.state), keys, action.availability(cx.state).err())
         }
         Entry::Label(_, label) => (icons::TAG, label.clone(), None, None),
+        Entry::Rename(_, label) => (icons::PENCIL_SIMPLE, label.clone(), None, None),
+        Entry::Delete(_, label) => (icons::TRASH, label.clone(), None, None),
+        Entry::Split(_, label) => (icons::TAG, (*label).to_owned(), None, None),
         Entry::Show(_, label) => (icons::FUNNEL, label.clone(), None, None),
     };
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::click());

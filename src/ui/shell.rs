@@ -28,8 +28,9 @@ use super::places::runtime::RuntimePage;
 use super::places::start::StartPlace;
 use super::places::train::TrainPlace;
 use super::theme::{self, tokens};
-use super::widgets::{RAIL_WIDTH, RAIL_WIDTH_NARROW};
-use crate::app::{AppState, Command, DropInto, Place, Runner, RuntimeState, ScreenEffect};
+use super::widgets::{Question, RAIL_WIDTH, RAIL_WIDTH_NARROW, confirm};
+use crate::app::{Action, AppState, Command, DropInto, Place, Runner, RuntimeState, ScreenEffect};
+use crate::jobs::Session;
 use crate::store::settings::{AppSettings, ThemeChoice};
 
 /// Time a frame may spend on taking in results.
@@ -54,6 +55,12 @@ pub struct Shell {
     path_box: PathBox,
     toasts: toasts::Toasts,
     shows_shortcuts: bool,
+    /// A text field had the keyboard at the end of the last frame.
+    was_typing: bool,
+    /// What is done once changes that cannot be saved are given up.
+    asks_discard: Option<Command>,
+    /// The opening of a project that places remember things of.
+    session: Option<Session>,
     out: Vec<Command>,
     theme: Option<ThemeChoice>,
     hover_is_shown: bool,
@@ -86,6 +93,9 @@ impl Shell {
             path_box: PathBox::default(),
             toasts: toasts::Toasts::default(),
             shows_shortcuts: false,
+            was_typing: false,
+            asks_discard: None,
+            session: None,
             out: Vec::new(),
             theme: None,
             hover_is_shown: false,
@@ -119,7 +129,7 @@ impl Shell {
         // What lies over everything else has the keys to itself.
         let is_free = ctx.memory(|m| m.top_modal_layer().is_none());
         if is_free && !self.path_box.is_open() && !self.palette.is_open() {
-            keys::commands(ctx, self.state(), &mut commands);
+            keys::commands(ctx, self.state(), self.was_typing, &mut commands);
         }
         for command in commands {
             self.runner.dispatch(command);
@@ -153,7 +163,10 @@ impl Shell {
             }
             ScreenEffect::AskPath => self.path_box.open(None),
             ScreenEffect::TogglePalette => self.palette.toggle(),
-            ScreenEffect::OpenFolder(path) => ctx.open_url(egui::OpenUrl::new_tab(super::dialogs::file_url(&path))),
+            ScreenEffect::OpenFolder(path) => self.dialogs.open_folder(path),
+            ScreenEffect::AskDiscard(command) => self.asks_discard = Some(*command),
+            ScreenEffect::RenameClass(id) => self.images.rename_class(id),
+            ScreenEffect::AskDeleteClass(id) => self.images.ask_delete_class(id),
             ScreenEffect::EditNewClass => self.images.edit_new_class(),
             ScreenEffect::ShowShortcuts => self.shows_shortcuts = !self.shows_shortcuts,
             ScreenEffect::ToggleTheme => {
@@ -188,6 +201,7 @@ impl Shell {
     pub fn draw(&mut self, ui: &mut Ui) {
         let t = tokens(ui);
         let ctx = ui.ctx().clone();
+        self.forget_other_project();
         self.thumbs.begin_frame(&ctx, &self.runner.state);
         let mut out = std::mem::take(&mut self.out);
         {
@@ -234,11 +248,11 @@ impl Shell {
             if self.shows_shortcuts {
                 self.shows_shortcuts = !keys::shortcuts_dialog(&ctx);
             }
-            if let Some(dialog) = self.images.take_dialog() {
-                self.dialogs.show(dialog, None);
-            }
             if let Some(dialog) = self.dialogs.take_failed() {
                 self.path_box.open(Some(dialog));
+            }
+            if let Some(path) = self.dialogs.take_unopened() {
+                cx.send(Command::Notify(format!("The folder could not be shown: {}", path.display())));
             }
         }
         for command in out.drain(..) {
@@ -246,9 +260,58 @@ impl Shell {
         }
         self.out = out;
         self.thumbs.end_frame();
+        self.discard_ui(&ctx);
+        self.was_typing = ctx.text_edit_focused();
         for effect in self.runner.take_screen_effects() {
             self.do_effect(&ctx, effect);
         }
+    }
+
+    /// What places remember of another project is not this one's.
+    fn forget_other_project(&mut self) {
+        let session = self.state().project.as_ref().map(|p| p.session);
+        if session != self.session {
+            self.session = session;
+            self.images = ImagesPlace::default();
+            self.train = TrainPlace::default();
+            self.evaluate = EvaluatePlace::default();
+            self.export = ExportPlace::default();
+        }
+    }
+
+    /// Asks before changes that cannot be saved are given up.
+    fn discard_ui(&mut self, ctx: &Context) {
+        let Some(command) = self.asks_discard.take() else { return };
+        let Some(why) = self.state().save_error.clone() else {
+            // It could be saved meanwhile.
+            return self.dispatch(command);
+        };
+        let text = format!(
+            "The last changes cannot be saved: {why}\n\nTo keep them, cancel and use “Save a copy…” in the project menu.",
+        );
+        let question = Question {
+            title: "Give up the changes that are not saved?",
+            text: &text,
+            confirm: "Give up",
+            danger: true,
+        };
+        match confirm(ctx, "give up changes", question) {
+            None => self.asks_discard = Some(command),
+            Some(true) => {
+                self.dispatch(Command::DiscardUnsaved);
+                self.dispatch(command);
+            }
+            Some(false) => {}
+        }
+    }
+
+    /// Whether the window may close now; if not, it is asked about.
+    pub fn may_close(&mut self) -> bool {
+        let may = self.state().save_error.is_none() || self.state().project.is_none();
+        if !may {
+            self.dispatch(Command::Act(Action::Quit));
+        }
+        may
     }
 
     /// Saves what is to be saved and ends the worker threads.

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use eframe::egui::{self, Context, Ui, ViewportBuilder, pos2, vec2};
+use eframe::egui::{self, Context, Pos2, Ui, ViewportBuilder, pos2, vec2};
 
 use super::shell::Shell;
 use crate::app::{Command, DropInto};
-use crate::store::settings::{AppSettings, WindowPlace};
+use crate::store::settings::{AppSettings, UI_SCALES, WindowPlace};
 
 /// How the window is opened.
 #[derive(Clone, Debug)]
@@ -52,22 +52,48 @@ pub fn run(launch: Launch) -> Result<Option<FrameTimes>, WindowError> {
         .with_icon(std::sync::Arc::new(icon()));
     if let Some(place) = settings.window {
         viewport = viewport.with_inner_size(vec2(place.width.max(560.0), place.height.max(380.0)));
-        viewport = viewport.with_position(pos2(place.x, place.y)).with_maximized(place.is_maximised);
+        viewport = viewport.with_maximized(place.is_maximised);
     }
-    let options = eframe::NativeOptions { viewport, persist_window: false, ..eframe::NativeOptions::default() };
+    let options = eframe::NativeOptions {
+        viewport,
+        persist_window: false,
+        event_loop_builder: event_loop_builder(),
+        ..eframe::NativeOptions::default()
+    };
     let times = std::sync::Arc::new(std::sync::Mutex::new(None));
     let sink = std::sync::Arc::clone(&times);
     let result = eframe::run_native(
         "graft",
         options,
         Box::new(move |cc| {
+            let (place, scale) = (settings.window, settings.ui_scale);
+            if UI_SCALES.contains(&scale) {
+                cc.egui_ctx.set_zoom_factor(scale);
+            }
             let shell = Shell::new(&cc.egui_ctx, settings)?;
-            Ok(Box::new(Window::new(shell, launch, sink)))
+            Ok(Box::new(Window::new(shell, launch, sink, place)))
         }),
     );
     result.map_err(|e| WindowError::Open { message: e.to_string() })?;
     let times = times.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     Ok(times)
+}
+
+/// X11 where it is to be had: the Wayland side of the window library does not tell of dropped files.
+#[cfg(target_os = "linux")]
+fn event_loop_builder() -> Option<eframe::EventLoopBuilderHook> {
+    use winit::platform::x11::EventLoopBuilderExtX11;
+    let has_x11 = std::env::var_os("DISPLAY").is_some_and(|v| !v.is_empty());
+    has_x11.then(|| -> eframe::EventLoopBuilderHook {
+        Box::new(|builder| {
+            builder.with_x11();
+        })
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn event_loop_builder() -> Option<eframe::EventLoopBuilderHook> {
+    None
 }
 
 /// The program's icon: a shoot on a stock, drawn.
@@ -131,11 +157,20 @@ struct Window {
     measured_from: Option<Instant>,
     /// CPU time of this thread at the last frame, in seconds.
     cpu_secs: Option<f64>,
+    /// Where the window is, or was before it was maximised.
     place: Option<WindowPlace>,
+    /// Where it was the last time, until it has been put there.
+    put_at: Option<Pos2>,
+    scale: f32,
 }
 
 impl Window {
-    fn new(mut shell: Shell, launch: Launch, sink: std::sync::Arc<std::sync::Mutex<Option<FrameTimes>>>) -> Self {
+    fn new(
+        mut shell: Shell,
+        launch: Launch,
+        sink: std::sync::Arc<std::sync::Mutex<Option<FrameTimes>>>,
+        place: Option<WindowPlace>,
+    ) -> Self {
         if !launch.paths.is_empty() {
             shell.dispatch(Command::Drop { paths: launch.paths.clone(), into: DropInto::Auto });
         }
@@ -146,8 +181,44 @@ impl Window {
             sink,
             measured_from: None,
             cpu_secs: None,
-            place: None,
+            place,
+            put_at: place.filter(|p| !p.is_maximised).map(|p| pos2(p.x, p.y)),
+            scale: 1.0,
         }
+    }
+
+    /// Puts the window where it was, if that is on the screen: another screen may have been unplugged.
+    fn put_back(&mut self, ctx: &Context) {
+        let Some(screen) = ctx.input(|i| i.viewport().monitor_size) else { return };
+        let Some(at) = self.put_at.take() else { return };
+        let is_seen = (0.0..screen.x - 120.0).contains(&at.x) && (0.0..screen.y - 80.0).contains(&at.y);
+        if is_seen {
+            ctx.send_viewport_cmd(egui::ViewportCommand::OuterPosition(at));
+        }
+    }
+
+    /// Notes where the window is, in points of the system.
+    fn note_place(&mut self, ctx: &Context) {
+        self.scale = ctx.zoom_factor();
+        let scale = self.scale;
+        let (outer, inner, is_maximised) = ctx.input(|i| {
+            let viewport = i.viewport();
+            // Not every system says where a window is.
+            let inner = viewport.inner_rect.unwrap_or_else(|| i.content_rect());
+            (viewport.outer_rect, inner, viewport.maximized.unwrap_or(false) || viewport.fullscreen.unwrap_or(false))
+        });
+        let now = WindowPlace {
+            x: outer.unwrap_or(inner).min.x * scale,
+            y: outer.unwrap_or(inner).min.y * scale,
+            width: inner.width() * scale,
+            height: inner.height() * scale,
+            is_maximised,
+        };
+        // Of a maximised window, where it goes back to is of interest.
+        self.place = Some(match self.place {
+            Some(before) if is_maximised => WindowPlace { is_maximised, ..before },
+            _ => now,
+        });
     }
 
     /// Scrolls, and notes what the last frame cost.
@@ -202,18 +273,13 @@ impl eframe::App for Window {
         if let Some(shell) = &mut self.shell {
             shell.logic(ctx);
         }
-        self.place = ctx.input(|i| {
-            let viewport = i.viewport();
-            let (outer, inner) = (viewport.outer_rect, viewport.inner_rect?);
-            let min = outer.unwrap_or(inner).min;
-            Some(WindowPlace {
-                x: min.x,
-                y: min.y,
-                width: inner.width(),
-                height: inner.height(),
-                is_maximised: viewport.maximized.unwrap_or(false),
-            })
-        });
+        self.put_back(ctx);
+        self.note_place(ctx);
+        // Changes that cannot be saved are asked about first.
+        let wants_close = ctx.input(|i| i.viewport().close_requested());
+        if wants_close && self.shell.as_mut().is_some_and(|shell| !shell.may_close()) {
+            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+        }
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
@@ -229,7 +295,7 @@ impl eframe::App for Window {
     fn on_exit(&mut self, _: Option<&eframe::glow::Context>) {
         if let Some(mut shell) = self.shell.take() {
             if let Some(place) = self.place {
-                shell.dispatch(Command::RememberWindow(place));
+                shell.dispatch(Command::RememberWindow { place, scale: self.scale });
             }
             shell.shut_down();
         }

@@ -94,6 +94,25 @@ impl FitData {
         fewest >= 2 && self.val.len() >= if self.val_is_given { 20 } else { 100 }
     }
 
+    /// Whether the validation images choose under `config`.
+    fn chooses(&self, config: &head::TrainConfig) -> bool {
+        config.policy != SelectionPolicy::CrossValidation && self.can_choose()
+    }
+
+    /// The configuration of a head of `kind`.
+    fn config(&self, kind: HeadKind, config: &head::TrainConfig) -> head::TrainConfig {
+        let mut config = head::TrainConfig { kind, ..config.clone() };
+        if self.chooses(&config) && config.policy == SelectionPolicy::Auto {
+            config.policy = SelectionPolicy::Validation;
+        }
+        config
+    }
+
+    /// The validation images, where they choose.
+    fn validation(&self, config: &head::TrainConfig) -> Option<(&Embeddings, &[ClassIdx])> {
+        self.chooses(config).then_some((&self.val.embeddings, self.val.classes.as_slice()))
+    }
+
     /// What an export is compared on: the validation images, or the training images without any.
     pub fn shown(&self) -> &LabelledEmbeddings {
         if self.val.is_empty() { &self.train } else { &self.val }
@@ -199,18 +218,41 @@ pub fn fit_head(
     seed: u64,
     cancel: &CancelToken,
 ) -> Result<JudgedHead, WorkflowError> {
-    let FitData { classes, train, val, test, .. } = data;
-    let mut config = head::TrainConfig { kind, ..config.clone() };
-    let chooses = config.policy != SelectionPolicy::CrossValidation && data.can_choose();
-    if chooses && config.policy == SelectionPolicy::Auto {
-        config.policy = SelectionPolicy::Validation;
+    let config = data.config(kind, config);
+    let FitData { classes, train, .. } = data;
+    let trained = head::train(&train.embeddings, &train.classes, data.validation(&config), classes, &config, cancel)
+        .map_err(fit_error)?;
+    judged(data, trained, seed, cancel)
+}
+
+/// Fits a head again after a change of its data, with the settings of before (see [`head::retrain`]), and judges it.
+/// `None` where it has to be fitted afresh.
+///
+/// # Errors
+/// As [`fit_head`].
+pub fn refit_head(
+    data: &FitData,
+    before: &TrainedHead,
+    config: &head::TrainConfig,
+    seed: u64,
+    cancel: &CancelToken,
+) -> Result<Option<JudgedHead>, WorkflowError> {
+    let config = data.config(before.head.kind(), config);
+    let FitData { classes, train, .. } = data;
+    let validation = data.validation(&config);
+    let trained = head::retrain(before, &train.embeddings, &train.classes, validation, classes, &config, cancel)
+        .map_err(fit_error)?;
+    trained.map(|trained| judged(data, trained, seed, cancel)).transpose()
+}
+
+fn fit_error(error: HeadError) -> WorkflowError {
+    match error {
+        HeadError::Cancelled => WorkflowError::Cancelled,
+        error => error.into(),
     }
-    let validation = chooses.then_some((&val.embeddings, val.classes.as_slice()));
-    let trained =
-        head::train(&train.embeddings, &train.classes, validation, classes, &config, cancel).map_err(|e| match e {
-            HeadError::Cancelled => WorkflowError::Cancelled,
-            error => error.into(),
-        })?;
+}
+
+fn judged(data: &FitData, trained: TrainedHead, seed: u64, cancel: &CancelToken) -> Result<JudgedHead, WorkflowError> {
     let judge = |set: &LabelledEmbeddings| -> Result<Option<Report>, WorkflowError> {
         if set.is_empty() {
             return Ok(None);
@@ -219,9 +261,9 @@ pub fn fit_head(
             return Err(WorkflowError::Cancelled);
         }
         let probabilities = softmax(&trained.head.scores(&set.embeddings)?.values);
-        Ok(Some(Report::new(probabilities.view(), &set.classes, classes, seed)?))
+        Ok(Some(Report::new(probabilities.view(), &set.classes, &data.classes, seed)?))
     };
-    Ok(JudgedHead { val: judge(val)?, test: judge(test)?, trained })
+    Ok(JudgedHead { val: judge(&data.val)?, test: judge(&data.test)?, trained })
 }
 
 /// Scans, embeds, removes duplicates and splits.

@@ -182,6 +182,10 @@ impl From<rusqlite::Error> for Failure {
             (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
             | (E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) | E::FromSqlConversionFailure(..), _)
             | (E::Utf8Error(..) | E::QueryReturnedNoRows, _) => Self::Damage(Damage::Sqlite(error)),
+            // The statements are right: a table or column that they name is not there.
+            (E::SqliteFailure(inner, _), _) if inner.extended_code == rusqlite::ffi::SQLITE_ERROR => {
+                Self::Damage(Damage::Sqlite(error))
+            }
             (E::SqliteFailure(inner, _), _) if inner.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
                 Self::OutOfStep(OutOfStep::Reference)
             }

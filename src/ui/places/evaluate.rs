@@ -15,6 +15,9 @@ use crate::ui::cx::Cx;
 use crate::ui::widgets::{self, Button, Card, Column, EmptyState, Sort, Table, columns, percent, place_header, stat};
 use crate::ui::{format, icons};
 
+/// Narrower than this, the table of classes stands below the matrix, in points.
+const LEAST_FOR_TABLE: f32 = 1000.0;
+
 /// What this place remembers from frame to frame.
 #[derive(Debug, Default)]
 pub struct EvaluatePlace {
@@ -54,13 +57,21 @@ impl EvaluatePlace {
 
     fn judged(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, report: &Report) {
         headline(ui, report);
-        columns(ui, &[1.15, 1.0], |ui, i| {
+        let both = |ui: &mut Ui, i: usize| {
             if i == 0 {
                 self.confusion.ui(cx, ui, project, report);
             } else {
                 self.per_class(ui, report);
             }
-        });
+        };
+        if ui.available_width() < LEAST_FOR_TABLE {
+            widgets::columns(ui, &[1.0], {
+                let mut both = both;
+                move |ui, _| (0..2).for_each(|i| both(ui, i))
+            });
+        } else {
+            columns(ui, &[1.15, 1.0], both);
+        }
         self.mistakes.ui(cx, ui, project);
         columns(ui, &[1.0, 1.0], |ui, i| {
             if i == 0 {

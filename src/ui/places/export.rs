@@ -12,6 +12,7 @@ use crate::export::bundle::Contents;
 use crate::jobs::LaneKind;
 use crate::progress::Stage;
 use crate::ui::cx::Cx;
+use crate::ui::dialogs::typed_paths;
 use crate::ui::format;
 use crate::ui::icons;
 use crate::ui::places::page::{MAX_WIDTH, Split, page};
@@ -48,7 +49,7 @@ impl ExportPlace {
         if project.live.fit.is_none() && project.live.stored.is_empty() {
             return no_head(cx, project, ui);
         }
-        let is_busy = cx.state.is_busy_with(|p| *p == Purpose::Export);
+        let is_busy = cx.state.is_busy_with(|p| matches!(p, Purpose::Export { .. }));
         if is_busy {
             self.wrote = Some(project.export.contents);
             self.copied = false;
@@ -101,17 +102,16 @@ impl ExportPlace {
             .add_enabled_ui(!is_busy, |ui| widgets::path_field(ui, "Export folder", text, "Folder of the export"))
             .inner;
         match event {
-            FieldEvent::Commit => cx.send(Command::SetExportDir(PathBuf::from(text.trim()))),
+            // Leaving the field commits it, so that the button writes where the field says. An empty one names the place
+            // beside the project again.
+            FieldEvent::Commit => {
+                let typed = typed_paths(text).into_iter().next().unwrap_or_default();
+                self.dir = None;
+                cx.send(Command::SetExportDir(typed));
+            }
             FieldEvent::Cancel => self.dir = None,
             FieldEvent::Browse => cx.act(Action::ChooseExportDir),
-            FieldEvent::None | FieldEvent::Changed => {
-                // What was typed counts without Enter too, or the button would write elsewhere than it says.
-                let typed = PathBuf::from(text.trim());
-                if typed != dir && !text.trim().is_empty() && event == FieldEvent::Changed {
-                    self.dir = Some((typed.clone(), text.clone()));
-                    cx.send(Command::SetExportDir(typed));
-                }
-            }
+            FieldEvent::None | FieldEvent::Changed => {}
         }
         widgets::caption(ui, "An older export there is replaced; anything else is left alone.");
     }

@@ -8,7 +8,8 @@ mod toolbar;
 use eframe::egui::{CentralPanel, Frame, Margin, Panel, Ui};
 
 use crate::app::gallery::Usable;
-use crate::app::{Action, Dialog};
+use crate::app::{Action, Command};
+use crate::project::ClassId;
 use crate::ui::cx::Cx;
 use crate::ui::icons;
 use crate::ui::theme::{space, tokens};
@@ -21,8 +22,6 @@ pub struct ImagesPlace {
     gallery: gallery::GalleryGrid,
     large: large::LargeView,
     toolbar: toolbar::Toolbar,
-    /// A dialog that a banner asked for.
-    relocate: Option<crate::project::RootId>,
 }
 
 /// Images that are being dragged onto a class.
@@ -37,9 +36,14 @@ impl ImagesPlace {
         self.classes.edit_new();
     }
 
-    /// A dialog that was asked for.
-    pub fn take_dialog(&mut self) -> Option<Dialog> {
-        self.relocate.take().map(Dialog::Relocate)
+    /// Begins to edit the name of a class.
+    pub fn rename_class(&mut self, id: ClassId) {
+        self.classes.rename(id);
+    }
+
+    /// Asks whether a class is to be deleted.
+    pub fn ask_delete_class(&mut self, id: ClassId) {
+        self.classes.ask_delete(id);
     }
 
     /// Draws the place.
@@ -83,7 +87,7 @@ impl ImagesPlace {
                     .show(ui)
             });
             if event.inner == NoticeEvent::Action(0) {
-                self.relocate = Some(root);
+                cx.send(Command::AskRelocate(root));
             }
         }
         if let Some(why) = cx.state.save_error.clone() {

@@ -25,8 +25,6 @@ const SPLIT: Split = Split { side_pt: 320.0, least_pt: 380.0, side_first: true }
 pub struct ModelPlace {
     /// Name of the card that is looked at; the one in use without.
     selected: Option<String>,
-    /// What was asked to be looked into last.
-    asked: Option<ModelChoice>,
     editing: Option<preprocess::Editing>,
     layers: inspect::LayerChoice,
     import_path: String,
@@ -107,11 +105,10 @@ impl ModelPlace {
         let models = &cx.state.models;
         let is_unusable = self.selected_card(cx).is_some_and(|card| card.manifest.is_err());
         let is_ready = matches!(cx.state.runtime, RuntimeState::Ready { .. });
-        if models.cards.is_none() || is_unusable || !is_ready || self.asked.as_ref() == Some(wanted) {
-            return;
-        }
-        self.asked = Some(wanted.clone());
-        if models.inspected.as_ref().is_none_or(|i| i.choice != *wanted) {
+        let is_known = models.inspected.as_ref().is_some_and(|i| i.choice == *wanted);
+        let has_failed = models.inspect_error.as_ref().is_some_and(|(of, _)| of == wanted);
+        let is_asked = cx.state.is_busy_with(|p| matches!(p, Purpose::Inspect(choice) if choice == wanted));
+        if models.cards.is_some() && !is_unusable && is_ready && !is_known && !has_failed && !is_asked {
             cx.send(Command::Inspect(wanted.clone()));
         }
     }
@@ -143,13 +140,21 @@ impl ModelPlace {
             return;
         }
         let models = &cx.state.models;
+        let error = models.inspect_error.as_ref().filter(|(of, _)| of == wanted).map(|(_, text)| text.as_str());
+        if let Some(text) = error {
+            let banner = Banner::new(Meaning::Negative, "This model could not be looked into").text(text);
+            if banner.actions(&["Try again"]).show(ui) == NoticeEvent::Action(0) {
+                cx.send(Command::Inspect(wanted.clone()));
+            }
+        }
         match &models.inspected {
             Some(inspected) if inspected.choice.model == wanted.model => self.inspected(cx, ui, inspected, wanted),
-            _ if models.inspect_error.is_some() && !cx.state.is_busy_with(|p| *p == Purpose::Inspect) => {
-                let text = models.inspect_error.as_deref().unwrap_or_default();
-                let banner = Banner::new(Meaning::Negative, "This model could not be looked into").text(text);
-                if banner.actions(&["Try again"]).show(ui) == NoticeEvent::Action(0) {
-                    self.asked = None;
+            _ if error.is_some() => {
+                // A layer or preprocessing that does not work is taken back here.
+                let is_own = wanted.layer.is_some() || wanted.preprocess.is_some();
+                if is_own && ui.add(Button::new("Back to the model’s own layer and preprocessing")).clicked() {
+                    cx.send(Command::ChooseLayer(None));
+                    cx.send(Command::SetPreprocess(None));
                 }
                 provider::ui(cx, ui);
             }
@@ -216,9 +221,10 @@ impl ModelPlace {
         let own = cx.state.model_choice();
         let in_use = own.model == wanted.model;
         let is_fresh = inspected.choice == *wanted;
+        let has_failed = cx.state.models.inspect_error.as_ref().is_some_and(|(of, _)| of == wanted);
         let editable = match can_edit(cx.state) {
             Ok(()) if !in_use => Err("This model is not in use"),
-            Ok(()) if !is_fresh => Err("The last change is being applied"),
+            Ok(()) if !is_fresh && !has_failed => Err("The last change is being applied"),
             other => other,
         };
         widgets::columns(ui, &[1.0, 1.0], |ui, column| match column {

@@ -1,11 +1,10 @@
 //! What is shown while ONNX Runtime is missing: what it is, where it was looked for, and every way to go on.
 
-use std::path::PathBuf;
-
 use eframe::egui::{Align, Align2, Layout, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::app::{Action, Command, RuntimeState};
 use crate::ui::cx::Cx;
+use crate::ui::dialogs::typed_paths;
 use crate::ui::icons;
 use crate::ui::places::page::page;
 use crate::ui::theme::{mono, size, space, tokens};
@@ -74,7 +73,7 @@ impl RuntimePage {
             let hint = "Or paste the path of the file, or of its folder";
             match widgets::path_field(ui, "Path of the library", &mut self.path, hint) {
                 FieldEvent::Commit if !self.path.trim().is_empty() => {
-                    cx.send(Command::ChooseRuntime(PathBuf::from(self.path.trim())));
+                    cx.out.extend(typed_paths(&self.path).into_iter().next().map(Command::ChooseRuntime));
                 }
                 FieldEvent::Browse => cx.act(Action::ChooseRuntime),
                 _ => {}

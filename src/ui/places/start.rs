@@ -3,7 +3,6 @@
 mod recent;
 mod target;
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use eframe::egui::{Align, Align2, Layout, RichText, Sense, Ui, vec2};
@@ -13,6 +12,7 @@ use crate::jobs::LaneKind;
 use crate::jobs::presence::Presence;
 use crate::progress::Stage;
 use crate::ui::cx::Cx;
+use crate::ui::dialogs::typed_paths;
 use crate::ui::format;
 use crate::ui::icons;
 use crate::ui::places::page::{Split, page};
@@ -63,7 +63,7 @@ impl StartPlace {
                 widgets::path_field(ui, "Path", &mut self.path, "Or paste the path of a folder, a model or a project");
             match event {
                 FieldEvent::Commit if !self.path.trim().is_empty() => {
-                    let paths = vec![PathBuf::from(std::mem::take(&mut self.path))];
+                    let paths = typed_paths(&std::mem::take(&mut self.path));
                     cx.send(Command::Drop { paths, into: DropInto::Auto });
                 }
                 FieldEvent::Browse => cx.act(Action::AddFolder),
@@ -102,7 +102,7 @@ fn busy(cx: &Cx<'_>) -> Option<&'static str> {
         Some("Opening the project…")
     } else if is(|p| *p == Purpose::Sample) {
         Some("Getting the sample ready…")
-    } else if is(|p| matches!(p, Purpose::Drop(_))) {
+    } else if is(|p| matches!(p, Purpose::Drop { .. })) {
         Some("Looking at what you added…")
     } else {
         None

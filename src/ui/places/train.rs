@@ -53,10 +53,11 @@ fn state_line(cx: &Cx<'_>, project: &OpenProject) -> String {
         let (n_done, n) = (format::thousands(activity.n_done), format::thousands(activity.n_total));
         return format!("Embedding {n_done} of {n} images; heads are fitted again as they come");
     }
-    if cx.state.activity(LaneKind::Fit).is_some() {
-        return "Fitting".to_owned();
-    }
     match &project.live.fit {
+        Some(fit) if fit.output.revision == project.revision && !fit.output.is_chosen_anew => {
+            "Fitted on the labels as they are now; the strength is being chosen anew".to_owned()
+        }
+        _ if cx.state.activity(LaneKind::Fit).is_some() => "Fitting".to_owned(),
         Some(fit) => {
             let count = |split| fit.output.splits.iter().filter(|(_, s)| *s == split).count();
             let (n_train, n_val) = (count(crate::dataset::Split::Train), count(crate::dataset::Split::Val));

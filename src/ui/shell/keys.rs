@@ -10,15 +10,20 @@ use crate::ui::dialogs::paths_of_text;
 use crate::ui::widgets as text;
 use crate::ui::widgets::{Dialog, kbd, row_ends};
 
-/// What the keys of this frame ask for.
-pub(super) fn commands(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
-    let is_typing = ctx.text_edit_focused();
+/// What the keys of this frame ask for. `was_typing`: a text field had the keyboard when the last frame was drawn; Esc
+/// has taken it away by now, and is still the field's.
+pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &mut Vec<Command>) {
+    let is_typing = was_typing || ctx.text_edit_focused();
+    // An open menu takes Esc, Enter and the arrows.
+    let is_gallery = state.place == Place::Images && state.project.is_some() && !Popup::is_any_open(ctx);
     for action in Action::ALL {
         let Some(shortcut) = action.shortcut() else { continue };
         let Some(key) = Key::from_name(shortcut.key) else { continue };
         // What a text field does with these keys itself.
         let is_for_text = !shortcut.ctrl || matches!(shortcut.key, "A" | "Z");
-        if is_typing && is_for_text && key != Key::F1 {
+        // What acts on the selection does so where it is seen.
+        let is_of_gallery = !shortcut.ctrl && key != Key::F1;
+        if (is_typing && is_for_text && key != Key::F1) || (is_of_gallery && !is_gallery) {
             continue;
         }
         // Exactly these keys (Ctrl+Shift+Z is not Ctrl+Z), as they were when it was pressed: a quick hand has let go of
@@ -46,8 +51,6 @@ pub(super) fn commands(ctx: &Context, state: &AppState, out: &mut Vec<Command>) 
     if let Some(paths) = pasted(ctx) {
         out.push(Command::Drop { paths, into: DropInto::Auto });
     }
-    // An open menu takes Esc and the arrows.
-    let is_gallery = state.place == Place::Images && state.project.is_some() && !Popup::is_any_open(ctx);
     if is_gallery {
         gallery(ctx, state, out);
     }
@@ -88,7 +91,7 @@ fn gallery(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
     if take(Modifiers::NONE, Key::Escape) {
         out.push(if is_large { Command::Look(None) } else { Command::Select(SelectOp::None) });
     }
-    if has_focus && !is_large {
+    if has_focus {
         return;
     }
     let n = project.gallery.visible.len() as isize;

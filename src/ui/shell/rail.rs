@@ -24,7 +24,8 @@ pub(super) fn rail_ui(cx: &mut Cx<'_>, ui: &mut Ui) {
         let item = RailItem {
             icon,
             icon_selected: icon,
-            label: place.label(),
+            // Without a project it leads to the start screen.
+            label: if place == Place::Images && cx.project().is_none() { "Start" } else { place.label() },
             selected: cx.state.place == place,
             badge: badge.as_deref(),
             dot,

@@ -47,6 +47,7 @@ impl Toasts {
                 let action = match &notice.remedy {
                     Some(Remedy::Act(action)) => action.label(),
                     Some(Remedy::OpenFolder(_)) => "Open folder",
+                    Some(Remedy::Relocate(_)) => "Find the folder…",
                     None => "",
                 };
                 let shown = Toast {
@@ -66,9 +67,8 @@ impl Toasts {
                     NoticeEvent::Action(_) => {
                         match &notice.remedy {
                             Some(Remedy::Act(action)) => cx.act(*action),
-                            Some(Remedy::OpenFolder(path)) => {
-                                ctx.open_url(eframe::egui::OpenUrl::new_tab(crate::ui::dialogs::file_url(path)));
-                            }
+                            Some(Remedy::OpenFolder(path)) => cx.send(Command::ShowFolder(path.clone())),
+                            Some(Remedy::Relocate(root)) => cx.send(Command::AskRelocate(*root)),
                             None => {}
                         }
                         cx.send(Command::Dismiss(notice.id));

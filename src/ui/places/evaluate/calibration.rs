@@ -4,6 +4,7 @@ use eframe::egui::{Stroke, Ui};
 use egui_plot::{Bar, BarChart, Line, PlotPoints};
 
 use crate::metrics::Report;
+use crate::ui::format::images;
 use crate::ui::theme::tokens;
 use crate::ui::widgets::{self, Card, ChartAxis, chart, legend, percent};
 
@@ -23,7 +24,7 @@ pub(super) fn card(ui: &mut Ui, report: &Report) {
                     .width((bin.high - bin.low) * 0.86)
                     .fill(t.accent.solid.gamma_multiply(weight))
                     .stroke(Stroke::NONE)
-                    .name(format!("{} images, {:.0} % right", bin.n_rows, bin.accuracy * 100.0))
+                    .name(format!("{}, {:.0} % right", images(bin.n_rows as usize), bin.accuracy * 100.0))
             })
             .collect();
         let axes = (ChartAxis::fraction("How sure"), ChartAxis::fraction("How often right"));

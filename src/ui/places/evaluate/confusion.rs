@@ -1,5 +1,7 @@
 //! The confusion matrix: rows are true classes, columns predicted ones; a cell opens its images.
 
+use std::ops::Range;
+
 use eframe::egui::{
     Align2, CornerRadius, Key, Pos2, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
@@ -80,14 +82,21 @@ impl ConfusionCard {
                 let min = origin + vec2(column as f32 * cell, row as f32 * cell);
                 Rect::from_min_size(min, vec2(cell, cell)).shrink(1.0)
             };
-            self.names(ui, names, (area.min, label_width, head, cell), is_steep);
-            for (truth, counts) in report.confusion.rows().iter().enumerate() {
+            // Only what is in view: of a thousand classes there are a million cells.
+            let in_view = |from: f32, to: f32, start: f32| {
+                let first = ((from - start) / cell).floor().max(0.0) as usize;
+                let last = ((to - start) / cell).ceil().max(0.0) as usize;
+                first.min(n)..last.min(n)
+            };
+            let clip = ui.clip_rect();
+            let columns = in_view(clip.left(), clip.right(), origin.x);
+            let rows = in_view(clip.top(), clip.bottom(), origin.y);
+            self.names(ui, names, (area.min, label_width, head, cell), is_steep, (&rows, &columns));
+            for truth in rows {
+                let counts = report.confusion.rows().get(truth).map_or(&[][..], |row| row);
                 let total: u64 = counts.iter().map(|c| u64::from(*c)).sum();
-                for (predicted, &count) in counts.iter().enumerate() {
+                for (predicted, &count) in counts.iter().enumerate().take(columns.end).skip(columns.start) {
                     let rect = at(truth, predicted);
-                    if !ui.is_rect_visible(rect) {
-                        continue;
-                    }
                     let share = if total == 0 { 0.0 } else { f64::from(count) / total as f64 };
                     let text = match (count, self.shows_shares) {
                         (0, _) => String::new(),
@@ -113,16 +122,25 @@ impl ConfusionCard {
         clicked
     }
 
-    fn names(&self, ui: &Ui, names: &[String], place: (Pos2, f32, f32, f32), is_steep: bool) {
+    fn names(
+        &self,
+        ui: &Ui,
+        names: &[String],
+        place: (Pos2, f32, f32, f32),
+        is_steep: bool,
+        (rows, columns): (&Range<usize>, &Range<usize>),
+    ) {
         let t = tokens(ui);
         let (min, label_width, head, cell) = place;
-        for (i, name) in names.iter().enumerate() {
+        let colour = |is_on: bool| if is_on { t.text_strong } else { t.text };
+        for (i, name) in names.iter().enumerate().take(rows.end).skip(rows.start) {
             let is_row = self.hovered.is_some_and(|(truth, _)| truth == i);
-            let is_column = self.hovered.is_some_and(|(_, predicted)| predicted == i);
-            let colour = |is_on: bool| if is_on { t.text_strong } else { t.text };
             let row = cut_line(ui, name, size::SMALL, Weight::Regular, colour(is_row), label_width - 8.0);
             let y = min.y + head + (i as f32 + 0.5) * cell;
             galley_in(ui, Align2::RIGHT_CENTER, pos2(min.x + label_width - 6.0, y), row, colour(is_row));
+        }
+        for (i, name) in names.iter().enumerate().take(columns.end).skip(columns.start) {
+            let is_column = self.hovered.is_some_and(|(_, predicted)| predicted == i);
             let x = min.x + label_width + (i as f32 + 0.5) * cell;
             if is_steep {
                 let text = cut_line(ui, name, size::SMALL, Weight::Regular, colour(is_column), head - 8.0);

@@ -126,21 +126,25 @@ impl PredictionsCard {
             Column::text("Answer").min_width(80.0).sortable(true),
             Column::fixed("Sure", 130.0).sortable(true),
         ];
-        let colours: Vec<Color32> = self.order.iter().map(|&i| colour_of(ui, project, &self.rows[i].label)).collect();
+        let (theme, faint) = (Theme::of(ui), tokens(ui).text_faint);
         let (rows, order) = (&self.rows, &self.order);
         let table =
             Table::new("predictions", &columns).sort(&mut self.sort).clickable(Some(self.selected)).max_height(360.0);
         let response = table.show(ui, rows.len(), |i, row| {
             let of = &rows[order[i]];
+            let colour = colour_of(theme, faint, project, &of.label);
             row.text(&of.name);
-            row.class(&of.label, colours[i]);
-            row.bar(&percent(of.confidence), of.confidence, colours[i]);
+            row.class(&of.label, colour);
+            row.bar(&percent(of.confidence), of.confidence, colour);
         });
         if let Some(clicked) = response.clicked {
             self.selected = clicked;
         }
         if response.sort_changed {
+            // The image that is looked at stays the same.
+            let row = self.order.get(self.selected).copied();
             self.reorder();
+            self.selected = row.and_then(|row| self.order.iter().position(|&i| i == row)).unwrap_or(0);
         }
     }
 
@@ -163,7 +167,8 @@ impl PredictionsCard {
             all.sort_by(|a, b| b.1.total_cmp(&a.1));
             for (i, (class, p)) in all.into_iter().take(MAX_BARS).enumerate() {
                 let name = predictions.classes.names().get(class).map_or("", String::as_str);
-                probability_bar(ui, name, colour_of(ui, project, name), p, i == 0 && of.label != UNKNOWN);
+                let colour = colour_of(Theme::of(ui), tokens(ui).text_faint, project, name);
+                probability_bar(ui, name, colour, p, i == 0 && of.label != UNKNOWN);
             }
         };
         if is_wide {
@@ -179,9 +184,9 @@ impl PredictionsCard {
     }
 }
 
-fn colour_of(ui: &Ui, project: &OpenProject, label: &str) -> Color32 {
+fn colour_of(theme: Theme, other: Color32, project: &OpenProject, label: &str) -> Color32 {
     let class = project.data.class_by_name(label).and_then(|id| project.data.class(id));
-    class.map_or(tokens(ui).text_faint, |c| class_colour(usize::from(c.colour), Theme::of(ui)))
+    class.map_or(other, |c| class_colour(usize::from(c.colour), theme))
 }
 
 fn empty(cx: &mut Cx<'_>, ui: &mut Ui) {

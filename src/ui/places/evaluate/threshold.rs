@@ -96,10 +96,11 @@ fn words(ui: &mut Ui, curve: &ThresholdCurve, threshold: f32) {
         return;
     }
     let text = format!(
-        "Answers {} of the images; of the answers {right} are right. Saves {} of {n_wrong} mistakes, costs {} right answers.",
+        "Answers {} of the images; of the answers {right} are right. Saves {} of {n_wrong} mistakes, costs {} right {}.",
         percent(at.coverage() as f32),
         at.n_wrong_refused,
-        at.n_right_refused
+        at.n_right_refused,
+        if at.n_right_refused == 1 { "answer" } else { "answers" }
     );
     widgets::body(ui, &text);
 }

@@ -15,17 +15,35 @@ use crate::ui::widgets::{
     menu_separator, rename_field, row_ends,
 };
 
+/// Height of a row with the gap below it, in points.
+const ROW: f32 = 29.0;
+
 /// What the list remembers.
 #[derive(Default)]
 pub(super) struct ClassList {
     new_name: Option<String>,
     renaming: Option<(ClassId, String)>,
     deleting: Option<ClassId>,
+    /// The class whose name is to be edited from the next frame on.
+    begin_rename: Option<ClassId>,
+    scrolls_to_new: bool,
+    /// The class that was clicked last, and whether its images were shown before: a second click renames it and is not
+    /// to change what is shown.
+    clicked: Option<(ClassId, Filter)>,
 }
 
 impl ClassList {
     pub(super) fn edit_new(&mut self) {
         self.new_name = Some(String::new());
+        self.scrolls_to_new = true;
+    }
+
+    pub(super) fn rename(&mut self, id: ClassId) {
+        self.begin_rename = Some(id);
+    }
+
+    pub(super) fn ask_delete(&mut self, id: ClassId) {
+        self.deleting = Some(id);
     }
 
     pub(super) fn ui(&mut self, cx: &mut Cx<'_>, ui: &mut Ui) {
@@ -77,11 +95,29 @@ impl ClassList {
                 }
             },
         );
-        ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
-            for (i, (id, _)) in project.data.sorted_classes().into_iter().enumerate() {
-                self.class_row(cx, ui, i, id);
+        if let Some(id) = self.begin_rename.take()
+            && let Some(class) = project.data.class(id)
+        {
+            self.renaming = Some((id, class.name.clone()));
+        }
+        // Only what is in view is drawn: there may be thousands of classes.
+        let classes = project.data.sorted_classes();
+        let n_rows = classes.len() + usize::from(self.new_name.is_some());
+        let scroll = ScrollArea::vertical().auto_shrink([false, false]);
+        let scroll = match std::mem::take(&mut self.scrolls_to_new) {
+            true => scroll.vertical_scroll_offset(n_rows as f32 * ROW),
+            false => scroll,
+        };
+        scroll.show_rows(ui, ROW - ui.spacing().item_spacing.y, n_rows, |ui, rows| {
+            for i in rows {
+                match classes.get(i) {
+                    Some((id, _)) => {
+                        let id = *id;
+                        ui.push_id(id, |ui| self.class_row(cx, ui, i, id));
+                    }
+                    None => self.new_row(cx, ui),
+                }
             }
-            self.new_row(cx, ui);
         });
         self.ask(cx, ui);
     }
@@ -113,14 +149,20 @@ impl ClassList {
             ..ListRow::default()
         };
         let response = self.target_row(cx, ui, row, Some(id));
-        if response.clicked() {
+        if response.double_clicked() {
+            // The first click of the two has changed what is shown.
+            if let Some((_, before)) = self.clicked.take().filter(|(of, _)| *of == id) {
+                cx.send(Command::SetFilter(before));
+            }
+        } else if response.clicked() {
+            self.clicked = Some((id, project.gallery.filter.clone()));
             let wanted = if selected { Filter::default() } else { crate::app::AppState::filter_of_class(id) };
             cx.send(Command::SetFilter(wanted));
         }
         if project.is_writable() {
-            let wants_rename = response.double_clicked()
-                || (response.has_focus() && ui.input(|i| i.key_pressed(eframe::egui::Key::F2)));
-            if wants_rename {
+            let f2 = ui.input(|i| i.key_pressed(eframe::egui::Key::F2)) && !ui.ctx().text_edit_focused();
+            let has_focus = response.has_focus() || (selected && ui.memory(|m| m.focused().is_none()));
+            if response.double_clicked() || (f2 && has_focus) {
                 self.renaming = Some((id, class.name.clone()));
             }
             response.context_menu(|ui| self.menu(cx, ui, id));
@@ -227,9 +269,11 @@ impl ClassList {
             return;
         };
         let title = format!("Delete the class “{}”?", class.name);
+        let n = project.counts.of(id);
         let text = format!(
-            "{} lose their label. The files stay, and undo brings everything back.",
-            crate::ui::format::images(project.counts.of(id))
+            "{} {} label. The files stay, and undo brings everything back.",
+            crate::ui::format::images(n),
+            if n == 1 { "loses its" } else { "lose their" }
         );
         let question = Question { title: &title, text: &text, confirm: "Delete class", danger: true };
         if let Some(is_yes) = confirm(ui.ctx(), "delete class", question) {

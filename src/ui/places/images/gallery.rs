@@ -7,9 +7,10 @@ use eframe::egui::{
 
 use super::Dragged;
 use super::toolbar::TILE_SIZES;
-use crate::app::gallery::SelectOp;
+use crate::app::gallery::{Filter, SelectOp, SortBy};
 use crate::app::{Action, Command, OpenProject, Target};
 use crate::dataset::Split;
+use crate::jobs::Session;
 use crate::project::{ClassId, ImageId};
 use crate::ui::cx::Cx;
 use crate::ui::icons;
@@ -33,13 +34,14 @@ pub(super) struct GalleryGrid {
     band: Option<Band>,
     /// The image that was scrolled to last, to follow the keys.
     followed: Option<ImageId>,
-    generation: u64,
+    /// The list that is scrolled.
+    list: Option<(Session, Filter, SortBy)>,
 }
 
 struct Band {
     from: Pos2,
-    /// Whether what was selected before stays.
-    keep: bool,
+    /// What was selected before and stays so.
+    kept: Vec<ImageId>,
     sent: Vec<ImageId>,
 }
 
@@ -96,7 +98,14 @@ impl GalleryGrid {
         let wanted =
             tile_size.unwrap_or(cx.state.settings.tile_px as f32).clamp(*TILE_SIZES.start(), *TILE_SIZES.end());
         let n = project.gallery.visible.len();
-        let scroll = ScrollArea::vertical().id_salt("gallery").auto_shrink([false, false]);
+        let mut scroll = ScrollArea::vertical().id_salt("gallery").auto_shrink([false, false]);
+        // Another list begins at its top.
+        let list = (project.session, project.gallery.filter.clone(), project.gallery.sort);
+        if self.list.as_ref() != Some(&list) {
+            self.list = Some(list);
+            self.followed = project.gallery.cursor;
+            scroll = scroll.vertical_scroll_offset(0.0);
+        }
         scroll.show_viewport(ui, |ui, view| {
             let grid = Grid::new(ui.available_width(), wanted, n);
             ui.set_height(grid.height().max(view.height()));
@@ -131,14 +140,11 @@ impl GalleryGrid {
     /// Keeps the image that keys act on in view.
     fn follow(&mut self, project: &OpenProject, ui: &Ui, grid: &Grid, origin: Pos2, view: Rect) {
         let cursor = project.gallery.cursor;
-        let is_same_list = self.generation == project.gallery.generation;
-        self.generation = project.gallery.generation;
         if cursor == self.followed {
             return;
         }
         self.followed = cursor;
-        // After a filter the list begins at its top, wherever the cursor is.
-        let Some(position) = cursor.filter(|_| is_same_list).and_then(|c| project.gallery.position(c)) else { return };
+        let Some(position) = cursor.and_then(|c| project.gallery.position(c)) else { return };
         let rect = grid.rect(position);
         if rect.top() < view.top() || rect.bottom() > view.bottom() {
             ui.scroll_to_rect(rect.expand(GAP).translate(origin.to_vec2()), None);
@@ -161,7 +167,8 @@ impl GalleryGrid {
         if ground.drag_started_by(PointerButton::Primary)
             && let Some(at) = ui.input(|i| i.pointer.press_origin())
         {
-            self.band = Some(Band { from: at - origin.to_vec2(), keep, sent: Vec::new() });
+            let kept = if keep { project.gallery.selection.iter().collect() } else { Vec::new() };
+            self.band = Some(Band { from: at - origin.to_vec2(), kept, sent: Vec::new() });
         }
         let Some(band) = &mut self.band else { return };
         let Some(at) = ui.input(|i| i.pointer.latest_pos()).filter(|_| ground.dragged()) else {
@@ -173,7 +180,8 @@ impl GalleryGrid {
             grid.touching(rect).filter_map(|i| project.gallery.visible.get(i).copied()).collect();
         if images != band.sent {
             band.sent.clone_from(&images);
-            cx.send(Command::Select(SelectOp::Set { images, keep: band.keep }));
+            let images = band.kept.iter().copied().chain(images).collect();
+            cx.send(Command::Select(SelectOp::Set { images, keep: false }));
         }
         let t = tokens(ui);
         let seen = rect.translate(origin.to_vec2());
@@ -408,7 +416,7 @@ fn tile_menu(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, id: ImageId) {
     }
     if menu_item(ui, icons::FOLDER_OPEN, "Show folder", None).clicked() {
         if let Some(folder) = path.parent() {
-            ui.ctx().open_url(eframe::egui::OpenUrl::new_tab(crate::ui::dialogs::file_url(folder)));
+            cx.send(Command::ShowFolder(folder.to_owned()));
         }
         ui.close();
     }

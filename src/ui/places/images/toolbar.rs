@@ -1,6 +1,6 @@
 //! What stands above the gallery: filters, order, size.
 
-use eframe::egui::{Slider, Ui};
+use eframe::egui::{Align, Layout, Slider, Ui, vec2};
 
 use crate::app::gallery::{ClassFilter, Filter, SortBy, Usable};
 use crate::app::{Action, Command};
@@ -8,7 +8,7 @@ use crate::dataset::Split;
 use crate::project::ClassId;
 use crate::ui::cx::Cx;
 use crate::ui::icons;
-use crate::ui::theme::space;
+use crate::ui::theme::{height, space};
 use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, menu_button, menu_choice, menu_heading, menu_separator, search_field};
 
@@ -29,28 +29,20 @@ impl Toolbar {
         let Some(project) = cx.project() else { return };
         let mut filter = project.gallery.filter.clone();
         let sort = project.gallery.sort;
-        ui.horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing.x = space::S;
-            ui.scope(|ui| {
-                ui.set_max_width(200.0);
-                search_field(ui, "Find by name", &mut filter.text, "Find by name");
+        let room = vec2(ui.available_width() - SIZE_WIDTH - space::M, height::CONTROL);
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = space::M;
+            ui.allocate_ui_with_layout(room, Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
+                ui.set_min_width(room.x);
+                ui.spacing_mut().item_spacing = vec2(space::S, space::XS);
+                ui.scope(|ui| {
+                    ui.set_max_width(200.0);
+                    search_field(ui, "Find by name", &mut filter.text, "Find by name");
+                });
+                filter_menu(cx, ui, &mut filter);
+                order_menu(cx, ui, sort);
+                chips(cx, ui, &mut filter);
             });
-            filter_menu(cx, ui, &mut filter);
-            let label = format!("Order: {}", sort.label().to_lowercase());
-            let button = Button::new(&label).label("Order").quiet().trailing_icon(icons::CARET_DOWN);
-            menu_button(ui, button, |ui| {
-                for order in SortBy::ALL {
-                    if menu_choice(ui, order.label(), order == sort).clicked() {
-                        cx.send(Command::SetSort(order));
-                        ui.close();
-                    }
-                }
-            });
-            chips(cx, ui, &mut filter);
-            let left = ui.available_width() - SIZE_WIDTH;
-            if left > 0.0 {
-                ui.add_space(left);
-            }
             self.size_ui(cx, ui);
         });
         if filter != project.gallery.filter {
@@ -60,7 +52,8 @@ impl Toolbar {
 
     fn size_ui(&mut self, cx: &mut Cx<'_>, ui: &mut Ui) {
         let mut size = self.tile_size.unwrap_or(cx.state.settings.tile_px as f32);
-        ui.spacing_mut().slider_width = SIZE_WIDTH - 8.0;
+        ui.spacing_mut().slider_width = SIZE_WIDTH;
+        ui.spacing_mut().interact_size.y = height::CONTROL;
         let response =
             ui.add(Slider::new(&mut size, TILE_SIZES).show_value(false)).on_hover_text("Size of the thumbnails");
         response.widget_info(|| eframe::egui::WidgetInfo::slider(true, f64::from(size), "Size of the thumbnails"));
@@ -76,6 +69,19 @@ impl Toolbar {
     pub(super) fn tile_size(&self) -> Option<f32> {
         self.tile_size
     }
+}
+
+fn order_menu(cx: &mut Cx<'_>, ui: &mut Ui, sort: SortBy) {
+    let label = format!("Order: {}", sort.label().to_lowercase());
+    let button = Button::new(&label).label("Order").quiet().trailing_icon(icons::CARET_DOWN);
+    menu_button(ui, button, |ui| {
+        for order in SortBy::ALL {
+            if menu_choice(ui, order.label(), order == sort).clicked() {
+                cx.send(Command::SetSort(order));
+                ui.close();
+            }
+        }
+    });
 }
 
 fn filter_menu(cx: &mut Cx<'_>, ui: &mut Ui, filter: &mut Filter) {

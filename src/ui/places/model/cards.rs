@@ -1,7 +1,5 @@
 //! The installed models.
 
-use std::path::PathBuf;
-
 use eframe::egui::{Ui, vec2};
 
 use crate::app::{Action, Command, Purpose};
@@ -10,6 +8,7 @@ use crate::backbone::manifest::Manifest;
 use crate::image::spec::TensorLayout;
 use crate::jobs::ModelCard;
 use crate::ui::cx::Cx;
+use crate::ui::dialogs::typed_paths;
 use crate::ui::format;
 use crate::ui::icons;
 use crate::ui::theme::space;
@@ -115,7 +114,7 @@ pub fn import(cx: &mut Cx<'_>, ui: &mut Ui, path: &mut String) {
         widgets::caption(ui, "Drop an .onnx file or a model’s folder anywhere in this window, or name it here.");
         match widgets::path_field(ui, "Path of a model", path, "Path") {
             FieldEvent::Commit if !path.trim().is_empty() => {
-                cx.send(Command::ImportModel(PathBuf::from(std::mem::take(path).trim())));
+                cx.out.extend(typed_paths(&std::mem::take(path)).into_iter().next().map(Command::ImportModel));
             }
             FieldEvent::Browse => cx.act(Action::ImportModel),
             _ => {}

@@ -13,7 +13,7 @@ use crate::ui::theme::{radius, space, tokens};
 use crate::ui::widgets::{self, Button, Kind};
 
 /// Height of the area in points.
-pub const HEIGHT: f32 = 268.0;
+pub const HEIGHT: f32 = 226.0;
 
 /// Draws the area. For somebody new the first step is the sample, so that no button here is the primary one.
 pub fn ui(cx: &mut Cx<'_>, ui: &mut Ui, is_new: bool) {

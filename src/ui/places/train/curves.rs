@@ -70,7 +70,7 @@ pub(super) fn loss_card(ui: &mut Ui, figures: &[HeadFigures<'_>]) {
         let x =
             ChartAxis::new("Iteration").format(|v| if v.fract() == 0.0 { format!("{v:.0}") } else { String::new() });
         let most = curve.iter().map(|p| p[1]).fold(f64::MIN_POSITIVE, f64::max);
-        let y = ChartAxis::new("").format(crate::ui::format::number).bounds(0.0, most).step(round_step(most / 3.0));
+        let y = ChartAxis::new("").format(crate::ui::format::number).bounds(0.0, most).step(round_step(most / 4.0));
         let (line, grey) = (t.accent.solid, t.text_faint);
         chart(ui, "Loss over the iterations", HEIGHT, (x, y), move |plot| {
             plot.hline(HLine::new("end", end).stroke(Stroke::new(1.0, grey)));

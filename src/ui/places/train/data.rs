@@ -81,13 +81,13 @@ impl DataCard {
             }
             let most = self.rows.iter().map(|r| r.n).max().unwrap_or(1).max(1);
             let height = (self.rows.len() as f32 * 26.0).min(320.0);
+            ui.spacing_mut().item_spacing.y = 2.0;
             eframe::egui::ScrollArea::vertical()
                 .id_salt("class counts")
                 .max_height(height)
                 .min_scrolled_height(height)
-                .show(ui, |ui| {
-                    ui.spacing_mut().item_spacing.y = 2.0;
-                    for row in &self.rows {
+                .show_rows(ui, 24.0, self.rows.len(), |ui, rows| {
+                    for row in &self.rows[rows] {
                         if count_row(ui, row, most) {
                             cx.send(Command::SetFilter(crate::app::AppState::filter_of_class(row.id)));
                             cx.send(Command::Go(Place::Images));
