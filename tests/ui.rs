@@ -453,3 +453,88 @@ fn drops_while_busy_are_not_lost() {
     window.wait("nothing is added twice", |s| is_quiet(s) && s.notices.iter().any(|n| n.text.contains("already")));
     assert_eq!(window.project().counts.n_images, 15);
 }
+
+#[test]
+fn escape_leaves_a_name_as_it_was() {
+    let mut window = Window::trained("escape", 4);
+    let first = window.project().gallery.visible[0];
+    window.dispatch(Command::Select(SelectOp::Only(first)));
+    window.dispatch(Command::EditClassName(window.project().data.class_by_name("tool").unwrap()));
+    window.step();
+    window.key(Modifiers::COMMAND, Key::A);
+    window.type_text("windmill");
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.project().data.class_by_name("tool").is_some(), "neither renamed nor merged");
+    assert_eq!(window.project().gallery.selection.len(), 1, "Esc was the field's");
+    window.click("Add class");
+    window.type_text("kite");
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.project().data.class_by_name("kite").is_none());
+    window.key(Modifiers::NONE, Key::Escape);
+    assert_eq!(window.project().gallery.selection.len(), 0, "now it is the gallery's");
+}
+
+#[test]
+fn keys_act_on_the_selection_only_where_it_is_seen() {
+    let mut window = Window::trained("elsewhere keys", 4);
+    window.key(Modifiers::COMMAND, Key::A);
+    window.dispatch(Command::Go(Place::Train));
+    window.key(Modifiers::NONE, Key::Delete);
+    window.key(Modifiers::NONE, Key::Num0);
+    window.key(Modifiers::NONE, Key::Num1);
+    assert_eq!((window.project().counts.n_images, window.project().counts.n_unlabelled), (12, 0));
+    window.dispatch(Command::Go(Place::Images));
+    window.key(Modifiers::NONE, Key::F1);
+    assert!(window.sees("Keyboard shortcuts"));
+    window.key(Modifiers::NONE, Key::Delete);
+    window.key(Modifiers::NONE, Key::Escape);
+    window.step();
+    assert_eq!(window.harness.query_all_by_label("Large view").count(), 0, "the list is closed");
+    assert_eq!(window.project().counts.n_images, 12, "what lies over everything has the keys");
+    window.key(Modifiers::NONE, Key::Delete);
+    assert_eq!(window.project().counts.n_images, 0);
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.project().counts.n_images, 12);
+}
+
+#[test]
+fn unlabelled_images_are_labelled_one_key_an_image() {
+    let mut window = Window::trained("by key", 4);
+    window.dispatch(Command::Label { images: graft::app::Target::Images((0..6).map(ImageId).collect()), class: None });
+    window.click("Unlabelled");
+    assert_eq!(window.project().gallery.visible.len(), 6);
+    window.dispatch(Command::Look(Some(ImageId(1))));
+    for key in [Key::Num1, Key::Num2, Key::Num3] {
+        window.key(Modifiers::NONE, key);
+    }
+    let classes: Vec<_> = (0..6).map(|i| window.class_of(i)).collect();
+    let expected = [None, Some("fish"), Some("tool"), Some("windmill"), None, None];
+    assert_eq!(classes.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+    assert_eq!(window.project().gallery.large, Some(ImageId(4)), "the next one without a label");
+}
+
+#[test]
+fn changes_that_cannot_be_saved_are_asked_about() {
+    let mut window = Window::trained("unsaved", 3);
+    window.wait("all is saved", is_quiet);
+    window.harness.state_mut().as_mut().unwrap().runner_mut().state.save_error = Some("The disk is full.".to_owned());
+    window.step();
+    assert!(window.sees("Changes are not being saved"));
+    window.key(Modifiers::COMMAND, Key::W);
+    assert!(window.sees("Give up the changes that are not saved?"));
+    window.click("Cancel");
+    assert!(window.state().project.is_some());
+    window.key(Modifiers::COMMAND, Key::W);
+    window.click("Give up");
+    assert!(window.state().project.is_none());
+}
+
+#[test]
+fn models_are_looked_at_without_a_project() {
+    let mut window = Window::open();
+    window.key(Modifiers::COMMAND, Key::Num1);
+    window.wait("the models are listed", |s| s.models.cards.is_some() && s.models.inspected.is_some());
+    assert!(window.sees("Starter (ImageNet knowledge)") && window.sees("Preprocessing"));
+    window.click("Start");
+    assert!(window.sees("Try the sample"), "and back to the start");
+}

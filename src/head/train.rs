@@ -459,6 +459,12 @@ mod tests {
                 let close = |a: f64, b: f64| (a - b).abs() <= 5e-3 * b.abs();
                 assert!(close(first(&same), last(&before)), "{n_rows} {n_classes}: {} {}", first(&same), last(&before));
                 assert_eq!((same.record.c, same.record.distance), (before.record.c, before.record.distance));
+                assert!(
+                    same.record.n_iter <= 2 + before.record.n_iter / 3,
+                    "{} {}",
+                    same.record.n_iter,
+                    before.record.n_iter
+                );
                 if n_rows < 10 {
                     continue;
                 }
@@ -474,7 +480,6 @@ mod tests {
                 let probabilities = |head: &TrainedHead| softmax(&head.head.scores(&vx).unwrap().values);
                 let difference = probabilities(&again) - probabilities(&afresh);
                 assert!(difference.iter().all(|d| d.abs() < 0.06), "{kind:?} {difference:?}");
-                assert!(again.record.n_iter <= afresh.record.n_iter);
             }
         }
     }

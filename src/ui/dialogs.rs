@@ -307,5 +307,7 @@ mod tests {
         let made = command(Dialog::NewProject, vec!["/x/pets".into()]);
         assert_eq!(made, Some(Command::CreateProject("/x/pets.graft".into())));
         assert_eq!(command(Dialog::OpenProject, Vec::new()), None);
+        let add = command(Dialog::AddFolder, vec!["/x".into()]);
+        assert!(matches!(add, Some(Command::Drop { into: DropInto::Add, .. })), "also where drops are predicted");
     }
 }

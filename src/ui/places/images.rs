@@ -54,12 +54,12 @@ impl ImagesPlace {
             return self.large.ui(cx, ui, id);
         }
         let is_small = ui.available_width() < 620.0;
-        let width = if is_small { 148.0 } else { 212.0 };
+        let widths = if is_small { 132.0..=148.0 } else { 132.0..=360.0 };
         Panel::left("classes")
             .frame(Frame::new().fill(t.surface).inner_margin(Margin::same(8)))
             .resizable(!is_small)
-            .default_size(width)
-            .size_range(132.0..=360.0)
+            .default_size(if is_small { 148.0 } else { 212.0 })
+            .size_range(widths)
             .show(ui, |ui| self.classes.ui(cx, ui));
         CentralPanel::default().frame(Frame::new().fill(t.surface)).show(ui, |ui| {
             self.banners(cx, ui);

@@ -1,13 +1,13 @@
 //! What is shown while ONNX Runtime is missing: what it is, where it was looked for, and every way to go on.
 
-use eframe::egui::{Align, Align2, Layout, Role, Sense, Ui, WidgetInfo, vec2};
+use eframe::egui::{Align2, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::app::{Action, Command, RuntimeState};
 use crate::ui::cx::Cx;
 use crate::ui::dialogs::typed_paths;
 use crate::ui::icons;
 use crate::ui::places::page::page;
-use crate::ui::theme::{mono, size, space, tokens};
+use crate::ui::theme::{space, tokens};
 use crate::ui::widgets::{self, Button, Card, FieldEvent};
 
 /// What gets ONNX Runtime onto any machine with Python.
@@ -94,23 +94,10 @@ impl RuntimePage {
         });
     }
 
-    /// A line for a terminal, with a button that copies it.
     fn command(&mut self, ui: &mut Ui, text: &'static str) {
-        widgets::well(ui, |ui| {
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let done = self.copied == Some(text);
-                let (icon, label) = if done { (icons::CHECK, "Copied") } else { (icons::COPY, "Copy") };
-                let said = format!("{label} {text}");
-                if ui.add(Button::icon_only(icon, &said).tip(label).small()).clicked() {
-                    ui.copy_text(text.to_owned());
-                    self.copied = Some(text);
-                }
-                ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
-                    let text = eframe::egui::RichText::new(text).font(mono(size::SMALL)).color(tokens(ui).text_strong);
-                    ui.add(eframe::egui::Label::new(text).selectable(true).wrap());
-                });
-            });
-        });
+        if widgets::command_line(ui, text, self.copied == Some(text)) {
+            self.copied = Some(text);
+        }
     }
 
     fn details(&mut self, ui: &mut Ui, details: &str) {

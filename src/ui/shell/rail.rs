@@ -36,6 +36,10 @@ pub(super) fn rail_ui(cx: &mut Cx<'_>, ui: &mut Ui) {
             cx.send(Command::Go(place));
         }
     }
+    // In a low window there is no room below the places; keys and the palette do the same.
+    if ui.available_height() < if is_narrow { 96.0 } else { 32.0 } {
+        return;
+    }
     ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
         ui.spacing_mut().item_spacing = eframe::egui::vec2(space::XXS, space::XXS);
         let inner = |ui: &mut Ui, cx: &mut Cx<'_>| {

@@ -1,7 +1,8 @@
 //! Fields to type into.
 
 use eframe::egui::{
-    Color32, CornerRadius, Frame, Id, Key, Margin, Rect, Response, Sense, Stroke, StrokeKind, TextEdit, Ui, pos2, vec2,
+    Color32, CornerRadius, Frame, Id, Key, Label, Margin, Rect, Response, RichText, Sense, Stroke, StrokeKind,
+    TextEdit, Ui, pos2, vec2,
 };
 
 use super::button::Button;
@@ -282,4 +283,26 @@ pub fn well(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
         .corner_radius(CornerRadius::same(radius::CONTROL))
         .inner_margin(Margin::symmetric(10, 6))
         .show(ui, add);
+}
+
+/// A line for a terminal, with a button that copies it; whether that was clicked. `copied`: it has been before.
+pub fn command_line(ui: &mut Ui, text: &str, copied: bool) -> bool {
+    let mut is_clicked = false;
+    well(ui, |ui| {
+        ui.horizontal_top(|ui| {
+            let room = vec2(ui.available_width() - height::SMALL - space::S, 0.0);
+            ui.allocate_ui(room, |ui| {
+                ui.set_min_width(room.x);
+                let text = RichText::new(text).font(mono(size::SMALL)).color(tokens(ui).text_strong);
+                ui.add(Label::new(text).selectable(true).wrap());
+            });
+            let (icon, tip) = if copied { (icons::CHECK, "Copied") } else { (icons::COPY, "Copy") };
+            let label = format!("{tip} {text}");
+            if ui.add(Button::icon_only(icon, &label).tip(tip).small()).clicked() {
+                ui.copy_text(text.to_owned());
+                is_clicked = true;
+            }
+        });
+    });
+    is_clicked
 }

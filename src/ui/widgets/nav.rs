@@ -48,8 +48,7 @@ pub fn rail_item(ui: &mut Ui, item: RailItem<'_>) -> Response {
     let icon_x = if narrow { rect.center().x } else { rect.left() + 18.0 };
     icon_at(ui, pos2(icon_x, y), character, 18.0, icon_colour);
     let dot_at = if narrow { pos2(icon_x + 9.0, y - 9.0) } else { pos2(rect.right() - 13.0, y) };
-    let unsaid = narrow && item.badge.is_some();
-    if let Some(meaning) = item.dot.or(unsaid.then_some(Meaning::Neutral)) {
+    if let Some(meaning) = item.dot {
         // The ring parts the dot from the icon.
         let ring = Stroke::new(1.5, if item.selected { t.selected } else { t.canvas });
         ui.painter().circle(dot_at, 4.0, meaning.tone(t).solid, ring);

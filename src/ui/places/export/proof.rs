@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eframe::egui::{Align, Align2, Label, Layout, RichText, Sense, Ui, vec2};
+use eframe::egui::{Align2, Sense, Ui, vec2};
 
 use super::contents::names;
 use crate::export::bundle::Contents;
@@ -10,7 +10,7 @@ use crate::export::describe::{Agreement, Meta};
 use crate::export::files;
 use crate::ui::format;
 use crate::ui::icons;
-use crate::ui::theme::{mono, size, space, tokens};
+use crate::ui::theme::{size, space, tokens};
 use crate::ui::widgets::{self, Button, Card, Meaning};
 
 /// The line that tries an export.
@@ -171,20 +171,7 @@ fn difference(value: f64) -> String {
 }
 
 fn command(ui: &mut Ui, copied: &mut bool) {
-    widgets::well(ui, |ui| {
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let (icon, tip) = if *copied { (icons::CHECK, "Copied") } else { (icons::COPY, "Copy") };
-            let label = format!("{tip} {TRY}");
-            if ui.add(Button::icon_only(icon, &label).tip(tip).small()).clicked() {
-                ui.copy_text(TRY.to_owned());
-                *copied = true;
-            }
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                let text = RichText::new(TRY).font(mono(size::SMALL)).color(tokens(ui).text_strong);
-                ui.add(Label::new(text).selectable(true).truncate());
-            });
-        });
-    });
+    *copied |= widgets::command_line(ui, TRY, *copied);
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Toolbar {
                 ui.set_min_width(room.x);
                 ui.spacing_mut().item_spacing = vec2(space::S, space::XS);
                 ui.scope(|ui| {
-                    ui.set_max_width(200.0);
+                    ui.set_max_width(room.x.min(200.0));
                     search_field(ui, "Find by name", &mut filter.text, "Find by name");
                 });
                 filter_menu(cx, ui, &mut filter);

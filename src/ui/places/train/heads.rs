@@ -6,6 +6,7 @@ use crate::app::{Command, HeadFigures, OpenProject};
 use crate::head::{ChosenBy, Distance, HeadKind};
 use crate::metrics::{Estimate, Report};
 use crate::ui::cx::Cx;
+use crate::ui::places::evaluate::range;
 use crate::ui::places::page::can_edit;
 use crate::ui::theme::tokens;
 use crate::ui::widgets::{
@@ -127,6 +128,5 @@ pub(super) fn interval(estimate: &Estimate) -> Interval {
 }
 
 fn estimate(estimate: &Estimate) -> String {
-    let interval = interval(estimate);
-    format!("{}  ({} to {})", percent(interval.value), percent(interval.low), percent(interval.high))
+    format!("{}  ({})", percent(estimate.value as f32), range(estimate))
 }
