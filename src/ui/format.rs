@@ -1,5 +1,8 @@
 //! Numbers as people read them.
 
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
 pub use crate::app::words::{n_images as images, thousands};
 
 /// `8 s`, `3 min`, `2 h 10 min`.
@@ -9,6 +12,22 @@ pub fn duration(secs: f64) -> String {
         0..90 => format!("{secs} s"),
         90..5400 => format!("{} min", secs.div_ceil(60)),
         _ => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+    }
+}
+
+/// A path as people write it: what lies in their own folder begins with `~`.
+pub fn path(path: &Path) -> String {
+    static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let home = HOME.get_or_init(|| directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()));
+    below(path, home.as_deref())
+}
+
+fn below(path: &Path, home: Option<&Path>) -> String {
+    let rest = home.filter(|home| home.components().count() > 1).and_then(|home| path.strip_prefix(home).ok());
+    match rest {
+        Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+        Some(rest) if cfg!(unix) => format!("~/{}", rest.display()),
+        _ => path.display().to_string(),
     }
 }
 
@@ -49,6 +68,18 @@ pub fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_at_home_is_written_from_there() {
+        let of = |path: &str, home: &str| below(Path::new(path), Some(Path::new(home)));
+        assert_eq!(of("/home/ada/pets/a.jpg", "/home/ada"), "~/pets/a.jpg");
+        assert_eq!(
+            (of("/home/adam/x", "/home/ada"), of("/home/ada", "/home/ada")),
+            ("/home/adam/x".into(), "~".into())
+        );
+        assert_eq!(of("/mnt/x", "/"), "/mnt/x", "a home that is everything says nothing");
+    }
 
     #[test]
     fn numbers_read_well() {

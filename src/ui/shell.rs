@@ -252,7 +252,7 @@ impl Shell {
                 self.path_box.open(Some(dialog));
             }
             if let Some(path) = self.dialogs.take_unopened() {
-                cx.send(Command::Notify(format!("The folder could not be shown: {}", path.display())));
+                cx.send(Command::Notify(format!("The folder could not be shown: {}", crate::ui::format::path(&path))));
             }
         }
         for command in out.drain(..) {

@@ -95,7 +95,7 @@ impl ExportPlace {
     fn folder(&mut self, cx: &mut Cx<'_>, project: &OpenProject, is_busy: bool, ui: &mut Ui) {
         let dir = project.export_dir();
         if self.dir.as_ref().is_none_or(|(begun_with, _)| *begun_with != dir) {
-            self.dir = Some((dir.clone(), dir.display().to_string()));
+            self.dir = Some((dir.clone(), format::path(&dir)));
         }
         let Some((_, text)) = &mut self.dir else { return };
         let event = ui

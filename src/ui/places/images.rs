@@ -79,7 +79,7 @@ impl ImagesPlace {
         let margin = Margin { left: 12, right: 12, top: 10, bottom: 0 };
         for root in project.missing_roots.clone() {
             let Some(path) = project.data.roots.get(root.as_usize()) else { continue };
-            let title = format!("The folder {} is not there any more", path.display());
+            let title = format!("The folder {} is not there any more", crate::ui::format::path(path));
             let event = Frame::new().inner_margin(margin).show(ui, |ui| {
                 Banner::new(Meaning::Warning, &title)
                     .text("Labels and heads are kept. Say where the folder is now and the images are found again.")

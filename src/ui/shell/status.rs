@@ -122,7 +122,7 @@ fn right(cx: &mut Cx<'_>, ui: &mut Ui) {
     } else if !project.is_writable() {
         ui.label(small("Read-only", t.warning.text));
     } else if cx.state.is_saved() {
-        ui.label(small("Saved", t.text_weak)).on_hover_text(project.path.display().to_string());
+        ui.label(small("Saved", t.text_weak)).on_hover_text(crate::ui::format::path(&project.path));
     } else {
         ui.label(small("Saving…", t.text_weak));
     }

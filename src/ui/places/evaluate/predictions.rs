@@ -74,7 +74,7 @@ impl PredictionsCard {
         let skipped = &predictions.answers.skipped;
         if let Some(first) = skipped.first() {
             let title = format!("{} could not be used", format::images(skipped.len()));
-            let text = format!("{} ({})", first.path.display(), first.reason);
+            let text = format!("{} ({})", format::path(&first.path), first.reason);
             Banner::new(Meaning::Warning, &title).text(&text).show(ui);
         }
         if self.rows.len() == 1 {

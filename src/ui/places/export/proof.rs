@@ -128,7 +128,7 @@ pub fn done(ui: &mut Ui, dir: &Path, meta: &Meta, contents: Contents, copied: &m
             .map(str::to_owned)
             .chain(meta.notices.iter().cloned())
             .collect();
-        widgets::key_values(ui, &[("Folder", &dir.display().to_string()), ("Files", &listed.join(", "))]);
+        widgets::key_values(ui, &[("Folder", &format::path(dir)), ("Files", &listed.join(", "))]);
         if contents.script {
             ui.add_space(space::XS);
             widgets::weak(ui, "Try it in that folder, after pip install numpy onnxruntime pillow");

@@ -175,7 +175,7 @@ impl LargeView {
         self.answer(cx, ui, project, id);
         ui.add_space(space::S);
         text::strong(ui, "Facts");
-        let folder = path.parent().map(|p| p.display().to_string()).unwrap_or_default();
+        let folder = path.parent().map(crate::ui::format::path).unwrap_or_default();
         let size = self.full_size.map_or_else(String::new, |s| format!("{:.0} × {:.0} px", s.x, s.y));
         let split = match (image.split, project.live.split_of(id)) {
             (Some(split), _) => format!("{} (given)", split_name(split)),

@@ -25,7 +25,7 @@ pub fn about(ui: &mut Ui, inspected: &Inspected) {
             ("Licence", manifest.licence.clone().unwrap_or_else(silent)),
             ("Source", manifest.source.clone().unwrap_or_else(silent)),
             ("Size", format!("{}, operator set {}", format::bytes(manifest.size_bytes), manifest.opset)),
-            ("File", manifest.path.display().to_string()),
+            ("File", format::path(&manifest.path)),
         ];
         widgets::key_values(ui, &rows.each_ref().map(|(key, value)| (*key, value.as_str())));
         for note in &manifest.notes {

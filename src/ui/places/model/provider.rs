@@ -112,7 +112,7 @@ fn rate_text(rate: f64) -> String {
 fn library(cx: &mut Cx<'_>, ui: &mut Ui) {
     match &cx.state.runtime {
         RuntimeState::Ready { path, version } => {
-            let rows = [("Library", format!("ONNX Runtime {version}")), ("File", path.display().to_string())];
+            let rows = [("Library", format!("ONNX Runtime {version}")), ("File", format::path(path))];
             widgets::key_values(ui, &rows.each_ref().map(|(k, v)| (*k, v.as_str())));
             let button = Button::new("Use another library…").quiet().small();
             if ui.add(button.tip("Takes effect when Graft starts again")).clicked() {

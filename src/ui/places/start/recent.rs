@@ -68,7 +68,7 @@ fn row(ui: &mut Ui, project: &RecentProject, now: SystemTime, is_missing: bool) 
             ui.spacing_mut().item_spacing.y = 0.0;
             ui.style_mut().wrap_mode = Some(eframe::egui::TextWrapMode::Truncate);
             widgets::strong(ui, &project.name);
-            let folder = project.path.parent().map(|p| p.display().to_string()).unwrap_or_default();
+            let folder = project.path.parent().map(format::path).unwrap_or_default();
             widgets::caption(ui, &format!("{} · {folder}", format::images(project.n_images)));
         });
     });
@@ -76,7 +76,7 @@ fn row(ui: &mut Ui, project: &RecentProject, now: SystemTime, is_missing: bool) 
         return Some(Command::ForgetRecent(project.path.clone()));
     }
     let clicked = response.clicked();
-    response.on_hover_text(project.path.display().to_string());
+    response.on_hover_text(format::path(&project.path));
     clicked.then(|| Command::OpenProject(project.path.clone()))
 }
 
