@@ -683,17 +683,32 @@ fn an_import_that_was_undone_comes_back_with_its_classes() {
 #[test]
 fn images_that_an_undo_brings_back_are_embedded() {
     let mut app = App::with_project(4);
-    app.asked.retain(|(_, r)| !is_embed(r));
     app.do_it(Command::Remove(Target::Images(vec![ImageId(2)])));
-    // As after a restart: only what is present was embedded.
-    let ids: Vec<_> = app.state.activities.iter().map(|a| a.id).collect();
-    for id in ids {
-        app.event(id, Body::Finished(Ok(JobOutput::Embedded { n_embedded: 0, n_cached: 0, secs: 0.0 })));
-    }
-    app.asked.clear();
+    // As after a restart: the removed one has no embedding.
+    let (id, request) = app.take(is_embed);
+    let JobRequest::Embed(request) = request else { unreachable!() };
+    let rows = [0, 1, 3].map(|i| (ImageId(i), hash(i), i)).into();
+    app.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows, skipped: Vec::new() }));
+    app.finish(id, JobOutput::Embedded { n_embedded: 3, n_cached: 0, secs: 1.0 });
+    assert!(!app.asks(is_embed), "that was all");
     app.do_it(Command::Act(Action::Undo));
-    let wanted = |r: &JobRequest| matches!(r, JobRequest::Embed(r) if r.images.iter().any(|(id, _)| *id == ImageId(2)));
-    assert!(app.asks(wanted) || app.state.is_busy_with(|p| matches!(p, graft::app::Purpose::Embed { .. })));
+    let (_, request) = app.take(is_embed);
+    assert!(matches!(request, JobRequest::Embed(r) if r.images.iter().map(|i| i.0).eq([ImageId(2)])));
+}
+
+#[test]
+fn an_image_that_comes_back_alone_is_embedded() {
+    let mut app = App::with_project(4);
+    app.embed_all();
+    app.do_it(Command::Remove(Target::Images(vec![ImageId(2)])));
+    // Its embedding is not known, as after a restart.
+    app.do_it(Command::ChooseLayer(Some("early".into())));
+    app.embed_all();
+    assert_eq!((app.project().live.n_embedded, app.asks(is_embed)), (3, false));
+    let again = folder("/images", &[("2.png", None)], &[]);
+    app.drop_folder(again);
+    let (_, request) = app.take(is_embed);
+    assert!(matches!(request, JobRequest::Embed(r) if r.images.iter().map(|i| i.0).eq([ImageId(2)])));
 }
 
 #[test]

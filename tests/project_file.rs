@@ -939,7 +939,19 @@ fn changes_that_cannot_be_written_are_kept_until_they_are_given_up() {
     runner.dispatch(Command::OpenProject(path.clone()));
     assert!(runner.wait_until(patience, |s| s.project.as_ref().is_some_and(|p| p.is_writable())));
     assert_eq!(runner.state.project.as_ref().unwrap().data.sorted_classes().len(), 1);
+    let session = runner.state.project.as_ref().unwrap().session;
+    runner.dispatch(Command::OpenProject(path.clone()));
+    assert!(runner.wait_until(patience, |s| s.is_idle()));
+    let project = runner.state.project.as_ref().unwrap();
+    assert!(project.session == session && project.is_writable(), "it is open already, and stays so");
+    // What another program had open is opened for writing once that has gone.
+    runner.dispatch(Command::Act(graft::app::Action::CloseProject));
+    assert!(runner.wait_until(patience, |s| s.is_idle()));
+    let other = ProjectFile::open(&path).unwrap();
+    runner.dispatch(Command::OpenProject(path.clone()));
+    assert!(runner.wait_until(patience, |s| s.project.as_ref().is_some_and(|p| !p.is_writable())));
+    drop(other);
     runner.dispatch(Command::OpenProject(path));
-    assert!(runner.wait_until(patience, |s| s.notices.iter().any(|n| n.text.contains("open already"))));
+    assert!(runner.wait_until(patience, |s| s.project.as_ref().is_some_and(|p| p.is_writable())));
     runner.shut_down();
 }

@@ -355,6 +355,28 @@ fn an_export_is_written_and_verified() {
 }
 
 #[test]
+fn the_export_goes_where_the_field_says() {
+    let mut window = Window::trained("export field", 5);
+    window.dispatch(Command::Go(Place::Export));
+    let dir = root().join("typed export");
+    window.harness.get_by_label("Export folder").focus();
+    window.step();
+    window.key(Modifiers::COMMAND, Key::A);
+    window.type_text(&dir.display().to_string());
+    // Without Enter, and without leaving the field.
+    window.key(Modifiers::COMMAND, Key::E);
+    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && is_quiet(s));
+    assert!(dir.join("classifier.onnx").is_file());
+    let before = window.project().export_dir();
+    window.harness.get_by_label("Export folder").focus();
+    window.step();
+    window.key(Modifiers::COMMAND, Key::A);
+    window.type_text("/nowhere");
+    window.key(Modifiers::NONE, Key::Escape);
+    assert_eq!(window.project().export_dir(), before, "Esc leaves it as it was");
+}
+
+#[test]
 fn what_was_done_is_there_after_a_restart_and_can_still_be_undone() {
     let mut window = Window::trained("restart", 5);
     let path = window.project().path.clone();
@@ -527,6 +549,7 @@ fn changes_that_cannot_be_saved_are_asked_about() {
     window.key(Modifiers::COMMAND, Key::W);
     window.click("Give up");
     assert!(window.state().project.is_none());
+    assert!(window.state().notices.iter().all(|n| !n.text.contains("No project")), "{:?}", window.state().notices);
 }
 
 #[test]

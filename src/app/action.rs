@@ -240,7 +240,7 @@ impl Action {
             Self::Remove => "Take the selected images out of the project; the files stay where they are",
             Self::ClearFilter => "Show every image of the project",
             Self::ShowSkipped => "Show the files that could not be used, and why",
-            Self::ShowMistakes => "Show the images where the head disagrees with the label, worst first",
+            Self::ShowMistakes => "Show the validation images where the head disagrees with the label, worst first",
             Self::RetrySkipped => "Read the skipped files again",
             Self::ResumeEmbedding => "Go on with the images that have not been embedded yet",
             Self::CancelWork => "End what runs in the background; what is done is kept",
@@ -340,7 +340,7 @@ impl Action {
             Self::ShowMistakes => check(open?.live.fit.is_some(), "There is no trained head yet"),
             Self::ResumeEmbedding => check(open?.live.pause.is_some(), "Nothing waits to be embedded"),
             Self::CancelWork => {
-                let is_busy = state.activities.iter().any(|a| a.lane != LaneKind::Project);
+                let is_busy = state.activities.iter().any(|a| !matches!(a.lane, LaneKind::Project | LaneKind::Fit));
                 check(is_busy, "Nothing runs in the background")
             }
             Self::PredictFiles | Self::PredictFolder => {

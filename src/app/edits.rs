@@ -111,6 +111,7 @@ impl AppState {
         let model = |s: &ProjectSettings| (s.model.clone(), s.layer.clone(), s.preprocess.clone());
         if model(before) != model(after) {
             self.last_epoch = epoch;
+            project.note_missing_roots();
             project.live.begin(epoch);
             project.predictions = None;
             project.export.done = None;

@@ -7,7 +7,7 @@ use super::project::OpenProject;
 use super::state::{Activity, AppState, EmbedPause, Place, Purpose, RuntimeState};
 use super::words::n_images;
 use crate::dataset::Split;
-use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput, SkippedImage};
+use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput, LaneKind, SkippedImage};
 use crate::project::RootId;
 use crate::store::project::{StoredHead, Write};
 
@@ -85,6 +85,11 @@ impl AppState {
     fn on_finished(&mut self, id: JobId, result: Result<JobOutput, JobError>, effects: &mut Vec<Effect>) {
         self.activities.retain(|a| a.id != id);
         let Some(purpose) = self.purposes.remove(&id) else { return };
+        if let (Purpose::Embed { epoch }, Some(project)) = (&purpose, &mut self.project)
+            && project.live.epoch == *epoch
+        {
+            project.note_missing_roots();
+        }
         match result {
             Ok(output) => self.on_output(id, purpose, output, effects),
             Err(error) => self.on_error(id, purpose, error),
@@ -114,8 +119,9 @@ impl AppState {
             }
             (Purpose::Open, JobOutput::Opened(opened)) => self.on_opened(id, *opened, effects),
             (Purpose::Open, JobOutput::AlreadyOpen(path)) => {
-                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                self.notices.info(format!("“{name}” is open already."));
+                // It is what is shown: a double click asks for it twice.
+                tracing::debug!(path = %path.display(), "is open already");
+                self.place = Place::Images;
             }
             (Purpose::Copy, JobOutput::Wrote(path)) => {
                 let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
@@ -125,7 +131,6 @@ impl AppState {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     // Images that were added meanwhile.
                     project.live.wants_embedding = true;
-                    project.note_missing_roots();
                 }
             }
             (Purpose::Fit { revision }, JobOutput::Fitted(output)) => self.on_fitted(revision, *output, effects),
@@ -215,6 +220,7 @@ impl AppState {
         let Some(known) = project.data.roots.get_mut(root.as_usize()) else { return };
         known.clone_from(&path);
         project.missing_roots.retain(|r| *r != root);
+        project.n_retries += 1;
         project.live.wants_embedding = true;
         let skipped: Vec<_> =
             project.data.present().filter(|(_, i)| i.root == root && i.skipped.is_some()).map(|(id, _)| id).collect();
@@ -283,6 +289,13 @@ impl AppState {
         }
     }
 
+    /// Confirms what the user asked for; what ends because another takes its place is not worth a word.
+    fn tell_cancelled(&mut self, lane: LaneKind) {
+        if self.ended.remove(&lane) {
+            self.notices.info("Cancelled.");
+        }
+    }
+
     fn on_cancelled(&mut self, id: JobId, purpose: &Purpose) {
         match purpose {
             Purpose::Write { .. } => self.n_unsaved = self.n_unsaved.saturating_sub(1),
@@ -302,9 +315,9 @@ impl AppState {
                     project.live.wants_embedding = true;
                 }
             }
-            Purpose::Export { .. } | Purpose::Drop { .. } | Purpose::Predict { .. } | Purpose::Import => {
-                self.notices.info("Cancelled.");
-            }
+            Purpose::Export { .. } => self.tell_cancelled(LaneKind::Export),
+            Purpose::Drop { .. } | Purpose::Import => self.tell_cancelled(LaneKind::Files),
+            Purpose::Predict { .. } => self.tell_cancelled(LaneKind::Predict),
             _ => {}
         }
     }

@@ -183,6 +183,8 @@ pub struct Gallery {
     pub cursor: Option<ImageId>,
     /// Where it was seen last.
     cursor_at: usize,
+    /// The user has edited something since `visible` was computed: what has left by that gives its place to the next.
+    pub(super) was_edited: bool,
     /// The image in the large view.
     pub large: Option<ImageId>,
     /// Whether `visible` is to be computed anew.
@@ -281,6 +283,16 @@ impl Gallery {
         self.selection.iter().collect()
     }
 
+    /// What stands where the cursor was.
+    fn in_its_place(&self) -> Option<ImageId> {
+        self.visible.get(self.cursor_at.min(self.visible.len().saturating_sub(1))).copied()
+    }
+
+    /// Another list is asked for: keys act on nothing until something of it is chosen.
+    pub(super) fn leave(&mut self) {
+        (self.cursor, self.anchor, self.large, self.cursor_at) = (None, None, None, 0);
+    }
+
     /// Computes what is shown. What is no longer shown is no longer selected.
     pub(super) fn refresh(&mut self, project: &Project, live: &Live, threshold: Option<f32>) {
         self.is_stale = false;
@@ -340,12 +352,13 @@ impl Gallery {
         }
         match self.cursor.map(|c| self.position(c)) {
             Some(Some(at)) => self.cursor_at = at,
-            // What was looked at has left: keys go on with what stands in its place.
-            Some(None) => {
-                self.cursor = self.visible.get(self.cursor_at.min(self.visible.len().saturating_sub(1))).copied()
-            }
+            // Labelled or removed: keys go on with what stands in its place. What left for another reason leaves keys
+            // nothing to act on, since nobody has looked at its neighbour.
+            Some(None) if self.was_edited || self.large.is_some() => self.cursor = self.in_its_place(),
+            Some(None) => self.cursor = None,
             None => {}
         }
+        self.was_edited = false;
         // A picture that is looked at stays although it does not pass the filter any more, but not when it was removed.
         if self.large.is_some_and(|id| !project.image(id).is_some_and(|i| i.is_present)) {
             self.large = self.cursor;
@@ -426,6 +439,18 @@ mod tests {
         project.images.iter_mut().for_each(|i| i.is_present = false);
         g.refresh(&project, &live, None);
         assert_eq!((g.large, g.cursor), (None, None));
+
+        // In the grid: an edit hands the keys on, anything else leaves them nothing to act on.
+        project.images.iter_mut().for_each(|i| (i.is_present, i.class) = (true, None));
+        for (was_edited, expected) in [(true, Some(ImageId(3))), (false, None)] {
+            project.images[2].class = None;
+            g.refresh(&project, &live, None);
+            g.select(SelectOp::Only(ImageId(2)));
+            project.images[2].class = Some(ClassId(0));
+            g.was_edited = was_edited;
+            g.refresh(&project, &live, None);
+            assert_eq!(g.cursor, expected);
+        }
     }
 
     #[test]

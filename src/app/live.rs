@@ -214,7 +214,7 @@ impl Live {
     ///
     /// After a change heads go on from those before, which gives an answer at once; then settings are chosen anew.
     pub(super) fn due_fit(&mut self, project: &Project, revision: u64, is_embedding: bool) -> Option<FitRequest> {
-        let mut before = self.before();
+        let mut goes_on = true;
         if let Some(asked) = self.asked {
             let n_rows = asked.n_rows as f64;
             let has_grown = if is_embedding {
@@ -228,7 +228,7 @@ impl Live {
                 if asked.chooses || is_embedding || !is_answered {
                     return None;
                 }
-                before = None;
+                goes_on = false;
             }
         }
         let classes: Vec<_> = project.sorted_classes().into_iter().map(|(id, c)| (id, c.name.clone())).collect();
@@ -247,6 +247,7 @@ impl Live {
                 Some(FitImage { id, row, class, split: image.split })
             })
             .collect();
+        let before = if goes_on { self.before() } else { None };
         self.asked = Some(Asked { revision, n_rows: self.n_embedded, chooses: before.is_none() });
         if seen.iter().filter(|s| **s).count() < 2 {
             self.fit = None;

@@ -62,12 +62,15 @@ impl AppState {
             self.notices.push(Tone::Warning, text, Some("Drop them again.".to_owned()), None);
             return;
         }
+        if aim.session.is_some() {
+            return self.add_folders(folders, aim.into, aim.shown, effects);
+        }
+        // Dropped on the start screen they begin a project, unless one of an earlier drop there has begun.
         if let Some((_, waiting)) = &mut self.pending_add {
             waiting.extend(folders);
             return;
         }
-        // Dropped on the start screen they begin a project, unless theirs has begun meanwhile.
-        if self.project.as_ref().is_some_and(|p| aim.session.is_some() || p.is_new) {
+        if self.project.as_ref().is_some_and(|p| p.is_of_drop) {
             return self.add_folders(folders, aim.into, aim.shown, effects);
         }
         let name = folders.first().map_or_else(|| "Untitled".to_owned(), |f| project_name(&f.root));
@@ -117,6 +120,9 @@ impl AppState {
         self.place = Place::ALL.into_iter().find(|p| Some(p.label()) == remembered).unwrap_or(Place::Images);
         self.project = Some(OpenProject::new(opened, self.last_epoch));
         if let Some((_, folders)) = self.pending_add.take_if(|(of, _)| *of == id) {
+            if let Some(project) = &mut self.project {
+                project.is_of_drop = true;
+            }
             self.add_folders(folders, DropInto::Auto, None, effects);
         }
         self.note_recent(effects);
@@ -155,7 +161,10 @@ impl AppState {
         let mut relabelled: Vec<(ClassId, Vec<ImageId>)> = Vec::new();
         for folder in folders {
             let root = project.data.root(&folder.root);
-            project.missing_roots.retain(|r| *r != root);
+            if project.missing_roots.contains(&root) {
+                project.missing_roots.retain(|r| *r != root);
+                project.n_retries += 1;
+            }
             notes.extend(folder.notes);
             let ids: Vec<ClassId> = folder
                 .class_names

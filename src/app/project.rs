@@ -66,8 +66,8 @@ pub struct OpenProject {
     pub(super) id_of_path: HashMap<u64, ImageId>,
     /// Folders that are not where they were.
     pub missing_roots: Vec<RootId>,
-    /// Whether it was made just now and has had no images yet when its own were added.
-    pub is_new: bool,
+    /// Whether it was made for images that were dropped on the start screen.
+    pub(super) is_of_drop: bool,
     /// Counts how often files that could not be used were tried again.
     pub n_retries: usize,
     /// Counts changes that heads depend on.
@@ -97,7 +97,7 @@ impl OpenProject {
             history: opened.history,
             id_of_path: opened.id_of_path,
             missing_roots: opened.info.missing_roots.clone(),
-            is_new: opened.is_new,
+            is_of_drop: false,
             n_retries: 0,
             revision: 1,
             live,
@@ -128,7 +128,7 @@ impl OpenProject {
         }
         // Images that come (back) may never have been embedded.
         self.live.wants_embedding |= edit.changes.iter().any(|c| matches!(c, Change::Presence(m) if m.after));
-        self.gallery.is_stale = true;
+        (self.gallery.is_stale, self.gallery.was_edited) = (true, true);
     }
 
     /// Brings counts and gallery up to date. Cheap when nothing has changed.
@@ -176,7 +176,12 @@ impl OpenProject {
 
     /// Where an export goes.
     pub fn export_dir(&self) -> PathBuf {
-        self.export.dir.clone().unwrap_or_else(|| self.path.with_file_name(format!("{} export", self.name())))
+        self.export.dir.clone().unwrap_or_else(|| self.usual_export_dir())
+    }
+
+    /// Where an export goes that the user has not said anything about: beside the project.
+    pub fn usual_export_dir(&self) -> PathBuf {
+        self.path.with_file_name(format!("{} export", self.name()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the application knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -233,6 +233,8 @@ pub struct AppState {
     pub(super) last_epoch: u64,
     /// Writes that are not yet confirmed.
     pub(super) n_unsaved: usize,
+    /// Lanes whose work the user has ended, until it has.
+    pub(super) ended: BTreeSet<LaneKind>,
     /// Why the last write failed, until one succeeds.
     pub save_error: Option<String>,
 }

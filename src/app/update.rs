@@ -67,6 +67,7 @@ impl AppState {
             Command::SetSort(sort) => {
                 if let Some(project) = &mut self.project {
                     project.gallery.sort = sort;
+                    project.gallery.leave();
                     project.gallery.is_stale = true;
                 }
             }
@@ -335,6 +336,7 @@ impl AppState {
 
     fn cancel(&mut self, lane: LaneKind, effects: &mut Vec<Effect>) {
         effects.push(Effect::Cancel(lane));
+        self.ended.insert(lane);
         if let (LaneKind::Embed, Some(project)) = (lane, &mut self.project) {
             project.live.pause = Some(EmbedPause::Cancelled);
         }
@@ -345,6 +347,7 @@ impl AppState {
         // What is asked for is not to lie behind a picture.
         project.gallery.large = None;
         if project.gallery.filter != filter {
+            project.gallery.leave();
             project.gallery.filter = filter;
             project.gallery.is_stale = true;
         }

@@ -33,7 +33,7 @@ pub(super) fn worker(models: Arc<OpenModels>) -> Work {
         JobRequest::Files(FilesRequest::FindRoot { root, was, candidate, samples }) => {
             Ok(JobOutput::FoundRoot { root, path: find_root(&was, &candidate, &samples) })
         }
-        JobRequest::Files(FilesRequest::ListModels) => Ok(JobOutput::Models(list_models(reporter))),
+        JobRequest::Files(FilesRequest::ListModels) => Ok(JobOutput::Models(list_models(reporter)?)),
         JobRequest::Files(FilesRequest::Inspect(choice)) => inspect(&models, choice, reporter),
         JobRequest::Files(FilesRequest::Import(path)) => {
             let installed = import_model(&path, reporter)?;
@@ -308,13 +308,13 @@ fn common_parent(samples: &[Sample]) -> PathBuf {
     common
 }
 
-fn list_models(reporter: &JobReporter) -> Vec<ModelCard> {
+fn list_models(reporter: &JobReporter) -> Result<Vec<ModelCard>, JobError> {
     let cache = open_cache(reporter);
     let user = dirs::user_models_dir();
     let mut cards = Vec::new();
     for installed in library::installed(&dirs::model_dirs()) {
         if reporter.cancelled() {
-            break;
+            return Err(JobError::Cancelled);
         }
         let is_imported = user.as_ref().is_some_and(|dir| installed.path.starts_with(dir));
         let (manifest, dim) = match open_path(&installed.path, None, &cache) {
@@ -323,7 +323,7 @@ fn list_models(reporter: &JobReporter) -> Vec<ModelCard> {
         };
         cards.push(ModelCard { installed, manifest, dim, is_imported });
     }
-    cards
+    Ok(cards)
 }
 
 fn inspect(models: &OpenModels, choice: ModelChoice, reporter: &JobReporter) -> Result<JobOutput, JobError> {

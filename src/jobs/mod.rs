@@ -7,7 +7,7 @@
 //! | `fit` | heads from the table's rows | the latest, and the running one is ended |
 //! | `predict` | images that are not part of the project | the latest, and the running one is ended |
 //! | `export` | an export with its proof, tables and sorted copies of predictions, self-tests | waits its turn |
-//! | `project` | the project file: opened, written, copied | waits its turn |
+//! | `project` | project files: opened, written, copied, closed, each by its session; the settings | waits its turn |
 //!
 //! Every job ends with exactly one [`Body::Finished`], also when it panics, is cancelled or never began. The screen is
 //! woken through a function that it passes in; nothing here knows of it.

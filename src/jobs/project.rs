@@ -104,11 +104,14 @@ impl Keeper {
         let canonical = std::fs::canonicalize(&path).ok();
         let same = self.files.iter().find(|(_, open)| Some(open.file.path()) == canonical.as_deref());
         if let Some((&session, open)) = same {
-            if !open.is_left {
+            // One that could only be read may be writable by now.
+            if !open.is_left && *open.file.access() == Access::Writable {
                 return Ok(JobOutput::AlreadyOpen(path));
             }
             // That it could not be written was told when it was closed.
-            if let Some(Err(error)) = self.files.remove(&session).map(|mut open| open.write(Vec::new())) {
+            if open.is_left
+                && let Some(Err(error)) = self.files.remove(&session).map(|mut open| open.write(Vec::new()))
+            {
                 tracing::warn!(%error, "changes are given up");
             }
         }

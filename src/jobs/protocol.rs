@@ -31,7 +31,7 @@ use crate::workflow::train::JudgedHead;
 pub struct JobId(pub u64);
 
 /// The threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LaneKind {
     /// Looks at files and models.
     Files,

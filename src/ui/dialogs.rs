@@ -238,7 +238,10 @@ pub fn typed_paths(text: &str) -> Vec<PathBuf> {
 /// Paths in text from the clipboard; nothing unless every line is an absolute path.
 pub fn paths_of_text(text: &str) -> Vec<PathBuf> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-    let is_path = |line: &&str| line.starts_with("file://") || Path::new(unquoted(line)).is_absolute();
+    let is_path = |line: &&str| {
+        let plain = unquoted(line);
+        line.starts_with("file://") || plain.starts_with("~/") || Path::new(plain).is_absolute()
+    };
     if lines.is_empty() || !lines.iter().all(is_path) {
         return Vec::new();
     }
@@ -257,7 +260,7 @@ fn path_of_line(line: &str) -> Option<PathBuf> {
         let path = &rest[rest.find('/')?..];
         return Some(PathBuf::from(percent_decoded(path)));
     }
-    if let Some(rest) = line.strip_prefix("~/") {
+    if let Some(rest) = line.strip_prefix("~/").or((line == "~").then_some("")) {
         let home = directories::BaseDirs::new()?.home_dir().to_owned();
         return Some(home.join(rest));
     }
@@ -297,6 +300,9 @@ mod tests {
         assert_eq!(one("'/a'\nfile:///b%20c"), [PathBuf::from("/a"), PathBuf::from("/b c")]);
         assert_eq!(one("relative/x"), [std::env::current_dir().unwrap().join("relative/x")]);
         assert_eq!(one("file://host/x"), [PathBuf::from("/x")]);
+        let home = directories::BaseDirs::new().unwrap().home_dir().to_owned();
+        assert_eq!((one("~/x"), one("~")), (vec![home.join("x")], vec![home.clone()]));
+        assert_eq!(paths_of_text(&crate::ui::format::path(&home.join("a b"))), [home.join("a b")], "as it is shown");
         assert!(paths_of_text("some words").is_empty() && paths_of_text("").is_empty());
         assert!(paths_of_text("/a\nand words").is_empty());
         assert_eq!(paths_of_text("file:///a%C3%A9\n").len(), 1);

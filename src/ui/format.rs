@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::widgets::percent;
+use crate::metrics::Estimate;
+
 pub use crate::app::words::{n_images as images, thousands};
 
 /// `8 s`, `3 min`, `2 h 10 min`.
@@ -12,6 +15,17 @@ pub fn duration(secs: f64) -> String {
         0..90 => format!("{secs} s"),
         90..5400 => format!("{} min", secs.div_ceil(60)),
         _ => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+    }
+}
+
+/// The interval of a figure. Where all images are alike, as without a mistake among them, resamples are so too, which is
+/// no certainty.
+pub fn interval(estimate: &Estimate) -> String {
+    let (low, high) = (estimate.interval.low, estimate.interval.high);
+    match low < high {
+        true => format!("{} to {}", percent(low as f32), percent(high as f32)),
+        false if estimate.value > 0.5 => "too few mistakes to say".to_owned(),
+        false => "too few images to say".to_owned(),
     }
 }
 

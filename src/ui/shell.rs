@@ -299,7 +299,9 @@ impl Shell {
             None => self.asks_discard = Some(command),
             Some(true) => {
                 self.dispatch(Command::DiscardUnsaved);
-                self.dispatch(command);
+                if command != Command::Act(Action::CloseProject) {
+                    self.dispatch(command);
+                }
             }
             Some(false) => {}
         }

@@ -83,12 +83,25 @@ pub fn run(launch: Launch) -> Result<Option<FrameTimes>, WindowError> {
 #[cfg(target_os = "linux")]
 fn event_loop_builder() -> Option<eframe::EventLoopBuilderHook> {
     use winit::platform::x11::EventLoopBuilderExtX11;
-    let has_x11 = std::env::var_os("DISPLAY").is_some_and(|v| !v.is_empty());
-    has_x11.then(|| -> eframe::EventLoopBuilderHook {
+    let is_set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    // Without Wayland it is X11 anyway.
+    (is_set("WAYLAND_DISPLAY") && x11_answers()).then(|| -> eframe::EventLoopBuilderHook {
         Box::new(|builder| {
             builder.with_x11();
         })
     })
+}
+
+/// Whether there is an X server on this machine behind `DISPLAY`.
+#[cfg(target_os = "linux")]
+fn x11_answers() -> bool {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixStream};
+    let display = std::env::var("DISPLAY").unwrap_or_default();
+    let Some(number) = display.strip_prefix(':').and_then(|rest| rest.split('.').next()) else { return false };
+    let path = format!("/tmp/.X11-unix/X{number}");
+    let hidden = SocketAddr::from_abstract_name(path.as_bytes());
+    UnixStream::connect(&path).is_ok() || hidden.is_ok_and(|address| UnixStream::connect_addr(&address).is_ok())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -191,7 +204,9 @@ impl Window {
     fn put_back(&mut self, ctx: &Context) {
         let Some(screen) = ctx.input(|i| i.viewport().monitor_size) else { return };
         let Some(at) = self.put_at.take() else { return };
-        let is_seen = (0.0..screen.x - 120.0).contains(&at.x) && (0.0..screen.y - 80.0).contains(&at.y);
+        // What is kept is in points of the system, what egui takes in zoomed ones.
+        let (at, least) = (at / ctx.zoom_factor(), vec2(120.0, 80.0));
+        let is_seen = (0.0..screen.x - least.x).contains(&at.x) && (0.0..screen.y - least.y).contains(&at.y);
         if is_seen {
             ctx.send_viewport_cmd(egui::ViewportCommand::OuterPosition(at));
         }
@@ -201,6 +216,10 @@ impl Window {
     fn note_place(&mut self, ctx: &Context) {
         self.scale = ctx.zoom_factor();
         let scale = self.scale;
+        // One that is minimised is nowhere.
+        if ctx.input(|i| i.viewport().minimized == Some(true)) {
+            return;
+        }
         let (outer, inner, is_maximised) = ctx.input(|i| {
             let viewport = i.viewport();
             // Not every system says where a window is.
@@ -279,6 +298,9 @@ impl eframe::App for Window {
         let wants_close = ctx.input(|i| i.viewport().close_requested());
         if wants_close && self.shell.as_mut().is_some_and(|shell| !shell.may_close()) {
             ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+            // The question is to be seen.
+            ctx.send_viewport_cmd(egui::ViewportCommand::Minimized(false));
+            ctx.send_viewport_cmd(egui::ViewportCommand::Focus);
         }
     }
 

@@ -10,7 +10,7 @@ use eframe::egui::Ui;
 
 use super::page::{MAX_WIDTH, page};
 use crate::app::{Action, HeadFigures, OpenProject, Place};
-use crate::metrics::{Estimate, Report};
+use crate::metrics::Report;
 use crate::ui::cx::Cx;
 use crate::ui::widgets::{self, Button, Card, Column, EmptyState, Sort, Table, columns, percent, place_header, stat};
 use crate::ui::{format, icons};
@@ -152,7 +152,7 @@ fn headline(ui: &mut Ui, report: &Report) {
         for row in figures.chunks(n_columns) {
             ui.columns(n_columns, |columns| {
                 for (ui, (caption, estimate)) in columns.iter_mut().zip(row) {
-                    stat(ui, caption, &percent(estimate.value as f32), &range(estimate));
+                    stat(ui, caption, &percent(estimate.value as f32), &format::interval(estimate));
                 }
             });
         }
@@ -166,12 +166,6 @@ fn headline(ui: &mut Ui, report: &Report) {
         None => format!("{} validation images; ranges are 95 % intervals.", format::thousands(report.n_rows)),
     };
     widgets::caption(ui, &text);
-}
-
-/// The interval in words. Without a mistake among the images resamples have none either, which is no certainty.
-pub(in crate::ui::places) fn range(estimate: &Estimate) -> String {
-    let (low, high) = (estimate.interval.low as f32, estimate.interval.high as f32);
-    if low < high { format!("{} to {}", percent(low), percent(high)) } else { "too few mistakes to say".to_owned() }
 }
 
 fn nothing(cx: &mut Cx<'_>, ui: &mut Ui) {

@@ -22,11 +22,21 @@ use crate::ui::widgets::{self, Button, Card, EmptyState, FieldEvent, Meaning};
 /// What happens stands beside what is wanted.
 const SPLIT: Split = Split { side_pt: 420.0, least_pt: 320.0, side_first: false };
 
+/// The field of the folder.
+#[derive(Debug)]
+struct DirField {
+    /// The folder that the text means.
+    of: PathBuf,
+    text: String,
+    /// The folder of before, for Esc.
+    before: PathBuf,
+}
+
 /// What this place remembers from frame to frame.
 #[derive(Debug, Default)]
 pub struct ExportPlace {
     /// What is being typed as the folder, and the folder that it was begun with.
-    dir: Option<(PathBuf, String)>,
+    dir: Option<DirField>,
     /// What the last export was asked to have.
     wrote: Option<Contents>,
     copied: bool,
@@ -94,24 +104,26 @@ impl ExportPlace {
 
     fn folder(&mut self, cx: &mut Cx<'_>, project: &OpenProject, is_busy: bool, ui: &mut Ui) {
         let dir = project.export_dir();
-        if self.dir.as_ref().is_none_or(|(begun_with, _)| *begun_with != dir) {
-            self.dir = Some((dir.clone(), format::path(&dir)));
+        if self.dir.as_ref().is_none_or(|field| field.of != dir) {
+            self.dir = Some(DirField { of: dir.clone(), text: format::path(&dir), before: dir.clone() });
         }
-        let Some((_, text)) = &mut self.dir else { return };
-        let event = ui
-            .add_enabled_ui(!is_busy, |ui| widgets::path_field(ui, "Export folder", text, "Folder of the export"))
-            .inner;
-        match event {
-            // Leaving the field commits it, so that the button writes where the field says. An empty one names the place
-            // beside the project again.
-            FieldEvent::Commit => {
-                let typed = typed_paths(text).into_iter().next().unwrap_or_default();
-                self.dir = None;
+        let Some(field) = &mut self.dir else { return };
+        let edit = |ui: &mut Ui| widgets::path_field(ui, "Export folder", &mut field.text, "Folder of the export");
+        match ui.add_enabled_ui(!is_busy, edit).inner {
+            // What is typed counts at once, or the button would write elsewhere than the field says. An empty field means
+            // the folder beside the project.
+            FieldEvent::Changed => {
+                let typed = typed_paths(&field.text).into_iter().next().unwrap_or_default();
+                field.of = if typed.as_os_str().is_empty() { project.usual_export_dir() } else { typed.clone() };
                 cx.send(Command::SetExportDir(typed));
             }
-            FieldEvent::Cancel => self.dir = None,
+            FieldEvent::Cancel => {
+                cx.send(Command::SetExportDir(field.before.clone()));
+                self.dir = None;
+            }
+            FieldEvent::Commit => self.dir = None,
             FieldEvent::Browse => cx.act(Action::ChooseExportDir),
-            FieldEvent::None | FieldEvent::Changed => {}
+            FieldEvent::None => {}
         }
         widgets::caption(ui, "An older export there is replaced; anything else is left alone.");
     }

@@ -8,7 +8,7 @@ mod provider;
 
 use eframe::egui::{Align, Layout, Margin, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
-use crate::app::{Action, Command, Purpose, RuntimeState};
+use crate::app::{Action, Command, Place, Purpose, RuntimeState};
 use crate::jobs::{Inspected, ModelCard, ModelChoice};
 use crate::ui::cx::Cx;
 use crate::ui::format;
@@ -131,7 +131,13 @@ impl ModelPlace {
 
     fn detail(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, wanted: &ModelChoice) {
         let Some(cards) = &cx.state.models.cards else {
-            return skeleton(ui);
+            let Some(why) = &cx.state.models.list_error else { return skeleton(ui) };
+            let banner = Banner::new(Meaning::Warning, "The installed models were not listed").text(why);
+            if banner.actions(&["Try again"]).show(ui) == NoticeEvent::Action(0) {
+                // Going there looks for them again.
+                cx.send(Command::Go(Place::Model));
+            }
+            return;
         };
         let card = self.selected_card(cx);
         self.title(cx, ui, card, wanted);

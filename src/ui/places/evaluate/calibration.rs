@@ -4,7 +4,7 @@ use eframe::egui::{Stroke, Ui};
 use egui_plot::{Bar, BarChart, Line, PlotPoints};
 
 use crate::metrics::Report;
-use crate::ui::format::images;
+use crate::ui::format::{images, interval};
 use crate::ui::theme::tokens;
 use crate::ui::widgets::{self, Card, ChartAxis, chart, legend, percent};
 
@@ -44,10 +44,9 @@ pub(super) fn card(ui: &mut Ui, report: &Report) {
             _ => "about as sure as it is right",
         };
         let text = format!(
-            "Calibration error {} ({} to {}): on the whole it is {how}.",
+            "Calibration error {} ({}): on the whole it is {how}.",
             percent(error.value as f32),
-            percent(error.interval.low as f32),
-            percent(error.interval.high as f32)
+            interval(error)
         );
         widgets::body(ui, &text);
     });

@@ -27,8 +27,8 @@ pub(super) struct ClassList {
     /// The class whose name is to be edited from the next frame on.
     begin_rename: Option<ClassId>,
     scrolls_to_new: bool,
-    /// The class that was clicked last, and whether its images were shown before: a second click renames it and is not
-    /// to change what is shown.
+    /// The class that was clicked last, and what was shown before: a second click renames it and is not to change what
+    /// is shown.
     clicked: Option<(ClassId, Filter)>,
 }
 
@@ -95,18 +95,23 @@ impl ClassList {
                 }
             },
         );
-        if let Some(id) = self.begin_rename.take()
-            && let Some(class) = project.data.class(id)
-        {
-            self.renaming = Some((id, class.name.clone()));
-        }
         // Only what is in view is drawn: there may be thousands of classes.
         let classes = project.data.sorted_classes();
+        let mut at = None;
+        if let Some(id) = self.begin_rename.take()
+            && let Some(position) = classes.iter().position(|(of, _)| *of == id)
+        {
+            self.renaming = Some((id, classes[position].1.name.clone()));
+            at = Some(position as f32 * ROW);
+        }
         let n_rows = classes.len() + usize::from(self.new_name.is_some());
         let scroll = ScrollArea::vertical().auto_shrink([false, false]);
-        let scroll = match std::mem::take(&mut self.scrolls_to_new) {
-            true => scroll.vertical_scroll_offset(n_rows as f32 * ROW),
-            false => scroll,
+        if std::mem::take(&mut self.scrolls_to_new) {
+            at = Some(n_rows as f32 * ROW);
+        }
+        let scroll = match at {
+            Some(at) => scroll.vertical_scroll_offset(at),
+            None => scroll,
         };
         scroll.show_rows(ui, ROW - ui.spacing().item_spacing.y, n_rows, |ui, rows| {
             for i in rows {

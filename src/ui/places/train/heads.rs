@@ -6,7 +6,7 @@ use crate::app::{Command, HeadFigures, OpenProject};
 use crate::head::{ChosenBy, Distance, HeadKind};
 use crate::metrics::{Estimate, Report};
 use crate::ui::cx::Cx;
-use crate::ui::places::evaluate::range;
+use crate::ui::format;
 use crate::ui::places::page::can_edit;
 use crate::ui::theme::tokens;
 use crate::ui::widgets::{
@@ -75,10 +75,9 @@ fn head_card(ui: &mut Ui, head: &HeadFigures<'_>, answers: bool) {
 fn validated(ui: &mut Ui, report: &Report, title: &str, colour: eframe::egui::Color32) {
     let accuracy = interval(&report.accuracy);
     let detail = format!(
-        "95 % interval {} to {}, {} validation images",
-        percent(accuracy.low),
-        percent(accuracy.high),
-        report.n_rows
+        "95 % interval {}, {} validation images",
+        format::interval(&report.accuracy),
+        format::thousands(report.n_rows)
     );
     widgets::stat(ui, "Validated accuracy", &percent(accuracy.value), &detail);
     interval_bar(ui, &format!("{title} accuracy"), accuracy, colour);
@@ -128,5 +127,5 @@ pub(super) fn interval(estimate: &Estimate) -> Interval {
 }
 
 fn estimate(estimate: &Estimate) -> String {
-    format!("{}  ({})", percent(estimate.value as f32), range(estimate))
+    format!("{}  ({})", percent(estimate.value as f32), format::interval(estimate))
 }
