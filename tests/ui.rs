@@ -367,6 +367,7 @@ fn the_export_goes_where_the_field_says() {
     window.key(Modifiers::COMMAND, Key::E);
     window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && is_quiet(s));
     assert!(dir.join("classifier.onnx").is_file());
+    window.key(Modifiers::NONE, Key::Enter);
     let before = window.project().export_dir();
     window.harness.get_by_label("Export folder").focus();
     window.step();
