@@ -108,9 +108,6 @@ impl ExportPlace {
             self.dir = Some(DirField { of: dir.clone(), text: format::path(&dir), before: dir.clone() });
         }
         let Some(field) = &mut self.dir else { return };
-        if !ui.ctx().text_edit_focused() {
-            field.before.clone_from(&field.of);
-        }
         let edit = |ui: &mut Ui| widgets::path_field(ui, "Export folder", &mut field.text, "Folder of the export");
         match ui.add_enabled_ui(!is_busy, edit).inner {
             // What is typed counts at once, or the button would write elsewhere than the field says. An empty field means
@@ -126,6 +123,8 @@ impl ExportPlace {
             }
             FieldEvent::Commit => self.dir = None,
             FieldEvent::Browse => cx.act(Action::ChooseExportDir),
+            // Esc goes back to what it was before the field was entered.
+            FieldEvent::None if !ui.ctx().text_edit_focused() => field.before.clone_from(&field.of),
             FieldEvent::None => {}
         }
         widgets::caption(ui, "An older export there is replaced; anything else is left alone.");
