@@ -824,6 +824,39 @@ fn undo_of_a_threshold_reaches_the_predictions() {
 }
 
 #[test]
+fn images_are_labelled_as_the_head_says() {
+    let mut app = App::trained(12);
+    let some = Target::Images((2..6).map(ImageId).collect());
+    app.do_it(Command::Label { images: some, class: None });
+    app.do_it(Command::Select(SelectOp::Set { images: (2..6).map(ImageId).collect(), keep: false }));
+    app.do_it(Command::Act(Action::LabelAsPredicted));
+    let classes: Vec<_> = (2..6).map(|i| app.class_of(i)).collect();
+    assert_eq!(classes, [Some("ant"), Some("bee"), Some("ant"), Some("bee")]);
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!(app.class_of(3), None, "one edit for all of them");
+}
+
+#[test]
+fn folders_of_ones_own_are_not_mixed_into_the_sample() {
+    let mut app = App::ready();
+    app.do_it(Command::Act(Action::TrySample));
+    let (id, _) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::ScanSample)));
+    let sample = folder("/sample", &[("fish/1.jpg", Some(0)), ("tool/1.jpg", Some(1))], &["fish", "tool"]);
+    app.finish(id, JobOutput::Scanned(Scanned::Images(vec![sample])));
+    let empty = || {
+        let mut empty = opened(0, Access::Writable);
+        (empty.project.classes, empty.project.roots, empty.is_new) = (Vec::new(), Vec::new(), true);
+        empty
+    };
+    app.open(empty());
+    app.drop_folder(folder("/pets", &[("cat/1.png", Some(0)), ("dog/1.png", Some(1))], &["cat", "dog"]));
+    app.open(empty());
+    assert_eq!(app.project().data.images.len(), 2, "a project of their own");
+    app.drop_folder(folder("/more", &[("cow/1.png", Some(0))], &["cow"]));
+    assert_eq!(app.project().data.images.len(), 3, "and more goes into that");
+}
+
+#[test]
 fn offers_to_undo_go_with_the_next_edit() {
     let mut app = App::with_project(4);
     app.do_it(Command::Remove(Target::Images(vec![ImageId(0)])));

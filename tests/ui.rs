@@ -434,6 +434,28 @@ fn a_moved_folder_is_found_again() {
     window.dispatch(Command::Relocate(root_id, root().join("elsewhere")));
     window.wait("all are embedded", |s| s.project.as_ref().is_some_and(|p| p.live.n_embedded == 12));
     assert!(!window.sees("is not there any more"));
+    window.drop_paths(&[root().join("elsewhere/moved")]);
+    window.wait("it is known", |s| is_quiet(s) && s.notices.iter().any(|n| n.text.contains("already")));
+    assert_eq!(window.project().counts.n_images, 12, "the same folder again adds nothing");
+}
+
+#[test]
+fn a_moved_folder_is_found_again_by_dropping_it() {
+    let mut window = Window::trained("moving too", 4);
+    window.wait("all is saved", is_quiet);
+    let path = window.project().path.clone();
+    window.harness.state_mut().take().unwrap().shut_down();
+    drop(window);
+    std::fs::rename(root().join("moving too"), root().join("moved by hand")).unwrap();
+
+    let mut window = Window::open();
+    window.dispatch(Command::OpenProject(path));
+    window.wait("the project is open", |s| s.project.is_some() && is_quiet(s));
+    assert!(window.sees("is not there any more"));
+    window.drop_paths(&[root().join("moved by hand")]);
+    window.wait("all are embedded", |s| is_quiet(s) && s.project.as_ref().is_some_and(|p| p.live.n_embedded == 12));
+    assert!(!window.sees("is not there any more"));
+    assert_eq!(window.project().counts.n_images, 12);
 }
 
 #[test]
@@ -561,4 +583,32 @@ fn models_are_looked_at_without_a_project() {
     assert!(window.sees("Starter (ImageNet knowledge)") && window.sees("Preprocessing"));
     window.click("Start");
     assert!(window.sees("Try the sample"), "and back to the start");
+}
+
+#[test]
+fn train_and_evaluate_show_the_heads_and_lead_to_the_images() {
+    let mut window = Window::trained("places", 10);
+    window.dispatch(Command::Go(Place::Train));
+    for text in ["Linear", "Prototype", "Validated accuracy", "Regularisation path", "Loss over the iterations"] {
+        assert!(window.sees(text), "{text}");
+    }
+    assert!(window.sees("fish, 10 images") && window.sees("What would help"));
+    // The switch stands above the card of that name.
+    window.harness.get_all_by_label("Prototype").next().unwrap().click();
+    window.step();
+    assert_eq!(window.project().data.settings.head, Some(graft::head::HeadKind::Prototype));
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.project().data.settings.head, None, "choosing a head is an edit");
+
+    window.dispatch(Command::Go(Place::Evaluate));
+    let report = window.project().live.figures()[0].val.unwrap().clone();
+    let right = report.confusion.rows()[0][0];
+    assert!(window.sees("Reliability diagram") && window.sees("Per class") && window.sees("Unknown below"));
+    let cell = format!("{right} of 2 “fish” are recognised");
+    window.harness.get_by_label_contains(&cell).click();
+    window.step();
+    assert_eq!(window.state().place, Place::Images);
+    assert_eq!(window.project().gallery.visible.len() as u32, right, "the cell's images");
+    window.click("Remove filter fish");
+    assert!(window.project().gallery.filter.predicted.is_some(), "one filter at a time");
 }

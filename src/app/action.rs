@@ -37,6 +37,8 @@ pub enum Action {
     SelectNone,
     /// Takes the label off.
     Unlabel,
+    /// Labels images as the head says.
+    LabelAsPredicted,
     /// Takes images out of the project.
     Remove,
     /// Shows every image again.
@@ -128,7 +130,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -143,6 +145,7 @@ impl Action {
         Self::SelectAll,
         Self::SelectNone,
         Self::Unlabel,
+        Self::LabelAsPredicted,
         Self::Remove,
         Self::ClearFilter,
         Self::ShowSkipped,
@@ -193,6 +196,7 @@ impl Action {
             Self::Remove => "Remove from project",
             Self::ClearFilter => "Show all images",
             Self::ShowSkipped => "Show skipped files",
+            Self::LabelAsPredicted => "Label as predicted",
             Self::ShowMistakes => "Show mistakes",
             Self::RetrySkipped => "Try skipped files again",
             Self::ResumeEmbedding => "Resume embedding",
@@ -240,6 +244,7 @@ impl Action {
             Self::Remove => "Take the selected images out of the project; the files stay where they are",
             Self::ClearFilter => "Show every image of the project",
             Self::ShowSkipped => "Show the files that could not be used, and why",
+            Self::LabelAsPredicted => "Give the selected images the classes that the head says",
             Self::ShowMistakes => "Show the validation images where the head disagrees with the label, worst first",
             Self::RetrySkipped => "Read the skipped files again",
             Self::ResumeEmbedding => "Go on with the images that have not been embedded yet",
@@ -283,6 +288,7 @@ impl Action {
             Self::SelectNone => ctrl_shift("A"),
             Self::Remove => plain("Delete"),
             Self::Unlabel => plain("0"),
+            Self::LabelAsPredicted => ctrl("Y"),
             Self::PredictFiles => ctrl("P"),
             Self::Export => ctrl("E"),
             Self::GoModel => ctrl("1"),
@@ -325,6 +331,11 @@ impl Action {
                 None => Ok(()),
             },
             Self::SelectAll => check(!open?.gallery.visible.is_empty(), "No images are shown"),
+            Self::LabelAsPredicted => {
+                writable()?;
+                check(open?.live.fit.is_some(), "There is no trained head yet")?;
+                check(!open?.gallery.target().is_empty(), "No images are selected")
+            }
             Self::Unlabel => {
                 writable()?;
                 check(!open?.gallery.target().is_empty(), "No images are selected")

@@ -100,6 +100,7 @@ fn images_title(state: &AppState, n_classes: usize, n: usize) -> String {
         return format!("Add to class “{}”", class.name);
     }
     match n_classes {
+        1.. if project.is_sample => "Start a new project with these images".to_owned(),
         0 => "Add as unlabelled images".to_owned(),
         _ => "Add these classes to the project".to_owned(),
     }

@@ -1,5 +1,7 @@
 //! The edits behind the commands: each one reversible, titled for the undo menu.
 
+use std::collections::BTreeMap;
+
 use super::action::Action;
 use super::command::{Effect, Target};
 use super::notices::{Remedy, Tone};
@@ -41,14 +43,11 @@ impl AppState {
     }
 
     /// Makes an edit and tells what was done, with a way back: for what takes things off the screen.
-    fn commit_told(&mut self, edit: Edit, effects: &mut Vec<Effect>) {
-        let n_before = self.project.as_ref().map(|p| p.revision);
-        let mut text = edit.title.clone();
-        if let Some(first) = text.get(..1) {
-            text = format!("{}{}.", first.to_uppercase(), &text[1..]);
-        }
+    fn commit_told(&mut self, edit: Edit, text: String, effects: &mut Vec<Effect>) {
+        let done = |state: &Self| state.project.as_ref().and_then(|p| p.history.undoable().map(|e| e.title.clone()));
+        let (title, n_changes) = (edit.title.clone(), edit.changes.len());
         self.commit(edit, effects);
-        if self.project.as_ref().map(|p| p.revision) != n_before {
+        if n_changes > 0 && done(self) == Some(title) {
             self.notices.push(Tone::Info, text, None, Some(Remedy::Act(Action::Undo)));
         }
     }
@@ -181,7 +180,8 @@ impl AppState {
         let title = format!("merge “{}” into “{}”", a.name, b.name);
         let mut changes = project.data.label_changes(images_of(project, from), Some(into));
         changes.push(Change::Class { id: from, before: Some(a.clone()), after: None });
-        self.commit_told(Edit { title, changes }, effects);
+        let text = format!("Merged “{}” into “{}”.", a.name, b.name);
+        self.commit_told(Edit { title, changes }, text, effects);
     }
 
     pub(super) fn delete_class(&mut self, id: ClassId, effects: &mut Vec<Effect>) {
@@ -190,7 +190,8 @@ impl AppState {
         let title = format!("delete class “{}”", class.name);
         let mut changes = project.data.label_changes(images_of(project, id), None);
         changes.push(Change::Class { id, before: Some(class.clone()), after: None });
-        self.commit_told(Edit { title, changes }, effects);
+        let text = format!("Deleted the class “{}”.", class.name);
+        self.commit_told(Edit { title, changes }, text, effects);
     }
 
     pub(super) fn label(&mut self, target: &Target, class: Option<ClassId>, effects: &mut Vec<Effect>) {
@@ -212,6 +213,21 @@ impl AppState {
         self.commit(Edit { title, changes }, effects);
     }
 
+    /// Gives the target the classes that the head says.
+    pub(super) fn label_as_predicted(&mut self, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let mut of_class: BTreeMap<ClassId, Vec<ImageId>> = BTreeMap::new();
+        for id in project.gallery.target() {
+            if let Some((class, _)) = project.live.prediction(id) {
+                of_class.entry(class).or_default().push(id);
+            }
+        }
+        let changes: Vec<Change> =
+            of_class.into_iter().flat_map(|(class, ids)| project.data.label_changes(ids, Some(class))).collect();
+        let title = format!("label {} as predicted", n_images(n_moved(&changes)));
+        self.commit(Edit { title, changes }, effects);
+    }
+
     /// The class of a position in the list, counted from 1; 0 takes the label away.
     pub(super) fn label_by_digit(&mut self, digit: u8, effects: &mut Vec<Effect>) {
         let Some(project) = &self.project else { return };
@@ -220,7 +236,8 @@ impl AppState {
             Some(idx) => match project.data.sorted_classes().get(usize::from(idx)) {
                 Some((id, _)) => Some(*id),
                 None => {
-                    self.notices.info(format!("There is no class number {digit}."));
+                    let text = format!("There is no class number {digit}.");
+                    self.notices.push(Tone::Info, text, None, Some(Remedy::Act(Action::AddClass)));
                     return;
                 }
             },
@@ -244,8 +261,9 @@ impl AppState {
     pub(super) fn remove(&mut self, target: &Target, effects: &mut Vec<Effect>) {
         let Some(project) = &self.project else { return };
         let changes = project.data.presence_changes(target_images(project, target), false);
-        let title = format!("remove {} from the project", n_images(n_moved(&changes)));
-        self.commit_told(Edit { title, changes }, effects);
+        let n = n_images(n_moved(&changes));
+        let title = format!("remove {n} from the project");
+        self.commit_told(Edit { title, changes }, format!("Removed {n} from the project."), effects);
     }
 }
 

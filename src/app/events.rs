@@ -115,6 +115,7 @@ impl AppState {
                 self.on_scanned(scanned, Aim { into, shown, session }, effects);
             }
             (Purpose::Sample, JobOutput::Scanned(scanned)) => {
+                self.sample_is_due = true;
                 self.on_scanned(scanned, Aim { into: DropInto::Add, shown: None, session: None }, effects);
             }
             (Purpose::Open, JobOutput::Opened(opened)) => self.on_opened(id, *opened, effects),
@@ -146,7 +147,7 @@ impl AppState {
                     }
                 }
             }
-            (Purpose::Export { epoch }, JobOutput::Exported { dir, meta }) => {
+            (Purpose::Export { epoch, revision }, JobOutput::Exported { dir, meta }) => {
                 let project = self.project.as_mut().filter(|p| p.live.epoch == epoch);
                 // The place itself shows it.
                 if self.place != Place::Export || project.is_none() {
@@ -155,6 +156,7 @@ impl AppState {
                 }
                 if let Some(project) = project {
                     project.export.done = Some((dir, meta));
+                    project.export.done_at = revision;
                     project.export.error = None;
                 }
             }
@@ -206,7 +208,7 @@ impl AppState {
         self.write(vec![Write::Heads(stored)], effects);
     }
 
-    fn on_found_root(&mut self, root: RootId, path: Option<std::path::PathBuf>, effects: &mut Vec<Effect>) {
+    pub(super) fn on_found_root(&mut self, root: RootId, path: Option<std::path::PathBuf>, effects: &mut Vec<Effect>) {
         let Some(project) = &mut self.project else { return };
         let Some(path) = path else {
             self.notices.push(
@@ -267,7 +269,7 @@ impl AppState {
                     project.live.fit_error = Some(summary);
                 }
             }
-            Purpose::Export { epoch } => match self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+            Purpose::Export { epoch, .. } => match self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                 Some(project) => project.export.error = Some(summary),
                 None => self.notices.error(summary, details),
             },
@@ -278,6 +280,7 @@ impl AppState {
             }
             Purpose::Open => {
                 self.pending_add.take_if(|(of, _)| *of == id);
+                self.sample_is_due = false;
                 self.notices.error(summary, details);
             }
             Purpose::SelfTest(_) => {

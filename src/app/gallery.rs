@@ -234,7 +234,11 @@ impl Gallery {
                     self.selection.set(self.visible[i], true);
                 }
             }
-            SelectOp::None => self.selection.clear(),
+            SelectOp::None => {
+                self.selection.clear();
+                // Keys act on nothing then; arrows go on from where they were.
+                (self.cursor, self.anchor) = (None, None);
+            }
         }
         if let Some(at) = self.cursor.and_then(|c| self.position(c)) {
             self.cursor_at = at;
@@ -263,7 +267,7 @@ impl Gallery {
             // What was looked at has left the list: the one after it stands in its place.
             (Some(_), None) if self.large.is_some() && by > 0 => self.cursor_at.saturating_add_signed(by - 1),
             (Some(_), None) => self.cursor_at.saturating_add_signed(by),
-            (None, None) => 0,
+            (None, None) => self.cursor_at,
         };
         let id = self.visible[to.min(last)];
         if self.large.is_some() {
@@ -396,7 +400,9 @@ mod tests {
         assert_eq!(g.selection.len(), 10);
         g.select(SelectOp::None);
         assert!(g.selection.is_empty());
-        assert_eq!(g.target(), [ImageId(6)], "keys still act on the last one");
+        assert!(g.target().is_empty(), "keys act on nothing");
+        g.select(SelectOp::Move { by: 1, extend: false });
+        assert_eq!(selected(&g), [6], "and go on from where they were");
     }
 
     #[test]

@@ -62,7 +62,10 @@ impl AppState {
             self.notices.push(Tone::Warning, text, Some("Drop them again.".to_owned()), None);
             return;
         }
-        if aim.session.is_some() {
+        // Someone's own classes are not mixed into the sample.
+        let is_own = |f: &NewFolder| !f.class_names.is_empty();
+        let is_apart = self.project.as_ref().is_some_and(|p| p.is_sample) && folders.iter().any(is_own);
+        if aim.session.is_some() && !is_apart {
             return self.add_folders(folders, aim.into, aim.shown, effects);
         }
         // Dropped on the start screen they begin a project, unless one of an earlier drop there has begun.
@@ -70,7 +73,7 @@ impl AppState {
             waiting.extend(folders);
             return;
         }
-        if self.project.as_ref().is_some_and(|p| p.is_of_drop) {
+        if !is_apart && self.project.as_ref().is_some_and(|p| p.is_of_drop) {
             return self.add_folders(folders, aim.into, aim.shown, effects);
         }
         let name = folders.first().map_or_else(|| "Untitled".to_owned(), |f| project_name(&f.root));
@@ -122,8 +125,12 @@ impl AppState {
         if let Some((_, folders)) = self.pending_add.take_if(|(of, _)| *of == id) {
             if let Some(project) = &mut self.project {
                 project.is_of_drop = true;
+                project.is_sample = std::mem::take(&mut self.sample_is_due);
             }
             self.add_folders(folders, DropInto::Auto, None, effects);
+        }
+        if let Some(project) = &mut self.project {
+            project.refresh_if_stale();
         }
         self.note_recent(effects);
     }
@@ -144,11 +151,16 @@ impl AppState {
         shown: Option<ClassId>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(project) = &mut self.project else { return };
-        if !project.is_writable() {
+        if self.project.as_ref().is_some_and(|p| !p.is_writable()) {
             self.notices.push(Tone::Warning, "This project is open for reading only.", None, None);
             return;
         }
+        for folder in &folders {
+            if let Some(root) = self.project.as_ref().and_then(|p| p.missing_root_at(folder)) {
+                self.on_found_root(root, Some(folder.root.clone()), effects);
+            }
+        }
+        let Some(project) = &mut self.project else { return };
         let is_unlabelled = folders.iter().all(|f| f.class_names.is_empty());
         // It may have been deleted while the files were looked at.
         let into_class =

@@ -1,7 +1,7 @@
 //! The open project: its data, what is computed from it, and how it is shown.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::gallery::{ClassFilter, Gallery};
@@ -9,7 +9,7 @@ use super::live::Live;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
 use crate::export::describe::Meta;
-use crate::jobs::{OpenedProject, Session, path_key};
+use crate::jobs::{NewFolder, OpenedProject, Session, path_key};
 use crate::project::{Change, ClassId, Edit, History, ImageId, Project, RootId};
 use crate::store::project::Access;
 use crate::workflow::predict::Predictions;
@@ -45,6 +45,8 @@ pub struct ExportState {
     pub dir: Option<PathBuf>,
     /// The last export of this session.
     pub done: Option<(PathBuf, Box<Meta>)>,
+    /// The project's revision that it is of.
+    pub done_at: u64,
     /// Why the last one failed.
     pub error: Option<String>,
 }
@@ -66,6 +68,8 @@ pub struct OpenProject {
     pub(super) id_of_path: HashMap<u64, ImageId>,
     /// Folders that are not where they were.
     pub missing_roots: Vec<RootId>,
+    /// Whether it was made just now to try the sample.
+    pub(super) is_sample: bool,
     /// Whether it was made for images that were dropped on the start screen.
     pub(super) is_of_drop: bool,
     /// Counts how often files that could not be used were tried again.
@@ -97,6 +101,7 @@ impl OpenProject {
             history: opened.history,
             id_of_path: opened.id_of_path,
             missing_roots: opened.info.missing_roots.clone(),
+            is_sample: false,
             is_of_drop: false,
             n_retries: 0,
             revision: 1,
@@ -104,7 +109,7 @@ impl OpenProject {
             gallery: Gallery::default(),
             counts: Counts::default(),
             predictions: None,
-            export: ExportState { contents: Contents::default(), dir: None, done: None, error: None },
+            export: ExportState { contents: Contents::default(), dir: None, done: None, done_at: 0, error: None },
         };
         project.refresh();
         project
@@ -201,6 +206,16 @@ impl OpenProject {
     pub(super) fn reindex_paths(&mut self) {
         let ids = (0..self.data.images.len()).map(ImageId::from);
         self.id_of_path = ids.filter_map(|id| Some((path_key(&self.data.path(id)?), id))).collect();
+    }
+
+    /// The folder of the project that is gone and has come back as `folder`: it holds most of its images.
+    pub(super) fn missing_root_at(&self, folder: &NewFolder) -> Option<RootId> {
+        let found: HashSet<&Path> = folder.images.iter().map(|image| image.rel.as_path()).collect();
+        self.missing_roots.iter().copied().find(|&root| {
+            let own = || self.data.present().filter(|(_, image)| image.root == root);
+            let n_there = own().filter(|(_, image)| found.contains(image.rel.as_path())).count();
+            n_there > 0 && 2 * n_there > own().count()
+        })
     }
 
     /// A folder of which no file can be reached is one that is not there: its images are not damaged.

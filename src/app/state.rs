@@ -183,6 +183,8 @@ pub enum Purpose {
     Export {
         /// The choice of model.
         epoch: u64,
+        /// The project's revision.
+        revision: u64,
     },
     /// A table or sorted copies of predictions.
     Predictions,
@@ -224,6 +226,8 @@ pub struct AppState {
     pub hover: Option<(Vec<PathBuf>, Option<Peek>)>,
     /// Images that wait for their project to be made, and the job that makes it.
     pub(super) pending_add: Option<(JobId, Vec<NewFolder>)>,
+    /// The project that is being made is that of the sample.
+    pub(super) sample_is_due: bool,
     /// What the jobs in flight were asked for.
     pub(super) purposes: BTreeMap<JobId, Purpose>,
     pub(super) last_job: u64,

@@ -26,7 +26,7 @@ impl AppState {
     fn run(&mut self, command: Command, effects: &mut Vec<Effect>) {
         match command {
             Command::Act(action) => self.act(action, effects),
-            Command::Go(place) => self.go(place),
+            Command::Go(place) => self.go(place, effects),
             Command::Hover(paths) => self.hover(paths, effects),
             Command::Drop { paths, into } => self.drop_paths(paths, into, effects),
             Command::OpenProject(path) => self.open_project(&path, effects),
@@ -177,7 +177,7 @@ impl AppState {
             return self.notices.info(format!("{reason}."));
         }
         if let Some(place) = action.place() {
-            return self.go(place);
+            return self.go(place, effects);
         }
         let mut dialog = |dialog| effects.push(Effect::Screen(ScreenEffect::Dialog(dialog)));
         match action {
@@ -213,6 +213,7 @@ impl AppState {
             }
             Action::SelectAll => self.run(Command::Select(SelectOp::All), effects),
             Action::SelectNone => self.run(Command::Select(SelectOp::None), effects),
+            Action::LabelAsPredicted => self.label_as_predicted(effects),
             Action::Unlabel => self.label(&Target::Selection, None, effects),
             Action::Remove => self.remove(&Target::Selection, effects),
             Action::ClearFilter => self.set_filter(Filter::default()),
@@ -257,9 +258,13 @@ impl AppState {
         }
     }
 
-    fn go(&mut self, place: Place) {
+    fn go(&mut self, place: Place, effects: &mut Vec<Effect>) {
         self.place = place;
-        self.settings.place = Some(place.label().to_owned());
+        let remembered = Some(place.label().to_owned());
+        if self.settings.place != remembered {
+            self.settings.place = remembered;
+            self.save_settings(effects);
+        }
         if place == Place::Model {
             self.models.list_error = None;
         }
@@ -420,7 +425,7 @@ impl AppState {
             }
             of_split[usize::from(*split == Split::Val)].push((*id, idx as u32));
         }
-        let epoch = project.live.epoch;
+        let (epoch, revision) = (project.live.epoch, fit.output.revision);
         let [train, val] = of_split;
         // The proof is about agreement, so that training images serve where there are no others.
         let all = if val.is_empty() { train } else { val };
@@ -447,7 +452,11 @@ impl AppState {
             seed: project.data.settings.seed,
         };
         self.place = Place::Export;
-        self.job(JobRequest::Export(ExportRequest::Head(Box::new(request))), Purpose::Export { epoch }, effects);
+        self.job(
+            JobRequest::Export(ExportRequest::Head(Box::new(request))),
+            Purpose::Export { epoch, revision },
+            effects,
+        );
     }
 
     /// What follows by itself from the state as it is now: work that is due begins, what is shown is brought up to date.

@@ -190,6 +190,12 @@ impl Glance {
 }
 
 fn scan_all(paths: Vec<PathBuf>, reporter: &JobReporter) -> Result<Scanned, JobError> {
+    // A link that leads nowhere is there, and told of as such.
+    if let Some(first) = paths.first()
+        && paths.iter().all(|path| path.symlink_metadata().is_err())
+    {
+        return Err(JobError::failed(format!("{} is not there: check its spelling and its disk.", first.display())));
+    }
     if let Some(special) = special(&paths) {
         return Ok(special);
     }

@@ -80,7 +80,7 @@ impl Dialogs {
         let started = Instant::now();
         let thread = std::thread::Builder::new().name("dialog".to_owned()).spawn(move || {
             let files = pollster::block_on(future);
-            let paths = files.map(|f| f.into_iter().map(|f| f.path().to_owned()).collect());
+            let paths = files.map(|f| f.into_iter().map(|f| named(dialog, f.path().to_owned())).collect());
             // Nobody waits for the answer any more when the window is closed.
             if sender.send(Answer { dialog, paths, took: started.elapsed() }).is_ok() {
                 ctx.request_repaint();
@@ -130,22 +130,35 @@ impl Dialogs {
     }
 }
 
+/// The file to be written for the name that was given. The system's dialog asked before the name had its extension: a
+/// file that has it already is not replaced, the new one gets a number.
+fn named(dialog: Dialog, path: PathBuf) -> PathBuf {
+    let extension = match dialog {
+        Dialog::NewProject | Dialog::SaveCopy => "graft",
+        Dialog::SavePredictions => "csv",
+        _ => return path,
+    };
+    if path.extension().is_some() {
+        return path;
+    }
+    let stem = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let numbered = (2..1000).map(|n| format!("{stem} {n}.{extension}"));
+    std::iter::once(format!("{stem}.{extension}"))
+        .chain(numbered)
+        .map(|name| path.with_file_name(name))
+        .find(|path| !path.exists())
+        .unwrap_or(path)
+}
+
 /// What choosing paths in a dialog means.
 fn command(dialog: Dialog, paths: Vec<PathBuf>) -> Option<Command> {
-    let mut one = paths.first().cloned();
-    let mut with_extension = |extension: &str| {
-        let mut path = one.take()?;
-        if path.extension().is_none() {
-            path.set_extension(extension);
-        }
-        Some(path)
-    };
+    let one = paths.first().cloned();
     Some(match dialog {
         Dialog::AddFolder | Dialog::AddFiles => Command::Drop { paths, into: DropInto::Add },
         Dialog::PredictFiles | Dialog::PredictFolder => Command::Drop { paths, into: DropInto::Predict },
-        Dialog::NewProject => Command::CreateProject(with_extension("graft")?),
-        Dialog::SaveCopy => Command::SaveCopy(with_extension("graft")?),
-        Dialog::SavePredictions => Command::SavePredictions(with_extension("csv")?),
+        Dialog::NewProject => Command::CreateProject(one?),
+        Dialog::SaveCopy => Command::SaveCopy(one?),
+        Dialog::SavePredictions => Command::SavePredictions(one?),
         Dialog::OpenProject => Command::OpenProject(one?),
         Dialog::ImportModel => Command::ImportModel(one?),
         Dialog::SortPredictions => Command::SortPredictions(one?),
@@ -220,7 +233,7 @@ impl PathBox {
             let paths = typed_paths(&self.text);
             let wanted = match instead_of {
                 None => (!paths.is_empty()).then_some(Command::Drop { paths, into: DropInto::Auto }),
-                Some(dialog) => command(dialog, paths),
+                Some(dialog) => command(dialog, paths.into_iter().map(|path| named(dialog, path)).collect()),
             };
             cx.out.extend(wanted);
         }
@@ -310,8 +323,17 @@ mod tests {
 
     #[test]
     fn files_to_be_written_get_their_extension() {
-        let made = command(Dialog::NewProject, vec!["/x/pets".into()]);
-        assert_eq!(made, Some(Command::CreateProject("/x/pets.graft".into())));
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        assert_eq!(named(Dialog::NewProject, at("pets")), at("pets.graft"));
+        std::fs::write(at("answers.csv"), "").unwrap();
+        assert_eq!(
+            named(Dialog::SavePredictions, at("answers")),
+            at("answers 2.csv"),
+            "nobody was asked about that one"
+        );
+        assert_eq!(named(Dialog::SavePredictions, at("answers.csv")), at("answers.csv"), "this one was asked about");
+        assert_eq!(named(Dialog::ExportDir, at("out")), at("out"));
         assert_eq!(command(Dialog::OpenProject, Vec::new()), None);
         let add = command(Dialog::AddFolder, vec!["/x".into()]);
         assert!(matches!(add, Some(Command::Drop { into: DropInto::Add, .. })), "also where drops are predicted");

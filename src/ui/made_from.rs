@@ -8,6 +8,13 @@ use crate::app::{Fit, OpenProject};
 #[derive(Debug)]
 pub(super) struct MadeFrom<T>(Option<Weak<T>>);
 
+impl<T> Default for MadeFrom<T> {
+    /// From nothing.
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
 impl<T> MadeFrom<T> {
     pub(super) fn new(value: Option<&Arc<T>>) -> Self {
         Self(value.map(Arc::downgrade))

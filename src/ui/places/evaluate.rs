@@ -12,8 +12,10 @@ use super::page::{MAX_WIDTH, page};
 use crate::app::{Action, HeadFigures, OpenProject, Place};
 use crate::metrics::Report;
 use crate::ui::cx::Cx;
+use crate::ui::made_from::MadeFrom;
 use crate::ui::widgets::{self, Button, Card, Column, EmptyState, Sort, Table, columns, percent, place_header, stat};
 use crate::ui::{format, icons};
+use crate::workflow::predict::Predictions;
 
 /// Narrower than this, the table of classes stands below the matrix, in points.
 const LEAST_FOR_TABLE: f32 = 1000.0;
@@ -25,6 +27,8 @@ pub struct EvaluatePlace {
     threshold: threshold::ThresholdCard,
     mistakes: mistakes::Mistakes,
     predictions: predictions::PredictionsCard,
+    /// The answers that were shown last.
+    answers: MadeFrom<Predictions>,
     sort: Option<Sort>,
 }
 
@@ -33,6 +37,11 @@ impl EvaluatePlace {
     pub fn ui(&mut self, cx: &mut Cx<'_>, ui: &mut Ui) {
         let Some(project) = cx.project() else { return };
         page(ui, "evaluate", MAX_WIDTH, |ui| {
+            // New answers are shown at the top, wherever they were asked for.
+            if !self.answers.is(project.predictions.as_ref()) {
+                self.answers = MadeFrom::new(project.predictions.as_ref());
+                ui.scroll_to_cursor(Some(eframe::egui::Align::TOP));
+            }
             let figures = project.live.shown_figures(project.data.settings.head);
             header(cx, ui, figures.as_ref());
             let Some(figures) = figures else {
@@ -114,7 +123,8 @@ impl EvaluatePlace {
                 let metrics = &report.per_class[class];
                 row.text(report.classes.names().get(class).map_or("", String::as_str));
                 for value in [metrics.precision, metrics.recall, metrics.f1] {
-                    row.text(&percent(value as f32));
+                    // Of a class without validation images nothing is known.
+                    row.text(&if metrics.support == 0 { "–".to_owned() } else { percent(value as f32) });
                 }
                 row.weak(&metrics.support.to_string());
             });

@@ -133,7 +133,7 @@ impl ExportPlace {
     /// What goes on or came of it.
     fn outcome(&mut self, cx: &mut Cx<'_>, project: &OpenProject, is_busy: bool, ui: &mut Ui) {
         if is_busy {
-            let lane = |a: &&crate::app::Activity| a.lane == LaneKind::Export && a.stage == Some(Stage::Export);
+            let lane = |a: &&crate::app::Activity| a.lane == LaneKind::Export && a.stage == Some(Stage::Verify);
             let activity = cx.state.activities.iter().find(lane);
             if proof::running(ui, activity.map(|a| (a.n_done, a.n_total))) {
                 cx.send(Command::Cancel(LaneKind::Export));
@@ -149,6 +149,12 @@ impl ExportPlace {
         }
         match &project.export.done {
             Some((dir, meta)) => {
+                if project.export.done_at != project.revision {
+                    let title = "The classifier has changed since this export";
+                    widgets::Banner::new(Meaning::Warning, title)
+                        .text("Export again to take the changes along.")
+                        .show(ui);
+                }
                 let contents = self.wrote.unwrap_or(project.export.contents);
                 if proof::done(ui, dir, meta, contents, &mut self.copied) {
                     cx.act(Action::OpenExportFolder);

@@ -159,7 +159,7 @@ fn sample(cx: &mut Cx<'_>, ui: &mut Ui) {
         widgets::row_ends(
             ui,
             |ui| {
-                widgets::weak(ui, "A hundred photographs to try things on");
+                widgets::weak(ui, "A hundred photographs");
             },
             |ui| {
                 if ui.add(Button::new(label).icon(icons::SPARKLE).quiet().small().availability(availability)).clicked() {

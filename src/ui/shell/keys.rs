@@ -22,7 +22,8 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
         // What a text field does with these keys itself.
         let is_for_text = !shortcut.ctrl || matches!(shortcut.key, "A" | "Z");
         // What acts on the selection does so where it is seen.
-        let is_of_gallery = !shortcut.ctrl && key != Key::F1;
+        let selects = matches!(action, Action::SelectAll | Action::SelectNone);
+        let is_of_gallery = (!shortcut.ctrl && key != Key::F1) || selects;
         if (is_typing && is_for_text && key != Key::F1) || (is_of_gallery && !is_gallery) {
             continue;
         }
@@ -132,9 +133,10 @@ pub(super) fn shortcuts_dialog(ctx: &Context) -> bool {
         ("Close the large view, select none", "Esc"),
     ];
     let response = Dialog::new("shortcuts", "Keyboard shortcuts").width(460.0).show(ctx, |ui| {
-        eframe::egui::ScrollArea::vertical().max_height(ctx.content_rect().height() * 0.7).show(ui, |ui| {
+        let height = ctx.content_rect().height() * 0.7;
+        eframe::egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             // Beside the scroll bar, which lies over what it scrolls.
-            ui.set_max_width(ui.available_width() - 14.0);
+            ui.set_width(ui.available_width() - 16.0);
             let actions =
                 Action::ALL.iter().filter_map(|a| Some((a.label().trim_end_matches('…'), a.shortcut()?.text())));
             let others = others.iter().map(|(label, keys)| (*label, (*keys).to_owned()));

@@ -130,7 +130,9 @@ fn about(cx: &Cx<'_>, place: Place) -> (&'static str, Option<String>, Option<Mea
         }
         Place::Train => {
             let figures = project.live.shown_figures(project.data.settings.head);
-            let accuracy = figures.and_then(|f| f.val).map(|report| percent(report.accuracy.value as f32));
+            // Of a handful of images a figure without its interval would mislead.
+            let report = figures.and_then(|f| f.val).filter(|report| report.n_rows >= 10);
+            let accuracy = report.map(|report| percent(report.accuracy.value as f32));
             (place_icon(place), accuracy, project.live.fit_error.is_some().then_some(Meaning::Negative))
         }
         _ => (place_icon(place), None, None),

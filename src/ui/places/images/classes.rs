@@ -105,6 +105,10 @@ impl ClassList {
             at = Some(position as f32 * ROW);
         }
         let n_rows = classes.len() + usize::from(self.new_name.is_some());
+        if n_rows == 0 && project.is_writable() {
+            ui.add_space(space::XS);
+            text::weak(ui, "Add a class with +, then select images and press its number.");
+        }
         let scroll = ScrollArea::vertical().auto_shrink([false, false]);
         if std::mem::take(&mut self.scrolls_to_new) {
             at = Some(n_rows as f32 * ROW);

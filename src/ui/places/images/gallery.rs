@@ -247,7 +247,11 @@ fn tile_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, id: ImageId, rec
         let at = picture.left_top() + vec2(14.0, 14.0);
         ui.painter().circle_filled(at, 9.0, t.accent.solid);
         ui.painter().text(at, Align2::CENTER_CENTER, icons::CHECK, icons::font(12.0), t.accent.on_solid);
-    } else if response.hovered() || project.gallery.cursor == Some(id) {
+    } else if project.gallery.cursor == Some(id) {
+        // What keys would act on.
+        let line = Stroke::new(2.0, t.accent.solid);
+        ui.painter().rect_stroke(picture.expand(2.0), CornerRadius::same(6), line, StrokeKind::Inside);
+    } else if response.hovered() {
         ui.painter().rect_stroke(picture, round, Stroke::new(1.5, t.border_control), StrokeKind::Inside);
     }
     let line = Rect::from_min_max(pos2(rect.left(), picture.bottom() + 1.0), rect.max);
@@ -392,6 +396,14 @@ fn tile_menu(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, id: ImageId) {
                 }
             }
         });
+        let action = Action::LabelAsPredicted;
+        let is_on = action.availability(cx.state).is_ok();
+        let keys = action.shortcut().map(|s| s.text());
+        let item = ui.add_enabled_ui(is_on, |ui| menu_item(ui, icons::SPARKLE, action.label(), keys.as_deref()));
+        if item.inner.clicked() {
+            cx.act(action);
+            ui.close();
+        }
         menu_separator(ui);
         menu_heading(ui, "Split");
         let now = project.data.image(id).and_then(|i| i.split);

@@ -1,6 +1,6 @@
 //! What stands above the gallery: filters, order, size.
 
-use eframe::egui::{Align, Layout, Slider, Ui, vec2};
+use eframe::egui::{Slider, Ui, vec2};
 
 use crate::app::gallery::{ClassFilter, Filter, SortBy, Usable};
 use crate::app::{Action, Command};
@@ -15,6 +15,8 @@ use crate::ui::widgets::{Button, menu_button, menu_choice, menu_heading, menu_se
 /// Sides of thumbnails in points.
 pub(super) const TILE_SIZES: std::ops::RangeInclusive<f32> = 64.0..=256.0;
 
+/// Width of the two menus beside the search, in points.
+const MENUS_WIDTH: f32 = 250.0;
 /// Width of the slider for their size, in points.
 const SIZE_WIDTH: f32 = 104.0;
 
@@ -29,22 +31,28 @@ impl Toolbar {
         let Some(project) = cx.project() else { return };
         let mut filter = project.gallery.filter.clone();
         let sort = project.gallery.sort;
-        let room = vec2(ui.available_width() - SIZE_WIDTH - space::M, height::CONTROL);
-        ui.horizontal_top(|ui| {
-            ui.spacing_mut().item_spacing.x = space::M;
-            ui.allocate_ui_with_layout(room, Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
-                ui.set_min_width(room.x);
+        // The first row never wraps: the search gives way, then the size of thumbnails goes.
+        let room = ui.available_width();
+        let has_size = room > 470.0;
+        let search = (room - MENUS_WIDTH - if has_size { SIZE_WIDTH + space::L } else { 0.0 }).clamp(64.0, 200.0);
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing.x = space::S;
+            ui.allocate_ui(vec2(search, height::CONTROL), |ui| {
+                search_field(ui, "Find by name", &mut filter.text, "Find by name");
+            });
+            filter_menu(cx, ui, &mut filter);
+            order_menu(cx, ui, sort, room < 400.0);
+            if has_size {
+                ui.add_space((ui.available_width() - SIZE_WIDTH).max(0.0));
+                self.size_ui(cx, ui);
+            }
+        });
+        if !filter.is_empty() {
+            ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing = vec2(space::S, space::XS);
-                ui.scope(|ui| {
-                    ui.set_max_width(room.x.min(200.0));
-                    search_field(ui, "Find by name", &mut filter.text, "Find by name");
-                });
-                filter_menu(cx, ui, &mut filter);
-                order_menu(cx, ui, sort);
                 chips(cx, ui, &mut filter);
             });
-            self.size_ui(cx, ui);
-        });
+        }
         if filter != project.gallery.filter {
             cx.send(Command::SetFilter(filter));
         }
@@ -71,8 +79,8 @@ impl Toolbar {
     }
 }
 
-fn order_menu(cx: &mut Cx<'_>, ui: &mut Ui, sort: SortBy) {
-    let label = format!("Order: {}", sort.label().to_lowercase());
+fn order_menu(cx: &mut Cx<'_>, ui: &mut Ui, sort: SortBy, is_short: bool) {
+    let label = if is_short { "Order".to_owned() } else { format!("Order: {}", sort.label().to_lowercase()) };
     let button = Button::new(&label).label("Order").quiet().trailing_icon(icons::CARET_DOWN);
     menu_button(ui, button, |ui| {
         for order in SortBy::ALL {
