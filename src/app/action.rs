@@ -288,7 +288,7 @@ impl Action {
             Self::SelectNone => ctrl_shift("A"),
             Self::Remove => plain("Delete"),
             Self::Unlabel => plain("0"),
-            Self::LabelAsPredicted => ctrl("Y"),
+            Self::LabelAsPredicted => plain("P"),
             Self::PredictFiles => ctrl("P"),
             Self::Export => ctrl("E"),
             Self::GoModel => ctrl("1"),
