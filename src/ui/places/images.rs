@@ -55,7 +55,8 @@ impl ImagesPlace {
         }
         let is_small = ui.available_width() < 620.0;
         let widths = if is_small { 132.0..=148.0 } else { 132.0..=360.0 };
-        Panel::left("classes")
+        // A width that was chosen in a large window is kept for it.
+        Panel::left(if is_small { "few classes" } else { "classes" })
             .frame(Frame::new().fill(t.surface).inner_margin(Margin::same(8)))
             .resizable(!is_small)
             .default_size(if is_small { 148.0 } else { 212.0 })

@@ -134,7 +134,8 @@ pub(super) fn shortcuts_dialog(ctx: &Context) -> bool {
     ];
     let response = Dialog::new("shortcuts", "Keyboard shortcuts").width(460.0).show(ctx, |ui| {
         let height = ctx.content_rect().height() * 0.7;
-        eframe::egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
+        let scroll = eframe::egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height);
+        scroll.auto_shrink([false, true]).show(ui, |ui| {
             // Beside the scroll bar, which lies over what it scrolls.
             ui.set_width(ui.available_width() - 16.0);
             let actions =

@@ -15,8 +15,10 @@ use crate::ui::widgets::{Button, menu_button, menu_choice, menu_heading, menu_se
 /// Sides of thumbnails in points.
 pub(super) const TILE_SIZES: std::ops::RangeInclusive<f32> = 64.0..=256.0;
 
-/// Width of the two menus beside the search, in points.
-const MENUS_WIDTH: f32 = 250.0;
+/// Width of the two menus beside the search with the longest name of an order, in points.
+const MENUS_WIDTH: f32 = 310.0;
+/// And where the order is not named.
+const SHORT_MENUS_WIDTH: f32 = 190.0;
 /// Width of the slider for their size, in points.
 const SIZE_WIDTH: f32 = 104.0;
 
@@ -33,15 +35,16 @@ impl Toolbar {
         let sort = project.gallery.sort;
         // The first row never wraps: the search gives way, then the size of thumbnails goes.
         let room = ui.available_width();
-        let has_size = room > 470.0;
-        let search = (room - MENUS_WIDTH - if has_size { SIZE_WIDTH + space::L } else { 0.0 }).clamp(64.0, 200.0);
+        let (has_size, is_short) = (room > 560.0, room < 520.0);
+        let menus = if is_short { SHORT_MENUS_WIDTH } else { MENUS_WIDTH };
+        let search = (room - menus - if has_size { SIZE_WIDTH + space::L } else { 0.0 }).clamp(64.0, 200.0);
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = space::S;
             ui.allocate_ui(vec2(search, height::CONTROL), |ui| {
                 search_field(ui, "Find by name", &mut filter.text, "Find by name");
             });
             filter_menu(cx, ui, &mut filter);
-            order_menu(cx, ui, sort, room < 400.0);
+            order_menu(cx, ui, sort, is_short);
             if has_size {
                 ui.add_space((ui.available_width() - SIZE_WIDTH).max(0.0));
                 self.size_ui(cx, ui);
