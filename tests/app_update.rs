@@ -837,6 +837,25 @@ fn images_are_labelled_as_the_head_says() {
 }
 
 #[test]
+fn the_sample_and_a_drop_that_come_together_have_a_project_each() {
+    let mut app = App::ready();
+    app.do_it(Command::Drop { paths: vec!["/x".into()], into: DropInto::Auto });
+    app.do_it(Command::Act(Action::TrySample));
+    let (scan, _) = app.take(is_scan);
+    app.finish(scan, JobOutput::Scanned(Scanned::Images(vec![folder("/x", &[("a.png", None)], &[])])));
+    let (id, _) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::ScanSample)));
+    let sample = folder("/sample", &[("fish/1.jpg", Some(0)), ("tool/1.jpg", Some(1))], &["fish", "tool"]);
+    app.finish(id, JobOutput::Scanned(Scanned::Images(vec![sample])));
+    assert_eq!(project_requests(&app), ["create 1", "create 2"]);
+    for n_images in [1, 2] {
+        let mut empty = opened(0, Access::Writable);
+        (empty.project.classes, empty.project.roots, empty.is_new) = (Vec::new(), Vec::new(), true);
+        app.open(empty);
+        assert_eq!(app.project().data.images.len(), n_images);
+    }
+}
+
+#[test]
 fn folders_of_ones_own_are_not_mixed_into_the_sample() {
     let mut app = App::ready();
     app.do_it(Command::Act(Action::TrySample));

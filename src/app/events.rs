@@ -112,11 +112,14 @@ impl AppState {
                 }
             }
             (Purpose::Drop { into, shown, session }, JobOutput::Scanned(scanned)) => {
-                self.on_scanned(scanned, Aim { into, shown, session }, effects);
+                self.on_scanned(scanned, Aim { into, shown, session, is_sample: false }, effects);
             }
             (Purpose::Sample, JobOutput::Scanned(scanned)) => {
-                self.sample_is_due = true;
-                self.on_scanned(scanned, Aim { into: DropInto::Add, shown: None, session: None }, effects);
+                self.on_scanned(
+                    scanned,
+                    Aim { into: DropInto::Add, shown: None, session: None, is_sample: true },
+                    effects,
+                );
             }
             (Purpose::Open, JobOutput::Opened(opened)) => self.on_opened(id, *opened, effects),
             (Purpose::Open, JobOutput::AlreadyOpen(path)) => {
@@ -279,8 +282,7 @@ impl AppState {
                 self.notices.error(summary, details);
             }
             Purpose::Open => {
-                self.pending_add.take_if(|(of, _)| *of == id);
-                self.sample_is_due = false;
+                self.pending_adds.retain(|waiting| waiting.job != id);
                 self.notices.error(summary, details);
             }
             Purpose::SelfTest(_) => {
@@ -303,7 +305,7 @@ impl AppState {
         match purpose {
             Purpose::Write { .. } => self.n_unsaved = self.n_unsaved.saturating_sub(1),
             Purpose::Open => {
-                self.pending_add.take_if(|(of, _)| *of == id);
+                self.pending_adds.retain(|waiting| waiting.job != id);
             }
             // Nothing works without it: it is looked for again.
             Purpose::Runtime if self.runtime == RuntimeState::Loading => self.runtime = RuntimeState::Unknown,

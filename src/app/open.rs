@@ -7,7 +7,7 @@ use super::command::{Command, DropInto, Effect};
 use super::gallery::{ClassFilter, Filter};
 use super::notices::{Remedy, Tone};
 use super::project::OpenProject;
-use super::state::{AppState, Place, Purpose};
+use super::state::{AppState, PendingAdd, Place, Purpose};
 use super::words::n_images;
 use super::{Action, drops};
 use crate::jobs::{
@@ -28,6 +28,8 @@ pub(super) struct Aim {
     pub(super) shown: Option<ClassId>,
     /// The project that was open.
     pub(super) session: Option<Session>,
+    /// They are the sample.
+    pub(super) is_sample: bool,
 }
 
 impl AppState {
@@ -69,8 +71,8 @@ impl AppState {
             return self.add_folders(folders, aim.into, aim.shown, effects);
         }
         // Dropped on the start screen they begin a project, unless one of an earlier drop there has begun.
-        if let Some((_, waiting)) = &mut self.pending_add {
-            waiting.extend(folders);
+        if let Some(waiting) = self.pending_adds.iter_mut().find(|w| w.is_sample == aim.is_sample) {
+            waiting.folders.extend(folders);
             return;
         }
         if !is_apart && self.project.as_ref().is_some_and(|p| p.is_of_drop) {
@@ -79,7 +81,7 @@ impl AppState {
         let name = folders.first().map_or_else(|| "Untitled".to_owned(), |f| project_name(&f.root));
         let request = ProjectRequest::Create { session: self.next_session(), path: None, name };
         let id = self.job(JobRequest::Project(request), Purpose::Open, effects);
-        self.pending_add = Some((id, folders));
+        self.pending_adds.push(PendingAdd { job: id, folders, is_sample: aim.is_sample });
     }
 
     pub(super) fn open_project(&mut self, path: &Path, effects: &mut Vec<Effect>) {
@@ -122,10 +124,11 @@ impl AppState {
         let remembered = self.settings.place.as_deref().filter(|_| !opened.is_new);
         self.place = Place::ALL.into_iter().find(|p| Some(p.label()) == remembered).unwrap_or(Place::Images);
         self.project = Some(OpenProject::new(opened, self.last_epoch));
-        if let Some((_, folders)) = self.pending_add.take_if(|(of, _)| *of == id) {
+        if let Some(i) = self.pending_adds.iter().position(|waiting| waiting.job == id) {
+            let PendingAdd { folders, is_sample, .. } = self.pending_adds.remove(i);
             if let Some(project) = &mut self.project {
                 project.is_of_drop = true;
-                project.is_sample = std::mem::take(&mut self.sample_is_due);
+                project.is_sample = is_sample;
             }
             self.add_folders(folders, DropInto::Auto, None, effects);
         }

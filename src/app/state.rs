@@ -205,6 +205,16 @@ pub enum Purpose {
     },
 }
 
+/// Images that wait for their project to be made.
+#[derive(Debug)]
+pub(super) struct PendingAdd {
+    /// The job that makes it.
+    pub(super) job: JobId,
+    pub(super) folders: Vec<NewFolder>,
+    /// They are the sample.
+    pub(super) is_sample: bool,
+}
+
 /// What the application knows.
 #[derive(Debug, Default)]
 pub struct AppState {
@@ -224,10 +234,8 @@ pub struct AppState {
     pub settings: AppSettings,
     /// What hovers over the window: the paths, and what they are once that is known.
     pub hover: Option<(Vec<PathBuf>, Option<Peek>)>,
-    /// Images that wait for their project to be made, and the job that makes it.
-    pub(super) pending_add: Option<(JobId, Vec<NewFolder>)>,
-    /// The project that is being made is that of the sample.
-    pub(super) sample_is_due: bool,
+    /// Images that wait for their project to be made.
+    pub(super) pending_adds: Vec<PendingAdd>,
     /// What the jobs in flight were asked for.
     pub(super) purposes: BTreeMap<JobId, Purpose>,
     pub(super) last_job: u64,
