@@ -22,6 +22,7 @@
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
 //! | 2 | [`backbone`] | what a model is, its preprocessing, its layers; ONNX Runtime |
+//! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
 //! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees |
 //! | 3 | [`workflow`] | the work, synchronous: scan, embed, train, evaluate, predict, export |
@@ -70,7 +71,8 @@
 //! ## Invariants
 //!
 //! 1. Arrows point down the table above. Within a level modules meet only in level-0 values, but for `project`, which
-//!    speaks of `dataset`'s splits, for `onnx`, which is a tool of `backbone` and `export`, and for `export`, which runs
+//!    speaks of `dataset`'s splits, for `onnx`, which is a tool of `backbone`, `text` and `export`, for `text`, whose tower
+//!    runs on a `backbone` session, and for `export`, which runs
 //!    what it has written on a `backbone` session.
 //!    `tests/architecture.rs` reads the imports.
 //! 2. Only `backbone::session` and `backbone::runtime` name `ort`. Only `store` names `rusqlite`. Only `ui` names egui.
@@ -106,6 +108,7 @@ pub mod progress;
 pub mod project;
 pub mod rng;
 pub mod store;
+pub mod text;
 #[cfg(feature = "gui")]
 pub mod ui;
 pub mod workflow;

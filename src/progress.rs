@@ -82,6 +82,8 @@ pub enum Stage {
     Hash,
     /// Decoding, preprocessing and running the backbone.
     Embed,
+    /// Running texts through the text tower.
+    Texts,
     /// Fitting and judging heads.
     Fit,
     /// Writing an export.
@@ -99,6 +101,7 @@ impl Stage {
             Self::Scan => "Scanning",
             Self::Hash => "Reading",
             Self::Embed => "Embedding",
+            Self::Texts => "Reading texts",
             Self::Fit => "Fitting",
             Self::Export => "Writing",
             Self::Verify => "Verifying",

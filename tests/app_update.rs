@@ -158,8 +158,8 @@ impl App {
                 Prediction { class: ((row + wrong) % 2) as u32, confidence: 0.5 + 0.4 * (row % 10) as f32 / 10.0 }
             })
             .collect();
-        let heads =
-            HeadKind::ALL.map(|kind| FittedHead { judged: judged(kind), predictions: Arc::clone(&predictions) });
+        let heads = HeadKind::OF_EXAMPLES
+            .map(|kind| FittedHead { judged: judged(kind), predictions: Arc::clone(&predictions) });
         self.finish(
             id,
             JobOutput::Fitted(Box::new(FitOutput {

@@ -68,7 +68,8 @@ fn the_graph_sees_what_the_app_sees() {
         let mut rng = SplitMix64::new(1);
         let mut number = || (rng.below(2001) as f32 - 1000.0) / 1000.0;
         let head = Affine {
-            l2_normalise: false,
+            l2_blocks: Vec::new(),
+            activation: graft::head::Activation::Softmax,
             weight: Array2::from_shape_simple_fn((3, backbone.space.dim), &mut number),
             bias: Array1::from_shape_simple_fn(3, &mut number),
         };

@@ -49,6 +49,12 @@ fn locate_in_folder(dir: &Path) -> Result<ModelFiles, BackboneError> {
         .filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")))
         .collect();
     found.sort();
+    // Two loose towers: the one whose name speaks of text is not the image's.
+    let is_text =
+        |p: &PathBuf| p.file_stem().is_some_and(|s| s.to_string_lossy().to_ascii_lowercase().contains("text"));
+    if found.iter().filter(|p| !is_text(p)).count() == 1 {
+        found.retain(|p| !is_text(p));
+    }
     match found.as_slice() {
         [onnx] => Ok(ModelFiles { side_dirs: side_dirs(onnx, Some(dir)), onnx: onnx.clone(), name }),
         [] => Err(BackboneError::NoModelInFolder { path: dir.to_owned() }),
@@ -132,6 +138,8 @@ mod tests {
         fs::create_dir(&two).unwrap();
         fs::write(two.join("a.onnx"), b"").unwrap();
         assert_eq!(locate(&two).unwrap().name, "two");
+        fs::write(two.join("text_encoder.onnx"), b"").unwrap();
+        assert_eq!(locate(&two).unwrap().onnx, two.join("a.onnx"), "the other one reads text");
         fs::write(two.join("b.onnx"), b"").unwrap();
         assert!(matches!(locate(&two), Err(BackboneError::SeveralModels { n: 2, .. })));
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::towers::TextFiles;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
 
 /// Where a value comes from. What was read, what was guessed and what the user set are three different things.
@@ -178,6 +179,10 @@ pub struct Manifest {
     pub outputs: Vec<Port>,
     /// What serves as features unless the user says otherwise.
     pub feature: Sourced<FeatureChoice>,
+    /// What lies in the space of the text tower, where there is one and an output can be it.
+    pub joint: Option<Sourced<FeatureChoice>>,
+    /// The text tower, where one was found.
+    pub text: Option<TextFiles>,
     /// Preprocessing.
     pub preprocess: ResolvedPreprocess,
     /// Licence, where a file says it.

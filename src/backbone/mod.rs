@@ -8,11 +8,13 @@ pub mod provider;
 pub mod resolve;
 pub mod runtime;
 pub mod session;
+pub mod towers;
 
 mod open;
 mod own_preprocess;
 
 pub use open::Backbone;
+pub(crate) use open::port;
 
 use std::path::PathBuf;
 

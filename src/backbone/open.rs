@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use super::manifest::{
 use super::provider::Provider;
 use super::resolve;
 use super::session::{GraphSession, Values};
+use super::towers;
 use super::{BackboneError, METADATA_PREPROCESS};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
@@ -20,15 +22,18 @@ use crate::onnx::proto::{DataType, GraphProto, ModelProto, ValueInfoProto, tenso
 use crate::onnx::{self, OnnxError};
 
 /// An opened backbone: the graph in memory, ready to be cut at its feature layer. No session runs yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Backbone {
     /// What is known about it.
     pub manifest: Manifest,
-    /// The tensor that serves as features in this use.
+    /// The tensor that serves as features in this use; the first of them where several stand side by side.
     pub feature: FeatureChoice,
     /// The space of its embeddings.
     pub space: EmbeddingSpace,
-    model: ModelProto,
+    /// What stands behind the feature's columns, with the space of each (see [`Self::beside`]).
+    pub(super) beside: Vec<(FeatureChoice, EmbeddingSpace)>,
+    /// Shared by what is made of this one.
+    model: Arc<ModelProto>,
 }
 
 impl Backbone {
@@ -59,9 +64,52 @@ impl Backbone {
             Some(layer) => feature_of_label(&manifest, &model, layer)?,
             None => manifest.feature.value.clone(),
         };
+        Self::with_feature(manifest, feature, Arc::new(model), known_dim)
+    }
+
+    /// The same model with another layer as features, in the form of [`Self::open`]; nothing is read again.
+    ///
+    /// # Errors
+    /// When the layer does not fit.
+    pub fn at_layer(
+        &self,
+        layer: &str,
+        known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
+    ) -> Result<Self, BackboneError> {
+        let feature = feature_of_label(&self.manifest, &self.model, layer)?;
+        Self::with_feature(self.manifest.clone(), feature, Arc::clone(&self.model), known_dim)
+    }
+
+    /// Features of two layers side by side: the columns of this one, then those of `other`, which is the same model at
+    /// another layer. One run of the graph gives both.
+    pub fn beside(&self, other: &Self) -> Self {
+        let mut beside = self.beside.clone();
+        beside.push((other.feature.clone(), other.space.clone()));
+        let space = EmbeddingSpace {
+            layer: format!("{}&{}", self.space.layer, other.space.layer),
+            dim: self.space.dim + other.space.dim,
+            ..self.space.clone()
+        };
+        Self { space, beside, ..self.clone() }
+    }
+
+    /// The space of each part of the features, in the order of the columns; one where nothing stands beside.
+    pub fn parts(&self) -> Vec<EmbeddingSpace> {
+        let others = self.beside.iter().map(|(_, space)| space.clone());
+        let dim = self.space.dim - self.beside.iter().map(|(_, space)| space.dim).sum::<usize>();
+        let first = EmbeddingSpace { layer: self.feature.label(), dim, ..self.space.clone() };
+        std::iter::once(first).chain(others).collect()
+    }
+
+    fn with_feature(
+        manifest: Manifest,
+        feature: FeatureChoice,
+        model: Arc<ModelProto>,
+        known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
+    ) -> Result<Self, BackboneError> {
         let preprocess = manifest.preprocess.spec.digest();
         let space = EmbeddingSpace { backbone: manifest.id.clone(), layer: feature.label(), preprocess, dim: 0 };
-        let mut backbone = Self { manifest, feature, space, model };
+        let mut backbone = Self { manifest, feature, space, beside: Vec::new(), model };
         backbone.check_inputs()?;
         backbone.space.dim = match backbone.stated_dim().or_else(|| known_dim(&backbone.space)) {
             Some(dim) => dim,
@@ -91,8 +139,10 @@ impl Backbone {
     /// When the layer does not exist.
     pub fn feature_graph(&self) -> Result<ModelProto, BackboneError> {
         let dim = (self.space.dim > 0).then_some(self.space.dim);
-        onnx::feature_model(&self.model, &self.feature.tensor, self.feature.pooling, dim)
-            .map_err(|e| self.onnx_error(e))
+        let others = self.beside.iter().map(|(feature, _)| feature);
+        let parts: Vec<_> =
+            std::iter::once(&self.feature).chain(others).map(|f| (f.tensor.as_str(), f.pooling)).collect();
+        onnx::feature_model(&self.model, &parts, dim).map_err(|e| self.onnx_error(e))
     }
 
     /// The bytes of [`Self::feature_graph`].
@@ -140,7 +190,14 @@ impl Backbone {
     /// When the graph cannot be run.
     pub fn layers(&self) -> Result<Vec<Layer>, BackboneError> {
         let dims = self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH));
-        layers::list(&self.model, &dims, self.preprocess().layout)
+        let is_joint = self.manifest.text.as_ref().is_some_and(|text| text.is_joint);
+        if !is_joint {
+            return layers::list(&self.model, &dims, self.preprocess().layout);
+        }
+        // What the text has a part in cannot be computed from a picture.
+        let joint = self.manifest.joint.as_ref().map_or(&self.feature, |joint| &joint.value);
+        let image = onnx::prune(&self.model, &[&joint.tensor]).map_err(|e| self.onnx_error(e))?;
+        layers::list(&image, &dims, self.preprocess().layout)
     }
 
     /// That the features need the image and nothing else.
@@ -215,6 +272,12 @@ fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64)
         feature.value.pooling = layers::default_pooling(per_image, preprocess.spec.layout);
     }
     let about = About::read(files, model);
+    let inputs: Vec<Port> = graph.input.iter().map(port).collect();
+    let text = towers::find_text(files, &inputs);
+    let joint = text.as_ref().and_then(|text| {
+        let dirs = if text.is_joint { &files.side_dirs } else { &text.side_dirs };
+        towers::joint_feature(&outputs, towers::model_type(dirs).as_deref())
+    });
     Ok(Manifest {
         name: about.name.unwrap_or_else(|| files.name.clone()),
         id,
@@ -223,6 +286,8 @@ fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64)
         input,
         outputs,
         feature,
+        joint,
+        text,
         preprocess,
         licence: about.licence,
         source: about.source,
@@ -248,7 +313,7 @@ fn image_input(graph: &GraphProto) -> Result<Port, BackboneError> {
     }
 }
 
-fn port(info: &ValueInfoProto) -> Port {
+pub(crate) fn port(info: &ValueInfoProto) -> Port {
     let tensor = info.r#type.as_ref().and_then(|t| match &t.value {
         Some(type_proto::Value::TensorType(tensor)) => Some(tensor),
         _ => None,

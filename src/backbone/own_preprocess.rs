@@ -43,6 +43,7 @@ impl Backbone {
         {
             *layout = spec.layout;
         }
+        self.beside.clear();
         self.space.layer = self.feature.label();
         self.space.preprocess = spec.digest();
         self.manifest.preprocess.spec = spec;

@@ -38,6 +38,19 @@ pub enum Values {
     F32(Vec<f32>),
     /// Bytes, for an input that takes bytes.
     U8(Vec<u8>),
+    /// Whole numbers, such as tokens, converted to the input's element type.
+    I64(Vec<i64>),
+}
+
+/// What goes into one input of a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feed<'a> {
+    /// The input's name.
+    pub input: &'a str,
+    /// Dimensions.
+    pub dims: Vec<usize>,
+    /// Values of that many elements.
+    pub values: Values,
 }
 
 /// An output: its dimensions and its values as f32, row-major.
@@ -127,12 +140,26 @@ impl GraphSession {
     /// # Errors
     /// When the run fails or is ended, or an output has another element type than a number's.
     pub fn run(&mut self, dims: &[usize], values: Values, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
-        let failed = |e: ort::Error| BackboneError::Run { message: one_line(&e.to_string()) };
         let Some(input) = self.inputs.first() else {
             return Err(BackboneError::NoImageInput { inputs: String::new() });
         };
-        let value = tensor(input.element, dims, values).map_err(failed)?;
-        let feed = vec![(input.name.clone(), SessionInputValue::from(value))];
+        let name = input.name.clone();
+        self.run_feeds(vec![Feed { input: &name, dims: dims.to_vec(), values }], outputs)
+    }
+
+    /// As [`Self::run`], for graphs with several inputs.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and when there is no such input.
+    pub fn run_feeds(&mut self, feeds: Vec<Feed<'_>>, outputs: &[&str]) -> Result<Vec<Output>, BackboneError> {
+        let failed = |e: ort::Error| BackboneError::Run { message: one_line(&e.to_string()) };
+        let mut feed = Vec::with_capacity(feeds.len());
+        for Feed { input, dims, values } in feeds {
+            let missing = || BackboneError::Run { message: format!("there is no input {input}") };
+            let port = self.inputs.iter().find(|port| port.name == input).ok_or_else(missing)?;
+            let value = tensor(port.element, &dims, values).map_err(failed)?;
+            feed.push((port.name.clone(), SessionInputValue::from(value)));
+        }
         let mut results = self.session.run_with_options(feed, &*self.options).map_err(failed)?;
         outputs
             .iter()
@@ -192,6 +219,15 @@ fn tensor(element: Element, dims: &[usize], values: Values) -> ort::Result<DynVa
     let dims = dims.to_vec();
     let values = match values {
         Values::U8(bytes) => return Ok(Tensor::from_array((dims, bytes))?.into_dyn()),
+        Values::I64(values) => match element {
+            Element::I64 => return Ok(Tensor::from_array((dims, values))?.into_dyn()),
+            // Vocabularies are far smaller than what 32 bits hold.
+            Element::I32 => {
+                let values: Vec<i32> = values.into_iter().map(|v| v as i32).collect();
+                return Ok(Tensor::from_array((dims, values))?.into_dyn());
+            }
+            _ => values.into_iter().map(|v| v as f32).collect(),
+        },
         Values::F32(values) => values,
     };
     Ok(match element {

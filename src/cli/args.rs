@@ -35,6 +35,10 @@ pub(super) enum Command {
     Evaluate(EvaluateArgs),
     /// Classify images with an export
     Predict(PredictArgs),
+    /// Classify images by typed labels alone, judge the answers, and export the classifier
+    ZeroShot(ZeroShotArgs),
+    /// Find the images that fit a phrase
+    Search(SearchArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -184,5 +188,99 @@ fn probability(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
         _ => Err("a probability from 0 to 1 is wanted".to_owned()),
+    }
+}
+
+/// The dual encoder of a command.
+#[derive(Debug, Args)]
+pub(super) struct DualArgs {
+    /// Dual encoder: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
+    #[arg(long, value_name = "M")]
+    pub(super) model: Option<String>,
+    /// Text graph, where it does not lie beside the image graph
+    #[arg(long, value_name = "F.onnx")]
+    pub(super) text_model: Option<PathBuf>,
+    /// Tokenizer in place of the one beside the model
+    #[arg(long, value_name = "tokenizer.json")]
+    pub(super) tokenizer: Option<PathBuf>,
+    /// Output of the image graph in the space of texts
+    #[arg(long, value_name = "NAME")]
+    pub(super) image_output: Option<String>,
+    /// Output of the text graph
+    #[arg(long, value_name = "NAME")]
+    pub(super) text_output: Option<String>,
+    /// What cosines are multiplied with [default: the model's own, else 100]
+    #[arg(long, value_name = "S", value_parser = positive)]
+    pub(super) logit_scale: Option<f64>,
+    /// What is added to logits, in sigmoid models [default: the model's own]
+    #[arg(long, value_name = "B", allow_negative_numbers = true)]
+    pub(super) logit_bias: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft zero-shot --images photos/ --labels \"ant, bee\"\n  \
+    graft zero-shot --images pets/ --labels-file pets.txt --truth folders --export pets-by-name\n\n\
+    A labels file has one class a line: LABEL, LABEL|DESCRIPTION|..., or FOLDER=LABEL. The line \"none of these\"\n\
+    is the class of pictures that no label fits.")]
+pub(super) struct ZeroShotArgs {
+    /// Folders of images, tables of them, or images
+    #[arg(long, value_name = "DIR_OR_FILES", required = true, num_args = 1..)]
+    pub(super) images: Vec<PathBuf>,
+    /// Classes, separated by commas
+    #[arg(long, value_name = "LIST", required_unless_present = "labels_file", conflicts_with = "labels_file")]
+    pub(super) labels: Option<String>,
+    /// File of classes, one a line
+    #[arg(long, value_name = "F")]
+    pub(super) labels_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) dual: DualArgs,
+    /// What labels are put into: none, photo ("a photo of a {}"), ensemble (seven templates), or a file with one template a
+    /// line [default: what suits the model]
+    #[arg(long, value_name = "none|photo|ensemble|FILE")]
+    pub(super) templates: Option<String>,
+    /// What says which answers are right
+    #[arg(long, value_enum)]
+    pub(super) truth: Option<Truth>,
+    /// Also write a CSV: File, Label, Confidence, then a column a class
+    #[arg(long, value_name = "F")]
+    pub(super) csv: Option<PathBuf>,
+    /// Export the classifier to this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) export: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What says which answers are right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Truth {
+    /// The names of the class folders
+    Folders,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  graft search --images photos/ \"a dog on the beach\" --top 5")]
+pub(super) struct SearchArgs {
+    /// What is looked for
+    #[arg(value_name = "PHRASE")]
+    pub(super) phrase: String,
+    /// Folders of images, tables of them, or images
+    #[arg(long, value_name = "DIR_OR_FILES", required = true, num_args = 1..)]
+    pub(super) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) dual: DualArgs,
+    /// How many images are listed
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(super) top: usize,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
+        _ => Err("a number above 0 is wanted".to_owned()),
     }
 }

@@ -44,7 +44,7 @@ fn to_json(backbone: &Backbone, layers: &[Layer]) -> Value {
         "source": manifest.source,
         "inputs": [manifest.input],
         "outputs": manifest.outputs,
-        "feature": { "layer": backbone.feature.label(), "dim": backbone.space.dim, "origin": manifest.feature.origin },
+        "feature": { "layer": backbone.space.layer.clone(), "dim": backbone.space.dim, "origin": manifest.feature.origin },
         "layers": layers,
         "preprocess": preprocess(backbone),
     })
@@ -66,7 +66,7 @@ fn text(backbone: &Backbone, layers: &[Layer]) -> String {
     }
     text.push_str(&format!(
         "\nFeatures\n  {} [{}]   {}\n\nPreprocessing\n",
-        backbone.feature.label(),
+        backbone.space.layer.clone(),
         backbone.space.dim,
         manifest.feature.origin
     ));

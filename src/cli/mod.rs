@@ -13,8 +13,10 @@ mod npz;
 mod open;
 mod output;
 mod predict;
+mod search;
 mod terminal;
 mod train;
+mod zero_shot;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -51,6 +53,8 @@ pub fn run() -> ExitCode {
         Command::Train(args) => train::run(&args, &terminal),
         Command::Evaluate(args) => evaluate::run(&args, &terminal),
         Command::Predict(args) => predict::run(&args, &terminal),
+        Command::ZeroShot(args) => zero_shot::run(&args, &terminal),
+        Command::Search(args) => search::run(&args, &terminal),
     };
     terminal.finish();
     match result {

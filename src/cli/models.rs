@@ -29,7 +29,7 @@ pub(super) fn run(args: &ModelsArgs, terminal: &Terminal) -> Result<()> {
                 "path": manifest.path.to_string_lossy(),
                 "id": manifest.id,
                 "size_bytes": manifest.size_bytes,
-                "layer": backbone.feature.label(),
+                "layer": backbone.space.layer.clone(),
                 "dim": backbone.space.dim,
                 "licence": manifest.licence,
                 "source": manifest.source,

@@ -23,12 +23,13 @@ pub(super) fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         predictions.write_csv(path)?;
     }
     if args.json {
-        return print_json(&to_json(&predictions));
+        return print_json(&predictions_json(&predictions));
     }
     unless_closed(predictions.write_text(stdout().lock()))
 }
 
-fn to_json(predictions: &Predictions) -> Value {
+/// A row an image, with all probabilities.
+pub(super) fn predictions_json(predictions: &Predictions) -> Value {
     let rows = predictions.answers.paths.iter().zip(predictions.labels()).zip(predictions.answers.probabilities.rows());
     rows.map(|((path, (label, confidence)), row)| {
         let names = predictions.classes.names().iter().cloned();

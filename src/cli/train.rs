@@ -93,7 +93,7 @@ fn outcome_json(backbone: &Backbone, outcome: &TrainOutcome, export: Option<Valu
         "n_test": prepared.data.test.len(),
         "skipped": prepared.skipped,
         "notes": prepared.notes,
-        "model": { "name": backbone.manifest.name, "layer": backbone.feature.label(), "dim": backbone.space.dim },
+        "model": { "name": backbone.manifest.name, "layer": backbone.space.layer.clone(), "dim": backbone.space.dim },
         "heads": heads.iter().map(head_json).collect::<Vec<_>>(),
         "seconds": {
             "scan": prepared.scan_secs,

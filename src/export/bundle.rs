@@ -126,7 +126,7 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     staged.write(files::META, &json).map_err(failed)?;
     let batch = backbone.fixed_batch().map_or_else(|| "N".to_owned(), |n| n.to_string());
     let input = format!("`{}` [{batch}, …], normalised tensor", backbone.manifest.input.name);
-    let readme = readme(&meta, written, &input, affine.l2_normalise, accuracy);
+    let readme = readme(&meta, written, &input, affine, accuracy);
     staged.write(files::README, readme.as_bytes()).map_err(failed)?;
     if reporter.cancelled() {
         return Err(ExportError::Cancelled);
@@ -284,7 +284,8 @@ fn weights(affine: &Affine, meta: &Meta) -> Result<Vec<u8>, ExportError> {
     // One key, so that the order of a hash map cannot show.
     let about = serde_json::json!({
         "classes": meta.classes,
-        "l2_normalise": affine.l2_normalise,
+        "l2_blocks": affine.l2_blocks,
+        "activation": affine.activation,
         "embedding_space": meta.embedding_space,
     });
     let metadata = HashMap::from([("graft".to_owned(), about.to_string())]);

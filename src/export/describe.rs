@@ -6,6 +6,7 @@ use super::bundle::Contents;
 use super::files;
 use crate::classes::ClassSet;
 use crate::embedding::EmbeddingSpace;
+use crate::head::{Activation, Affine};
 use crate::image::spec::PreprocessSpec;
 
 /// Value of [`Meta::format`].
@@ -30,6 +31,9 @@ pub struct Meta {
     pub backbone: BackboneMeta,
     /// Kind and hyperparameters of the head.
     pub head: serde_json::Value,
+    /// What makes probabilities of logits.
+    #[serde(default)]
+    pub activation: Activation,
     /// What it was trained on.
     pub data: DataMeta,
     /// Its figures on the validation images.
@@ -101,11 +105,15 @@ pub struct Agreement {
 }
 
 /// The README of an export; `written` says which of its files there are.
-pub fn readme(meta: &Meta, written: Contents, input: &str, l2_normalise: bool, accuracy: Option<f64>) -> String {
+pub fn readme(meta: &Meta, written: Contents, input: &str, head: &Affine, accuracy: Option<f64>) -> String {
     let (k, dim) = (meta.classes.len(), meta.embedding_space.dim);
-    let formula = match l2_normalise {
-        true => "logits = weight (x / |x|) + bias, features divided by their length first",
-        false => "logits = weight x + bias",
+    let formula = match head.l2_blocks.as_slice() {
+        [] => "logits = weight x + bias".to_owned(),
+        [_] => "logits = weight (x / |x|) + bias, features divided by their length first".to_owned(),
+        widths => {
+            let widths = widths.iter().map(usize::to_string).collect::<Vec<_>>().join(" and ");
+            format!("logits = weight x + bias, after the first {widths} columns were each divided by their length")
+        }
     };
     let meta_file = files::META;
     let rows = [
@@ -154,16 +162,19 @@ pub fn readme(meta: &Meta, written: Contents, input: &str, l2_normalise: bool, a
     let classes = meta.classes.names().iter().map(|n| format!("- {}", one_line(n))).collect::<Vec<_>>().join("\n");
     let licence = meta.backbone.licence.as_deref().unwrap_or("not stated by its files: ask where it came from");
     let accuracy = accuracy.map_or_else(String::new, |a| format!(", validated accuracy {:.1} %", a * 100.0));
+    let made_from = match meta.data.n_train {
+        0 => "the names of its classes alone".to_owned(),
+        n => format!("{n} images"),
+    };
     format!(
         "# Image classifier\n\n\
-         Made by Graft {graft} from {n} images{accuracy}.\n\n\
+         Made by Graft {graft} from {made_from}{accuracy}.\n\n\
          {usage}| file | what it is |\n| --- | --- |\n{table}\n\
          {image_classifier}The files were loaded again after writing and compared with the app on {n_verified} images: \
          the largest difference of a probability was {diff:.1e}.\n\n\
          ## Classes\n\n{classes}\n\n\
          ## Licence\n\nThe backbone, {backbone}, is part of these files. Its licence: {licence}.{notices}\n",
         graft = meta.graft,
-        n = meta.data.n_train,
         n_verified = meta.verification.n,
         diff = meta.verification.classifier.max_abs_difference,
         backbone = meta.backbone.name,

@@ -75,6 +75,9 @@ pub enum HeadError {
     /// Selection on a validation set was asked for, but there is none.
     #[error("the regularisation strength was to be chosen on a validation set, but none was given")]
     NoValidation,
+    /// A head that starts from texts was to be fitted without any.
+    #[error("a text head needs the texts of its classes")]
+    NeedsTexts,
     /// The work was cancelled.
     #[error("training was cancelled")]
     Cancelled,

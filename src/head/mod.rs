@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | linear | multinomial logistic regression, L2 penalty chosen on a path, L-BFGS | [`linear`], `select`, `lbfgs` |
 //! | prototype | class means, squared Euclidean distance or cosine | [`prototype`] |
+//! | zero-shot | nothing: embeddings of texts are its weights | [`text`] |
 //!
 //! [`train()`] fits either kind, chooses its settings on held-out rows and scales it by a temperature, so that the
 //! softmax of a head's logits are calibrated probabilities. Every head is applied, and exported, in one form:
@@ -24,12 +25,13 @@ mod rows;
 mod scores;
 mod select;
 mod temperature;
+pub mod text;
 mod train;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-pub use affine::Affine;
+pub use affine::{Activation, Affine, unit_blocks};
 pub use error::HeadError;
 pub use linear::ClassWeight;
 pub use plan::{ChosenBy, SelectionPolicy};
@@ -37,6 +39,7 @@ pub use prototype::Distance;
 pub use scores::{ScoreKind, Scores, softmax};
 pub use select::PathPoint;
 pub use temperature::fit_temperature;
+pub use text::TextHead;
 pub use train::{Strength, TrainConfig, TrainRecord, TrainedHead, retrain, train};
 
 use crate::classes::ClassSet;
@@ -50,17 +53,23 @@ pub enum HeadKind {
     Linear,
     /// Class means.
     Prototype,
+    /// Texts alone.
+    ZeroShot,
+    /// Texts, and examples that correct them.
+    Text,
 }
 
 impl HeadKind {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Linear, Self::Prototype];
+    /// Every kind that is fitted to examples alone.
+    pub const OF_EXAMPLES: [Self; 2] = [Self::Linear, Self::Prototype];
 
     /// The name on the screen.
     pub fn label(self) -> &'static str {
         match self {
             Self::Linear => "Linear",
             Self::Prototype => "Prototype",
+            Self::ZeroShot => "Zero-shot",
+            Self::Text => "Text",
         }
     }
 }
@@ -155,6 +164,8 @@ pub enum Head {
     Linear(LinearHead),
     /// Class means.
     Prototype(PrototypeHead),
+    /// Texts, with or without examples.
+    Text(TextHead),
 }
 
 /// All of a head but its numbers, to be stored beside them (see [`Head::from_parts`]).
@@ -179,6 +190,19 @@ pub enum HeadMeta {
         /// What distances are divided by.
         temperature: f64,
     },
+    /// Of a [`TextHead`].
+    Text {
+        /// Space of the embeddings.
+        space: EmbeddingSpace,
+        /// Classes, in the order of the weights' rows.
+        classes: ClassSet,
+        /// See [`Affine::l2_blocks`].
+        l2_blocks: Vec<usize>,
+        /// What makes probabilities of logits.
+        activation: Activation,
+        /// Whether examples have corrected the texts.
+        is_fitted: bool,
+    },
 }
 
 impl Head {
@@ -187,6 +211,7 @@ impl Head {
         match self {
             Self::Linear(_) => HeadKind::Linear,
             Self::Prototype(_) => HeadKind::Prototype,
+            Self::Text(head) => head.kind(),
         }
     }
 
@@ -195,6 +220,7 @@ impl Head {
         match self {
             Self::Linear(head) => &head.space,
             Self::Prototype(head) => &head.space,
+            Self::Text(head) => head.space(),
         }
     }
 
@@ -203,25 +229,48 @@ impl Head {
         match self {
             Self::Linear(head) => &head.classes,
             Self::Prototype(head) => &head.classes,
+            Self::Text(head) => head.classes(),
         }
     }
 
     /// The form in which it is applied and exported.
     pub fn affine(&self) -> Affine {
         match self {
-            Self::Linear(head) => Affine { l2_normalise: false, weight: head.weight.clone(), bias: head.bias.clone() },
+            Self::Linear(head) => Affine {
+                l2_blocks: Vec::new(),
+                activation: Activation::Softmax,
+                weight: head.weight.clone(),
+                bias: head.bias.clone(),
+            },
             Self::Prototype(head) => prototype::affine(head.prototypes.view(), head.distance, head.temperature),
+            Self::Text(head) => head.affine().clone(),
         }
     }
 
-    /// Logits of shape `[n_rows, n_classes]`, whose softmax are the calibrated probabilities.
+    /// What makes probabilities of its logits.
+    pub fn activation(&self) -> Activation {
+        match self {
+            Self::Linear(_) | Self::Prototype(_) => Activation::Softmax,
+            Self::Text(head) => head.affine().activation,
+        }
+    }
+
+    /// Calibrated probabilities of shape `[n_rows, n_classes]`.
+    ///
+    /// # Errors
+    /// As [`Head::scores`].
+    pub fn probabilities(&self, embeddings: &Embeddings) -> Result<Array2<f32>, HeadError> {
+        Ok(self.activation().probabilities(&self.scores(embeddings)?.values))
+    }
+
+    /// Logits of shape `[n_rows, n_classes]`, of which [`Head::activation`] makes the calibrated probabilities.
     ///
     /// # Errors
     /// Embeddings of another space than the head's, or with a value that is not finite.
     pub fn scores(&self, embeddings: &Embeddings) -> Result<Scores, HeadError> {
         check::same_space(self.space(), embeddings.space())?;
         check::finite(embeddings.view())?;
-        Ok(Scores { values: prototype::apply(&self.affine(), embeddings.view()), kind: ScoreKind::Logits })
+        Ok(Scores { values: self.affine().apply(embeddings.view()), kind: ScoreKind::Logits })
     }
 
     /// All but the numbers.
@@ -234,15 +283,23 @@ impl Head {
                 distance: head.distance,
                 temperature: head.temperature,
             },
+            Self::Text(head) => HeadMeta::Text {
+                space: head.space().clone(),
+                classes: head.classes().clone(),
+                l2_blocks: head.affine().l2_blocks.clone(),
+                activation: head.affine().activation,
+                is_fitted: head.kind() == HeadKind::Text,
+            },
         }
     }
 
-    /// The numbers: weights or prototypes of shape `[n_classes, dim]`, and a linear head's intercepts of shape
-    /// `[n_classes]`.
+    /// The numbers: weights or prototypes of shape `[n_classes, dim]`, and a linear or text head's intercepts of
+    /// shape `[n_classes]`.
     pub fn arrays(&self) -> (ArrayView2<'_, f32>, Option<ArrayView1<'_, f32>>) {
         match self {
             Self::Linear(head) => (head.weight.view(), Some(head.bias.view())),
             Self::Prototype(head) => (head.prototypes.view(), None),
+            Self::Text(head) => (head.affine().weight.view(), Some(head.affine().bias.view())),
         }
     }
 
@@ -259,6 +316,12 @@ impl Head {
             }
             HeadMeta::Prototype { space, classes, distance, temperature } => {
                 PrototypeHead::new(space, classes, matrix, distance, temperature).map(Self::Prototype)
+            }
+            HeadMeta::Text { space, classes, l2_blocks, activation, is_fitted } => {
+                let bias = bias.unwrap_or_else(|| Array1::zeros(classes.len()));
+                let kind = if is_fitted { HeadKind::Text } else { HeadKind::ZeroShot };
+                let affine = Affine { l2_blocks, activation, weight: matrix, bias };
+                TextHead::new(space, classes, affine, kind).map(Self::Text)
             }
         }
     }

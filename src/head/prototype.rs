@@ -1,17 +1,14 @@
 //! Class means and the distances to them (Snell et al. 2017; Wang et al. 2019, "SimpleShot").
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::affine::Affine;
+use super::affine::{Activation, Affine, MIN_NORM, norm};
 use super::judge::{Verdict, stack};
-use super::logistic::affine_rows;
 use super::plan::Plan;
 use super::temperature::fit_temperature;
 use crate::classes::ClassIdx;
 
-/// Shortest length that a vector is divided by.
-const MIN_NORM: f32 = 1e-12;
 /// Cosine's temperature where no row is left to fit it on.
 const DEFAULT_COSINE_TEMPERATURE: f64 = 0.1;
 
@@ -77,7 +74,8 @@ fn prototypes_of(
 pub fn affine(prototypes: ArrayView2<'_, f32>, distance: Distance, temperature: f64) -> Affine {
     match distance {
         Distance::Cosine => Affine {
-            l2_normalise: true,
+            l2_blocks: vec![prototypes.ncols()],
+            activation: Activation::Softmax,
             weight: prototypes.mapv(|v| (f64::from(v) / temperature) as f32),
             bias: Array1::zeros(prototypes.nrows()),
         },
@@ -86,38 +84,13 @@ pub fn affine(prototypes: ArrayView2<'_, f32>, distance: Distance, temperature: 
             let middle = exact.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(prototypes.ncols()));
             let of_middle = middle.dot(&middle);
             Affine {
-                l2_normalise: false,
+                l2_blocks: Vec::new(),
+                activation: Activation::Softmax,
                 bias: exact.outer_iter().map(|p| ((of_middle - p.dot(&p)) / temperature) as f32).collect(),
                 weight: (&exact - &middle).mapv(|v| (2.0 * v / temperature) as f32),
             }
         }
     }
-}
-
-/// Logits `[n_rows, n_classes]` of rows `[n_rows, dim]`.
-pub(super) fn apply(affine: &Affine, x: ArrayView2<'_, f32>) -> Array2<f32> {
-    use rayon::prelude::*;
-    let mut z = Array2::zeros((x.nrows(), affine.weight.nrows()));
-    let bias = affine.bias.to_vec();
-    z.axis_chunks_iter_mut(Axis(0), 256).into_par_iter().zip(x.axis_chunks_iter(Axis(0), 256)).for_each(|(z, x)| {
-        if affine.l2_normalise {
-            let mut unit = x.to_owned();
-            for mut row in unit.outer_iter_mut() {
-                let length = norm(row.view());
-                row /= length;
-            }
-            affine_rows(z, unit.view(), affine.weight.view(), &bias);
-        } else {
-            affine_rows(z, x, affine.weight.view(), &bias);
-        }
-    });
-    z
-}
-
-/// Euclidean length, at least 1e-12.
-fn norm(row: ArrayView1<'_, f32>) -> f32 {
-    let square: f64 = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-    (square.sqrt() as f32).max(MIN_NORM)
 }
 
 /// A chosen distance with its temperature, and how it did on the held-out rows.
@@ -143,7 +116,7 @@ pub(super) fn choose(
         let held_out = match (plan, validation) {
             (Plan::Validation { .. }, Some((held_out, held_out_y))) => {
                 let model = affine(prototypes(x, y, n_classes, distance).view(), distance, 1.0);
-                (apply(&model, held_out), held_out_y.to_vec())
+                (model.apply(held_out), held_out_y.to_vec())
             }
             _ => out_of_fold(x, y, n_classes, plan, distance),
         };
@@ -180,7 +153,7 @@ fn out_of_fold(
         .iter()
         .map(|fold| {
             let means = prototypes_of(x, y, fold.train.iter().copied(), n_classes, distance);
-            apply(&affine(means.view(), distance, 1.0), x.select(Axis(0), &fold.held_out).view())
+            affine(means.view(), distance, 1.0).apply(x.select(Axis(0), &fold.held_out).view())
         })
         .collect();
     let classes = plan.folds().iter().flat_map(|fold| fold.held_out.iter().map(|&row| y[row])).collect();

@@ -13,6 +13,7 @@ use super::plan::{ChosenBy, Plan, SelectionPolicy};
 use super::prototype::{self, Distance};
 use super::select::{self, Part, PathPoint};
 use super::temperature::fit_temperature;
+use super::text::TextRecord;
 use super::{Head, HeadKind, LinearHead, PrototypeHead, check};
 use crate::classes::{ClassIdx, ClassSet};
 use crate::embedding::Embeddings;
@@ -99,6 +100,32 @@ pub struct TrainRecord {
     pub distance: Option<Distance>,
     /// Seed of everything that was drawn.
     pub seed: u64,
+    /// Zero-shot and text heads: what was read, and how it was mixed with examples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextRecord>,
+}
+
+impl TrainRecord {
+    /// Of a head that nothing was fitted or chosen for.
+    pub fn unfitted(kind: HeadKind, text: Option<TextRecord>) -> Self {
+        Self {
+            kind,
+            n_train: 0,
+            chosen_by: ChosenBy::Defaults,
+            temperature: 1.0,
+            selection_accuracy: None,
+            selection_log_loss: None,
+            c: None,
+            path: Vec::new(),
+            loss_curve: Vec::new(),
+            n_iter: 0,
+            converged: true,
+            class_weight: ClassWeight::Uniform,
+            distance: None,
+            seed: 0,
+            text,
+        }
+    }
 }
 
 /// A head with its record.
@@ -130,6 +157,7 @@ pub fn train(
     match config.kind {
         HeadKind::Linear => input.linear(&linear, cancel),
         HeadKind::Prototype => input.prototype(config.distance),
+        HeadKind::ZeroShot | HeadKind::Text => Err(HeadError::NeedsTexts),
     }
 }
 
@@ -354,6 +382,7 @@ impl<'a> Input<'a> {
             class_weight: self.config.class_weight,
             distance: None,
             seed: self.config.seed,
+            text: None,
         }
     }
 }

@@ -339,7 +339,7 @@ fn inspect(models: &OpenModels, choice: ModelChoice, reporter: &JobReporter) -> 
         choice,
         manifest: Box::new(backbone.manifest.clone()),
         dim: backbone.space.dim,
-        layer: backbone.feature.label(),
+        layer: backbone.space.layer.clone(),
         layers: backbone.layers().map_err(|e| e.to_string()),
     })))
 }

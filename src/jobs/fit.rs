@@ -12,7 +12,7 @@ use super::table::Table;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::Split;
 use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
-use crate::head::{Head, HeadKind, TrainConfig, softmax};
+use crate::head::{Head, HeadKind, TrainConfig};
 use crate::progress::{Reporter, Stage};
 use crate::project::{ClassId, ImageId};
 use crate::workflow::WorkflowError;
@@ -49,8 +49,8 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
     let mut is_chosen_anew = true;
     // Of other classes than before there is nothing to go on from.
     let before = request.before.as_ref().filter(|b| b.class_ids == plan.class_ids).map_or(&[][..], |b| &b.heads);
-    for (i, kind) in HeadKind::ALL.into_iter().enumerate() {
-        reporter.progress(Stage::Fit, i, HeadKind::ALL.len());
+    for (i, kind) in HeadKind::OF_EXAMPLES.into_iter().enumerate() {
+        reporter.progress(Stage::Fit, i, HeadKind::OF_EXAMPLES.len());
         let config = TrainConfig { kind, ..TrainConfig::default() };
         let (seed, cancel) = (request.seed, reporter.cancel_token());
         let again = match before.iter().find(|head| head.head.kind() == kind) {
@@ -71,7 +71,7 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
         .into_iter()
         .map(|judged| answered(judged, table, request.epoch, hashes.len(), reporter))
         .collect::<Result<_, _>>()?;
-    reporter.progress(Stage::Fit, HeadKind::ALL.len(), HeadKind::ALL.len());
+    reporter.progress(Stage::Fit, HeadKind::OF_EXAMPLES.len(), HeadKind::OF_EXAMPLES.len());
     Ok(FitOutput {
         revision: request.revision,
         epoch: request.epoch,
@@ -107,7 +107,7 @@ fn answered(
 
 fn answers(head: &Head, table: &Table, epoch: u64, rows: &[u32]) -> Result<Vec<Prediction>, JobError> {
     let embeddings = table.select(epoch, rows).ok_or(JobError::Cancelled)?;
-    let probabilities = softmax(&head.scores(&embeddings).map_err(WorkflowError::from)?.values);
+    let probabilities = head.probabilities(&embeddings).map_err(WorkflowError::from)?;
     let answer = |(class, confidence): (ClassIdx, f32)| Prediction { class: class.0, confidence };
     Ok(top(probabilities.view()).into_iter().map(answer).collect())
 }

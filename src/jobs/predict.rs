@@ -7,7 +7,6 @@ use super::lane::{JobReporter, Work};
 use super::models::OpenModels;
 use super::protocol::{JobError, JobOutput, JobRequest, PredictRequest};
 use crate::dataset::{SkipReason, Skipped};
-use crate::head::softmax;
 use crate::workflow::WorkflowError;
 use crate::workflow::embed::{EmbedConfig, embed};
 use crate::workflow::evaluate::Answers;
@@ -36,7 +35,7 @@ fn predict(models: &OpenModels, request: PredictRequest, reporter: &JobReporter)
     let config = EmbedConfig { provider: request.provider, ..EmbedConfig::default() };
     let mut embedded = embed(&backbone, &paths, &cache, &config, reporter)?;
     let head = &request.head.trained.head;
-    let probabilities = softmax(&head.scores(&embedded.embeddings).map_err(WorkflowError::from)?.values);
+    let probabilities = head.probabilities(&embedded.embeddings).map_err(WorkflowError::from)?;
     skipped.append(&mut embedded.skipped);
     let paths = embedded.path_idx.iter().map(|&i| paths[i].clone()).collect();
     Ok(JobOutput::Predicted(Arc::new(Predictions {

@@ -8,7 +8,7 @@ use super::proto::tensor_shape_proto::Value as Extent;
 use super::proto::{DataType, GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto};
 use super::prune::prune;
 use super::{OnnxError, check_size, graph_mut, pixels, require_opset};
-use crate::head::Affine;
+use crate::head::{Activation, Affine};
 use crate::image::spec::{PreprocessSpec, TensorLayout};
 
 /// Name of the input of an image classifier.
@@ -43,30 +43,46 @@ pub enum Pooling {
     Flatten,
 }
 
-/// The backbone cut at `tensor`: its own inputs, and the one output `features`, f32 `[N, dim]`. What the features do
-/// not need is gone; 16-bit results are converted.
+/// The backbone cut at one tensor or several, each pooled to `[N, D_i]` and put side by side: its own inputs, and the one
+/// output `features`, f32 `[N, dim]`. What the features do not need is gone; 16-bit results are converted.
 ///
 /// # Errors
-/// When the tensor does not exist, an input is named `features`, or the opset is below 8.
+/// When a tensor does not exist, an input is named `features`, or the opset is below 8.
 pub fn feature_model(
     model: &ModelProto,
-    tensor: &str,
-    pooling: Pooling,
+    parts: &[(&str, Pooling)],
     dim: Option<usize>,
 ) -> Result<ModelProto, OnnxError> {
     require_opset(model, "a feature output", HEAD_MIN_OPSET)?;
-    let mut out = prune(model, &[tensor])?;
+    let tensors: Vec<&str> = parts.iter().map(|(tensor, _)| *tensor).collect();
+    let mut out = prune(model, &tensors)?;
     let ir_version = out.ir_version();
     let g = graph_mut(&mut out)?;
     name_batch(g);
-    let known = walk::value_info(g, tensor).and_then(walk::tensor_type).map(|t| t.elem_type());
-    let is_f32 = known == Some(DataType::Float as i32);
-    if !(is_f32 && pooling == Pooling::None && tensor == FEATURES) {
-        // The tensor's own name may be the one that is needed.
-        let tensor = release_name(g, FEATURES)?.filter(|_| tensor == FEATURES).unwrap_or_else(|| tensor.to_owned());
+    let is_f32 = |g: &GraphProto, tensor: &str| {
+        let known = walk::value_info(g, tensor).and_then(walk::tensor_type).map(|t| t.elem_type());
+        known == Some(DataType::Float as i32)
+    };
+    let is_there = matches!(parts, [(tensor, Pooling::None)] if *tensor == FEATURES && is_f32(g, tensor));
+    if !is_there {
+        let parts: Vec<(String, Pooling, bool)> =
+            parts.iter().map(|(tensor, pooling)| ((*tensor).to_owned(), *pooling, is_f32(g, tensor))).collect();
+        // A tensor's own name may be the one that is needed.
+        let renamed = release_name(g, FEATURES)?;
         let mut b = Builder::new(g, FEATURES);
-        let tensor = if is_f32 { tensor } else { b.cast("f32", &tensor, DataType::Float) };
-        pool(&mut b, &tensor, pooling);
+        let mut pooled = Vec::with_capacity(parts.len());
+        let is_alone = parts.len() == 1;
+        for (tensor, pooling, is_f32) in parts {
+            let tensor = renamed.clone().filter(|_| tensor == FEATURES).unwrap_or(tensor);
+            let tensor = if is_f32 { tensor } else { b.cast("f32", &tensor, DataType::Float) };
+            let to = if is_alone { FEATURES.to_owned() } else { b.name("part") };
+            pool(&mut b, &tensor, pooling, &to);
+            pooled.push(to);
+        }
+        if !is_alone {
+            let pooled: Vec<&str> = pooled.iter().map(String::as_str).collect();
+            b.op_to("Concat", FEATURES, &pooled, vec![attr_int("axis", 1)]);
+        }
         b.finish(ir_version, g, false);
     }
     let batch = batch_extent(g);
@@ -77,14 +93,14 @@ pub fn feature_model(
     Ok(out)
 }
 
-fn pool(b: &mut Builder, tensor: &str, pooling: Pooling) {
+fn pool(b: &mut Builder, tensor: &str, pooling: Pooling, to: &str) {
     let flatten = || vec![attr_int("axis", 1)];
     let averaged = |b: &mut Builder, channels_first: &str| {
         let mean = b.op("GlobalAveragePool", "mean", &[channels_first]);
-        b.op_to("Flatten", FEATURES, &[&mean], flatten());
+        b.op_to("Flatten", to, &[&mean], flatten());
     };
     match pooling {
-        Pooling::None => b.op_to("Identity", FEATURES, &[tensor], Vec::new()),
+        Pooling::None => b.op_to("Identity", to, &[tensor], Vec::new()),
         Pooling::GlobalAverage { layout: TensorLayout::Nchw } => averaged(b, tensor),
         Pooling::GlobalAverage { layout: TensorLayout::Nhwc } => {
             let turned = b.op_with("Transpose", "nchw", &[tensor], vec![attr_ints("perm", &[0, 3, 1, 2])]);
@@ -92,14 +108,14 @@ fn pool(b: &mut Builder, tensor: &str, pooling: Pooling) {
         }
         Pooling::ClsToken => {
             let first = b.i64(0);
-            b.op_to("Gather", FEATURES, &[tensor, &first], vec![attr_int("axis", 1)]);
+            b.op_to("Gather", to, &[tensor, &first], vec![attr_int("axis", 1)]);
         }
         // ReduceMean would say the same, but its axes became an input in opset 18.
         Pooling::MeanToken => {
             let turned = b.op_with("Transpose", "ndt", &[tensor], vec![attr_ints("perm", &[0, 2, 1])]);
             averaged(b, &turned);
         }
-        Pooling::Flatten => b.op_to("Flatten", FEATURES, &[tensor], flatten()),
+        Pooling::Flatten => b.op_to("Flatten", to, &[tensor], flatten()),
     }
 }
 
@@ -151,7 +167,9 @@ pub fn classifier_model(feature_model: &ModelProto, head: &Affine) -> Result<Mod
 
 fn check_head(head: &Affine) -> Result<usize, OnnxError> {
     let ((n_classes, dim), n_biases) = (head.weight.dim(), head.bias.len());
-    if n_classes == 0 || dim == 0 || n_biases != n_classes {
+    let n_blocked: usize = head.l2_blocks.iter().sum();
+    let is_blocked = head.l2_blocks.is_empty() || n_blocked == dim;
+    if n_classes == 0 || dim == 0 || n_biases != n_classes || !is_blocked {
         return Err(OnnxError::HeadShape { n_classes, dim, n_biases });
     }
     Ok(dim)
@@ -161,20 +179,36 @@ fn add_head(g: &mut GraphProto, ir_version: i64, head: &Affine) -> Result<(), On
     let (n_classes, dim) = head.weight.dim();
     let mut b = Builder::new(g, "head");
     let mut features = FEATURES.to_owned();
-    if head.l2_normalise {
-        // A product with ones sums a row; ReduceSum and ReduceL2 changed their form at opsets 13 and 18.
-        let ones = b.f32s("ones", &[dim, 1], &vec![1.0; dim]);
+    if !head.l2_blocks.is_empty() {
+        // A product with ones sums a block's columns; ReduceSum and ReduceL2 changed their form at opsets 13 and 18.
+        let n_blocks = head.l2_blocks.len();
+        let block_of: Vec<usize> =
+            head.l2_blocks.iter().enumerate().flat_map(|(block, width)| std::iter::repeat_n(block, *width)).collect();
+        let is_in = |column: usize, block: usize| if block_of[column] == block { 1.0f32 } else { 0.0 };
+        let ones: Vec<f32> =
+            (0..dim).flat_map(|c| (0..n_blocks).map(move |k| (c, k))).map(|(c, k)| is_in(c, k)).collect();
+        let ones = b.f32s("ones", &[dim, n_blocks], &ones);
         let least = b.f32s("least_norm", &[], &[1e-12]);
         let squares = b.op("Mul", "squares", &[FEATURES, FEATURES]);
         let sum = b.op("MatMul", "squared_norm", &[&squares, &ones]);
         let norm = b.op("Sqrt", "norm", &[&sum]);
-        let norm = b.op("Max", "norm_kept", &[&norm, &least]);
+        let mut norm = b.op("Max", "norm_kept", &[&norm, &least]);
+        if n_blocks > 1 {
+            // Each column gets its block's norm: exact, since all other products are zeros.
+            let spread: Vec<f32> =
+                (0..n_blocks).flat_map(|k| (0..dim).map(move |c| (c, k))).map(|(c, k)| is_in(c, k)).collect();
+            let spread = b.f32s("blocks", &[n_blocks, dim], &spread);
+            norm = b.op("MatMul", "norm_of_column", &[&norm, &spread]);
+        }
         features = b.op("Div", "normalised", &[FEATURES, &norm]);
     }
     let weight = b.f32s("weight", &[n_classes, dim], &head.weight);
     let bias = b.f32s("bias", &[n_classes], &head.bias);
     b.op_to("Gemm", LOGITS, &[&features, &weight, &bias], vec![attr_int("transB", 1)]);
-    b.op_to("Softmax", PROBABILITIES, &[LOGITS], vec![attr_int("axis", 1)]);
+    match head.activation {
+        Activation::Softmax => b.op_to("Softmax", PROBABILITIES, &[LOGITS], vec![attr_int("axis", 1)]),
+        Activation::Sigmoid => b.op_to("Sigmoid", PROBABILITIES, &[LOGITS], Vec::new()),
+    }
     let batch = batch_extent(g);
     b.finish(ir_version, g, false);
     g.output = outputs(batch, n_classes);
@@ -335,7 +369,12 @@ mod tests {
     }
 
     fn head(n_classes: usize, dim: usize) -> Affine {
-        Affine { l2_normalise: true, weight: Array2::ones((n_classes, dim)), bias: Array1::zeros(n_classes) }
+        Affine {
+            l2_blocks: vec![dim],
+            activation: Activation::Softmax,
+            weight: Array2::ones((n_classes, dim)),
+            bias: Array1::zeros(n_classes),
+        }
     }
 
     fn spec(layout: TensorLayout) -> PreprocessSpec {
@@ -380,7 +419,7 @@ mod tests {
     #[test]
     fn an_output_that_is_the_features_already_gets_no_node() {
         let model = fixture("cnn");
-        let features = feature_model(&model, "features", Pooling::None, Some(16)).unwrap();
+        let features = feature_model(&model, &[("features", Pooling::None)], Some(16)).unwrap();
         let g = graph(&features).unwrap();
         assert_eq!(g.node.len(), graph(&model).unwrap().node.len() - 1);
         assert_eq!(shape(&g.output[0]), ["batch", "16"]);
@@ -401,7 +440,7 @@ mod tests {
             ("cnn", "down", Pooling::Flatten, 1024, TensorLayout::Nchw),
         ] {
             let model = fixture(name);
-            let features = feature_model(&model, tensor, pooling, Some(dim)).unwrap();
+            let features = feature_model(&model, &[(tensor, pooling)], Some(dim)).unwrap();
             assert_sound(&features);
             let classifier = classifier_model(&features, &head(3, dim)).unwrap();
             assert_sound(&classifier);
@@ -418,9 +457,9 @@ mod tests {
 
     #[test]
     fn what_graft_made_can_be_grafted_again() {
-        let features = feature_model(&fixture("cnn"), "features", Pooling::None, Some(16)).unwrap();
+        let features = feature_model(&fixture("cnn"), &[("features", Pooling::None)], Some(16)).unwrap();
         let first = classifier_model(&features, &head(10, 16)).unwrap();
-        let again = feature_model(&first, "logits", Pooling::None, Some(10)).unwrap();
+        let again = feature_model(&first, &[("logits", Pooling::None)], Some(10)).unwrap();
         let second = classifier_model(&again, &head(2, 10)).unwrap();
         assert_sound(&second);
         assert_sound(&image_classifier_model(&second, &spec(TensorLayout::Nchw)).unwrap());
@@ -441,7 +480,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let features = feature_model(&fixture("cnn"), "features", Pooling::None, Some(16)).unwrap();
+        let features = feature_model(&fixture("cnn"), &[("features", Pooling::None)], Some(16)).unwrap();
         let err = classifier_model(&features, &head(3, 8)).unwrap_err();
         assert!(matches!(err, OnnxError::Dim { features: 16, head: 8 }));
 
@@ -455,7 +494,7 @@ mod tests {
         assert!(matches!(err, OnnxError::OpsetTooOld { found: 9, needed: 11, .. }));
         assert!(err.to_string().contains("opset 11"));
 
-        let text = feature_model(&fixture("text"), "sentence_embedding", Pooling::None, Some(8)).unwrap();
+        let text = feature_model(&fixture("text"), &[("sentence_embedding", Pooling::None)], Some(8)).unwrap();
         let text = classifier_model(&text, &head(3, 8)).unwrap();
         let err = image_classifier_model(&text, &spec(TensorLayout::Nchw)).unwrap_err();
         assert!(matches!(err, OnnxError::InputShape { .. }));

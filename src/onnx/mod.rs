@@ -18,6 +18,7 @@ pub mod layers;
 pub mod pixels;
 pub mod proto;
 pub mod prune;
+mod tables;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ pub use external::{external_locations, inline_external_data};
 pub use fuse::{Pooling, classifier_model, feature_model, head_model, image_classifier_model};
 pub use layers::{LayerCandidate, candidates, expose};
 pub use prune::prune;
+pub use tables::{gathered_rows, scalar};
 
 /// Largest protobuf message in bytes (2 GiB - 1); larger files do not load anywhere.
 pub const MAX_MODEL_BYTES: u64 = i32::MAX as u64;
@@ -242,7 +244,10 @@ pub fn set_metadata(model: &mut ModelProto, entries: &[(&str, &str)]) {
 }
 
 /// The graph, which [`parse`] has found; its absence in a hand-made message is an error, not a panic.
-fn graph(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
+///
+/// # Errors
+/// When there is none.
+pub fn graph(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
     model.graph.as_ref().ok_or_else(|| OnnxError::NotOnnx { reason: "it holds no graph".to_owned() })
 }
 

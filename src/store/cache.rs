@@ -124,6 +124,45 @@ impl EmbeddingCache {
         })
     }
 
+    /// The keys of spaces whose features stand side by side: each part is kept by itself, so that it is found again whatever
+    /// stands beside it.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn part_spaces(&self, parts: &[EmbeddingSpace]) -> Result<PartSpaces, CacheError> {
+        parts.iter().map(|space| self.space_id(space)).collect::<Result<_, _>>().map(PartSpaces)
+    }
+
+    /// As [`Self::get`], of all parts; `false` when one of them is missing.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn get_parts(&self, spaces: &PartSpaces, hash: &ContentHash, out: &mut [f32]) -> Result<bool, CacheError> {
+        let mut rest = out;
+        for space in &spaces.0 {
+            let Some((part, behind)) = rest.split_at_mut_checked(space.dim) else { return Ok(false) };
+            if !self.get(*space, hash, part)? {
+                return Ok(false);
+            }
+            rest = behind;
+        }
+        Ok(rest.is_empty())
+    }
+
+    /// As [`Self::put`], each part by itself.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn put_parts(&mut self, spaces: &PartSpaces, rows: &[(ContentHash, Box<[f32]>)]) -> Result<(), CacheError> {
+        let mut start = 0;
+        for space in &spaces.0 {
+            let end = start + space.dim;
+            self.put(*space, rows.iter().filter_map(|(hash, values)| Some((hash, values.get(start..end)?))))?;
+            start = end;
+        }
+        Ok(())
+    }
+
     /// The content hash that a file had when it had this stamp. A relative path is one from the working directory.
     ///
     /// # Errors
@@ -195,6 +234,10 @@ pub struct SpaceId {
     key: [u8; 32],
     dim: usize,
 }
+
+/// Keys of spaces whose features stand side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartSpaces(Vec<SpaceId>);
 
 /// Bytes of a vector's digest that follow it: SQLite does not notice when a page in the middle of a row is overwritten.
 const CHECK_LEN: usize = 8;

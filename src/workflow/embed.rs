@@ -14,7 +14,7 @@ use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::Embeddings;
 use crate::image::preprocess::Preprocessor;
 use crate::progress::{Reporter, Stage};
-use crate::store::cache::{CacheError, ContentHash, FileStamp, SpaceId};
+use crate::store::cache::{CacheError, ContentHash, FileStamp, PartSpaces};
 
 /// Embeddings of many files.
 #[derive(Debug)]
@@ -97,9 +97,9 @@ pub fn embed_each(
     let preprocessor = Preprocessor::new(backbone.preprocess()).map_err(crate::backbone::BackboneError::from)?;
     let space = cache.as_ref().and_then(|cache| {
         let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-        warn_once(cache.space_id(&backbone.space), reporter)
+        warn_once(cache.part_spaces(&backbone.parts()), reporter)
     });
-    let mut stream = Stream::new(paths, cache, space, reporter, on_batch);
+    let mut stream = Stream::new(paths, cache, space.clone(), reporter, on_batch);
     let pipeline = Pipeline { backbone, preprocessor, paths, cache, space, config, reporter };
     let run = pipeline.run(|event| stream.on_event(event));
     // Also after a cancel or a failure: what was computed is worth keeping.
@@ -126,7 +126,7 @@ struct Stream<'a, F> {
     paths: &'a [PathBuf],
     cache: &'a SharedCache,
     /// `None` without a cache, and once it has failed.
-    space: Option<SpaceId>,
+    space: Option<PartSpaces>,
     reporter: &'a dyn Reporter,
     on_batch: F,
     batch: EmbedBatch,
@@ -143,7 +143,7 @@ impl<'a, F: FnMut(EmbedBatch)> Stream<'a, F> {
     fn new(
         paths: &'a [PathBuf],
         cache: &'a SharedCache,
-        space: Option<SpaceId>,
+        space: Option<PartSpaces>,
         reporter: &'a dyn Reporter,
         on_batch: F,
     ) -> Self {
@@ -189,7 +189,7 @@ impl<'a, F: FnMut(EmbedBatch)> Stream<'a, F> {
                         self.unsaved_rows.push((hash, vector.values.clone()));
                     }
                 }
-                if let (Some(stamp), Some(_)) = (done.stamp, self.space) {
+                if let (Some(stamp), Some(_)) = (done.stamp, &self.space) {
                     self.unsaved_files.push((done.idx, stamp, hash));
                 }
                 self.batch.rows.push(EmbeddedRow { path_idx: done.idx, hash, values: vector.values });
@@ -210,13 +210,12 @@ impl<'a, F: FnMut(EmbedBatch)> Stream<'a, F> {
 
     fn save(&mut self) {
         self.last_save = Instant::now();
-        let (Some(cache), Some(space)) = (self.cache, self.space) else { return };
+        let (Some(cache), Some(space)) = (self.cache, &self.space) else { return };
         if self.unsaved_rows.is_empty() && self.unsaved_files.is_empty() {
             return;
         }
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = self.unsaved_rows.iter().map(|(hash, values)| (hash, &values[..]));
-        let saved = cache.put(space, rows).and_then(|()| {
+        let saved = cache.put_parts(space, &self.unsaved_rows).and_then(|()| {
             let files = self
                 .unsaved_files
                 .iter()

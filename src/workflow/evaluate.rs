@@ -99,7 +99,8 @@ pub fn classify(
 ) -> Result<Answers, WorkflowError> {
     let embedded = embed(&classifier.backbone, paths, cache, config, reporter)?;
     let paths = embedded.path_idx.iter().map(|&i| paths[i].clone()).collect();
-    Ok(Answers { paths, probabilities: softmax(&embedded.embeddings.view().to_owned()), skipped: embedded.skipped })
+    let probabilities = classifier.meta.activation.probabilities(&embedded.embeddings.view().to_owned());
+    Ok(Answers { paths, probabilities, skipped: embedded.skipped })
 }
 
 /// Figures of an export on a labelled data set.
@@ -167,6 +168,7 @@ pub fn evaluate(
         return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));
     }
     let y_true: Vec<ClassIdx> = embedded.path_idx.iter().map(|&i| classes[i]).collect();
+    // Each image has one true class, so classes are judged against each other, whatever the activation.
     let probabilities = softmax(&embedded.embeddings.view().to_owned());
     let report = Report::new(probabilities.view(), &y_true, &classifier.meta.classes, 0)?;
     skipped.extend(embedded.skipped);

@@ -11,7 +11,7 @@ use crate::export::ExportError;
 use crate::export::bundle::{self, Bundle};
 use crate::export::describe::{BackboneMeta, FORMAT, Meta, Verification};
 use crate::export::verify::Reference;
-use crate::head::{HeadError, TrainedHead, softmax};
+use crate::head::{HeadError, TrainedHead};
 use crate::metrics::Report;
 use crate::progress::Reporter;
 
@@ -56,7 +56,7 @@ pub fn export(
     check_space(trained.head.space(), &backbone.space)?;
     let (paths, rows) = shown_rows(shown, reporter)?;
     let features = shown.embeddings.select(&rows);
-    let probabilities = softmax(&trained.head.scores(&features)?.values);
+    let probabilities = trained.head.probabilities(&features)?;
     let affine = trained.head.affine();
     let manifest = &backbone.manifest;
     let meta = Meta {
@@ -69,11 +69,12 @@ pub fn export(
         backbone: BackboneMeta {
             name: manifest.name.clone(),
             id: manifest.id.clone(),
-            layer: backbone.feature.label(),
+            layer: backbone.space.layer.clone(),
             licence: manifest.licence.clone(),
             source: manifest.source.clone(),
         },
         head: serde_json::to_value(&trained.record).unwrap_or_default(),
+        activation: affine.activation,
         data,
         metrics: serde_json::to_value(val).unwrap_or_default(),
         notices: Vec::new(),
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(classifier.meta.preprocess, spec);
         let val = &outcome.prepared.data.val;
         let answers = classify(&classifier, &val.paths, &None, &EmbedConfig::default(), &Silent::default()).unwrap();
-        let app = softmax(&outcome.heads[0].trained.head.scores(&val.embeddings).unwrap().values);
+        let app = outcome.heads[0].trained.head.probabilities(&val.embeddings).unwrap();
         assert!(answers.probabilities.iter().zip(&app).all(|(a, b)| (a - b).abs() < 1e-4));
 
         let few = Contents { image_classifier: false, head_onnx: false, safetensors: false, script: false };

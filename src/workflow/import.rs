@@ -9,7 +9,7 @@ use super::WorkflowError;
 use super::sort::folder_name;
 use crate::backbone::library::{self, Installed};
 use crate::backbone::locate::{self, ModelFiles};
-use crate::backbone::{Backbone, BackboneError};
+use crate::backbone::{Backbone, BackboneError, towers};
 use crate::onnx;
 use crate::progress::{Reporter, Stage};
 use crate::store::copy::copy_in_steps;
@@ -120,7 +120,7 @@ impl Plan {
         let mut plan = Self { files: BTreeMap::new() };
         if path.is_dir() {
             plan.add_graph(path, &files.onnx)?;
-            for text in text_graphs(&files.onnx) {
+            for text in towers::text_graphs(&files.onnx).into_iter().take(1) {
                 plan.add_graph(path, &text)?;
                 plan.add_beside(path, text.parent(), is_side_file);
             }
@@ -199,16 +199,6 @@ fn external_files(graph: &Path) -> Result<BTreeSet<String>, WorkflowError> {
     let bytes = fs::read(graph).map_err(read)?;
     let mut model = onnx::parse(bytes).map_err(|source| BackboneError::Onnx { path: graph.to_owned(), source })?;
     Ok(onnx::external_locations(&mut model))
-}
-
-/// The text tower that belongs to a vision graph: `text_model….onnx` beside `vision_model….onnx`, `textual/model.onnx`
-/// beside `visual/model.onnx`.
-fn text_graphs(vision: &Path) -> Vec<PathBuf> {
-    let name = vision.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let beside = name.strip_prefix("vision_model").map(|rest| vision.with_file_name(format!("text_model{rest}")));
-    let dir = vision.parent().filter(|dir| dir.file_name().is_some_and(|n| n == "visual"));
-    let textual = dir.and_then(Path::parent).map(|above| above.join("textual").join("model.onnx"));
-    beside.into_iter().chain(textual).filter(|path| path.is_file()).collect()
 }
 
 /// A small file that belongs to a model: settings, tokenizer, licence.

@@ -11,6 +11,7 @@ pub mod providers;
 pub mod scan;
 pub mod sort;
 pub mod train;
+pub mod zero_shot;
 
 pub(crate) mod permits;
 mod pipeline;
@@ -27,6 +28,7 @@ use crate::export::ExportError;
 use crate::head::HeadError;
 use crate::metrics::MetricsError;
 use crate::store::cache::EmbeddingCache;
+use crate::text::TextError;
 
 /// The embedding cache as workflows share it between threads; `None` works without one.
 pub type SharedCache = Option<Mutex<EmbeddingCache>>;
@@ -95,6 +97,14 @@ pub enum WorkflowError {
         /// The validation folder.
         path: PathBuf,
     },
+    /// No class folder has a label's name.
+    #[error(
+        "no class folder in {} has a label's name: name the folders as the labels (case, plural and _ aside), or write          FOLDER=LABEL in a labels file", .path.display()
+    )]
+    NoTruth {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder is no export of Graft's.
     #[error("{} is not an export of Graft: {why}", .path.display())]
     NotAnExport {
@@ -139,6 +149,9 @@ pub enum WorkflowError {
     /// Judging failed.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// Texts cannot be used.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// Exporting failed.
     #[error(transparent)]
     Export(#[from] ExportError),

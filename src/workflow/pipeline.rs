@@ -32,7 +32,7 @@ use crate::dataset::SkipReason;
 use crate::image::decode::{self, DecodeLimits};
 use crate::image::preprocess::{Preprocessor, Scratch};
 use crate::progress::{CancelGuard, Reporter};
-use crate::store::cache::{ContentHash, FileStamp, SpaceId};
+use crate::store::cache::{ContentHash, FileStamp, PartSpaces};
 
 /// How to embed. The result does not depend on any of it, but for the last digits that another provider rounds
 /// differently.
@@ -111,7 +111,7 @@ pub(super) struct Pipeline<'a> {
     pub preprocessor: Preprocessor,
     pub paths: &'a [PathBuf],
     pub cache: &'a SharedCache,
-    pub space: Option<SpaceId>,
+    pub space: Option<PartSpaces>,
     pub config: &'a EmbedConfig,
     pub reporter: &'a dyn Reporter,
 }
@@ -430,8 +430,8 @@ impl Pipeline<'_> {
     }
 
     fn load_cached(&self, hash: &ContentHash, out: &mut [f32]) -> bool {
-        let (Some(cache), Some(space)) = (self.cache, self.space) else { return false };
-        let found = cache.lock().unwrap_or_else(PoisonError::into_inner).get(space, hash, out);
+        let (Some(cache), Some(space)) = (self.cache, &self.space) else { return false };
+        let found = cache.lock().unwrap_or_else(PoisonError::into_inner).get_parts(space, hash, out);
         found.unwrap_or_else(|error| {
             tracing::warn!(%error, "the cache could not be read");
             false

@@ -85,6 +85,33 @@ pub fn predict(
     config: &EmbedConfig,
     reporter: &dyn Reporter,
 ) -> Result<Predictions, WorkflowError> {
+    let (paths, mut skipped) = list_inputs(inputs, reporter)?;
+    let n_tried = paths.len() + skipped.len();
+    let mut answers = classify(classifier, &paths, cache, config, reporter)?;
+    skipped.append(&mut answers.skipped);
+    answers.skipped = skipped;
+    if answers.paths.is_empty() {
+        return Err(nothing(inputs, n_tried, &answers.skipped));
+    }
+    Ok(Predictions { classes: classifier.meta.classes.clone(), answers, unknown_below })
+}
+
+/// The error where none of what was given can be used.
+pub(super) fn nothing(inputs: &[PathBuf], n_tried: usize, skipped: &[Skipped]) -> WorkflowError {
+    match skipped {
+        [] => WorkflowError::NoImages { path: inputs.first().cloned().unwrap_or_default() },
+        skipped => WorkflowError::nothing_usable(n_tried, skipped),
+    }
+}
+
+/// Image files, of files and folders that were given, and what cannot be one of them.
+///
+/// # Errors
+/// When a folder cannot be read, or the user cancels.
+pub(super) fn list_inputs(
+    inputs: &[PathBuf],
+    reporter: &dyn Reporter,
+) -> Result<(Vec<PathBuf>, Vec<Skipped>), WorkflowError> {
     let (mut paths, mut skipped) = (Vec::new(), Vec::new());
     for input in inputs {
         if input.is_dir() {
@@ -105,15 +132,5 @@ pub fn predict(
             skipped.push(Skipped { path: input.clone(), reason });
         }
     }
-    let n_tried = paths.len() + skipped.len();
-    let mut answers = classify(classifier, &paths, cache, config, reporter)?;
-    skipped.append(&mut answers.skipped);
-    answers.skipped = skipped;
-    if answers.paths.is_empty() {
-        if answers.skipped.is_empty() {
-            return Err(WorkflowError::NoImages { path: inputs.first().cloned().unwrap_or_default() });
-        }
-        return Err(WorkflowError::nothing_usable(n_tried, &answers.skipped));
-    }
-    Ok(Predictions { classes: classifier.meta.classes.clone(), answers, unknown_below })
+    Ok((paths, skipped))
 }

@@ -102,7 +102,9 @@ fn parse(row: &Row<'_>) -> Result<StoredHead, Unusable> {
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
     let meta: HeadMeta = get(row, 0)?;
-    let (HeadMeta::Linear { space, classes } | HeadMeta::Prototype { space, classes, .. }) = &meta;
+    let (HeadMeta::Linear { space, classes }
+    | HeadMeta::Prototype { space, classes, .. }
+    | HeadMeta::Text { space, classes, .. }) = &meta;
     let (n_classes, dim) = (classes.len(), space.dim);
     let matrix = from_bytes(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
     let matrix = Array2::from_shape_vec((n_classes, dim), matrix).map_err(|_| Unusable::Shape)?;

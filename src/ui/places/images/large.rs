@@ -7,7 +7,6 @@ use eframe::egui::{
 use crate::app::gallery::SelectOp;
 use crate::app::{Command, Fit, OpenProject, Target};
 use crate::dataset::Split;
-use crate::head::softmax;
 use crate::project::{ClassId, ImageId};
 use crate::ui::cx::{Cx, contained};
 use crate::ui::format;
@@ -262,8 +261,7 @@ impl LargeView {
 fn probabilities(cx: &Cx<'_>, project: &OpenProject, fit: &Fit, id: ImageId) -> Option<Vec<(ClassId, f32)>> {
     let row = project.live.row(id)?;
     let embeddings = cx.table.select(project.live.epoch, &[row])?;
-    let scores = fit.head()?.judged.trained.head.scores(&embeddings).ok()?;
-    let row = softmax(&scores.values);
+    let row = fit.head()?.judged.trained.head.probabilities(&embeddings).ok()?;
     let mut all: Vec<_> = fit.class_ids().iter().copied().zip(row.iter().copied()).collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1));
     Some(all)

@@ -45,6 +45,8 @@ fn head_card(ui: &mut Ui, head: &HeadFigures<'_>, answers: bool) {
     let (title, about) = match head.kind {
         HeadKind::Linear => ("Linear", "Logistic regression: weighs every feature; best with many images"),
         HeadKind::Prototype => ("Prototype", "Class means: steady with a handful of images"),
+        HeadKind::ZeroShot => ("Zero-shot", "The names of the classes alone"),
+        HeadKind::Text => ("Text", "Starts from the names of the classes; best with few images"),
     };
     let trailing = |ui: &mut Ui| {
         if answers {
