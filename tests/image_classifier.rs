@@ -70,6 +70,7 @@ fn the_graph_sees_what_the_app_sees() {
         let head = Affine {
             l2_blocks: Vec::new(),
             activation: graft::head::Activation::Softmax,
+            kernel: None,
             weight: Array2::from_shape_simple_fn((3, backbone.space.dim), &mut number),
             bias: Array1::from_shape_simple_fn(3, &mut number),
         };

@@ -56,8 +56,9 @@ fn locate_in_folder(dir: &Path) -> Result<ModelFiles, BackboneError> {
         found.retain(|p| !is_text(p));
     }
     match found.as_slice() {
-        [onnx] => Ok(ModelFiles { side_dirs: side_dirs(onnx, Some(dir)), onnx: onnx.clone(), name }),
+        [onnx] if !is_text(onnx) => Ok(ModelFiles { side_dirs: side_dirs(onnx, Some(dir)), onnx: onnx.clone(), name }),
         [] => Err(BackboneError::NoModelInFolder { path: dir.to_owned() }),
+        found if found.iter().all(is_text) => Err(BackboneError::NoImageTower { path: dir.to_owned() }),
         [first, ..] => {
             Err(BackboneError::SeveralModels { path: dir.to_owned(), n: found.len(), example: first.to_owned() })
         }
@@ -141,6 +142,6 @@ mod tests {
         fs::write(two.join("text_encoder.onnx"), b"").unwrap();
         assert_eq!(locate(&two).unwrap().onnx, two.join("a.onnx"), "the other one reads text");
         fs::write(two.join("b.onnx"), b"").unwrap();
-        assert!(matches!(locate(&two), Err(BackboneError::SeveralModels { n: 2, .. })));
+        assert!(matches!(locate(&two), Err(BackboneError::SeveralModels { n: 3, .. })));
     }
 }

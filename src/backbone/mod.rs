@@ -49,6 +49,12 @@ pub enum BackboneError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder holds text towers only.
+    #[error("the folder {} holds a text tower and no image tower: put the image tower's .onnx file beside it", .path.display())]
+    NoImageTower {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder holds several ONNX files and none has a usual name.
     #[error("the folder {} holds {n} ONNX models: give the path of one of them, such as {}", .path.display(), .example.display())]
     SeveralModels {

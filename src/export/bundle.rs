@@ -281,11 +281,21 @@ fn weights(affine: &Affine, meta: &Meta) -> Result<Vec<u8>, ExportError> {
         ("weight", TensorView::new(Dtype::F32, vec![n_classes, dim], &weight).map_err(failed)?),
         ("bias", TensorView::new(Dtype::F32, vec![n_classes], &bias).map_err(failed)?),
     ];
+    let kernel = affine.kernel.as_ref().map(|kernel| {
+        let (n, keys) = (kernel.keys.nrows(), bytes(&mut kernel.keys.iter().copied()));
+        (n, keys, bytes(&mut kernel.values.iter().copied()))
+    });
+    let mut tensors = tensors.to_vec();
+    if let Some((n, keys, values)) = &kernel {
+        tensors.push(("keys", TensorView::new(Dtype::F32, vec![*n, dim], keys).map_err(failed)?));
+        tensors.push(("values", TensorView::new(Dtype::F32, vec![*n, n_classes], values).map_err(failed)?));
+    }
     // One key, so that the order of a hash map cannot show.
     let about = serde_json::json!({
         "classes": meta.classes,
         "l2_blocks": affine.l2_blocks,
         "activation": affine.activation,
+        "beta": affine.kernel.as_ref().map(|k| k.beta),
         "embedding_space": meta.embedding_space,
     });
     let metadata = HashMap::from([("graft".to_owned(), about.to_string())]);

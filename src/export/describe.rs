@@ -6,7 +6,7 @@ use super::bundle::Contents;
 use super::files;
 use crate::classes::ClassSet;
 use crate::embedding::EmbeddingSpace;
-use crate::head::{Activation, Affine};
+use crate::head::{Activation, Affine, Block};
 use crate::image::spec::PreprocessSpec;
 
 /// Value of [`Meta::format`].
@@ -107,14 +107,21 @@ pub struct Agreement {
 /// The README of an export; `written` says which of its files there are.
 pub fn readme(meta: &Meta, written: Contents, input: &str, head: &Affine, accuracy: Option<f64>) -> String {
     let (k, dim) = (meta.classes.len(), meta.embedding_space.dim);
-    let formula = match head.l2_blocks.as_slice() {
+    let mut formula = match head.l2_blocks.as_slice() {
         [] => "logits = weight x + bias".to_owned(),
-        [_] => "logits = weight (x / |x|) + bias, features divided by their length first".to_owned(),
-        widths => {
-            let widths = widths.iter().map(usize::to_string).collect::<Vec<_>>().join(" and ");
-            format!("logits = weight x + bias, after the first {widths} columns were each divided by their length")
+        [block] if !block.square_root => {
+            "logits = weight (x / |x|) + bias, features divided by their length first".to_owned()
+        }
+        blocks => {
+            let text =
+                |b: &Block| format!("{} {}columns", b.width, if b.square_root { "square roots of " } else { "" });
+            let blocks = blocks.iter().map(text).collect::<Vec<_>>().join(", then ");
+            format!("logits = weight x + bias, after {blocks} were each divided by their length")
         }
     };
+    if let Some(kernel) = &head.kernel {
+        formula.push_str(&format!(", plus exp({} (keys x - 1)) values", kernel.beta));
+    }
     let meta_file = files::META;
     let rows = [
         (

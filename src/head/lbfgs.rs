@@ -69,6 +69,7 @@ pub(super) fn minimise(
     let mut change = Array2::<f32>::zeros(shape);
     let mut residuals = Array2::<f32>::zeros(shape);
     problem.forward(&params, &mut logits);
+    problem.add_offset(&mut logits);
     let mut point = problem.along(&logits, None, &mut residuals);
     let mut gradient = vec![0.0; params.len()];
     let mut penalty = 0.5 * ridge * dot(&params[..n_weights], &params[..n_weights]);

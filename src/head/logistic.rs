@@ -33,6 +33,8 @@ pub(super) struct Problem<'a> {
     weights: Vec<f32>,
     weight_sum: f64,
     n_outputs: usize,
+    /// What the logits are before anything is fitted, `[n_rows, n_outputs]`; there is no intercept then.
+    offset: Option<Array2<f32>>,
 }
 
 /// Value and slopes of the data loss along a line.
@@ -74,7 +76,28 @@ impl<'a> Problem<'a> {
         let weights: Vec<f32> = targets.iter().map(|&t| class_weights[t as usize] as f32).collect();
         let weight_sum = weights.iter().map(|&w| f64::from(w)).sum();
         let n_outputs = if class_weights.len() == 2 { 1 } else { class_weights.len() };
-        Self { x, mean, targets, weights, weight_sum, n_outputs }
+        Self { x, mean, targets, weights, weight_sum, n_outputs, offset: None }
+    }
+
+    /// Rows as they are, with logits `offset` `[n_rows, n_outputs]` to start from and no intercept.
+    pub(super) fn with_offset(
+        x: ArrayView2<'a, f32>,
+        targets: Vec<u32>,
+        n_classes: usize,
+        offset: Array2<f32>,
+    ) -> Self {
+        let x = Rows::uncentred(x);
+        let mean = Array1::zeros(x.width());
+        let (weights, weight_sum) = (vec![1.0; targets.len()], targets.len() as f64);
+        let n_outputs = if n_classes == 2 { 1 } else { n_classes };
+        Self { x, mean, targets, weights, weight_sum, n_outputs, offset: Some(offset) }
+    }
+
+    /// Adds to logits what they are before anything is fitted.
+    pub(super) fn add_offset(&self, z: &mut Array2<f32>) {
+        if let Some(offset) = &self.offset {
+            *z += offset;
+        }
     }
 
     pub(super) fn n_rows(&self) -> usize {
@@ -248,6 +271,9 @@ impl<'a> Problem<'a> {
                 }
             },
         );
+        if self.offset.is_some() {
+            return bias.fill(0.0);
+        }
         for (output, sum) in bias.iter_mut().enumerate() {
             *sum = residuals.column(output).iter().map(|&r| f64::from(r)).sum();
         }

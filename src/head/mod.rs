@@ -5,6 +5,7 @@
 //! | linear | multinomial logistic regression, L2 penalty chosen on a path, L-BFGS | [`linear`], `select`, `lbfgs` |
 //! | prototype | class means, squared Euclidean distance or cosine | [`prototype`] |
 //! | zero-shot | nothing: embeddings of texts are its weights | [`text`] |
+//! | text | corrections of the texts by a few examples | [`few_shot`] |
 //!
 //! [`train()`] fits either kind, chooses its settings on held-out rows and scales it by a temperature, so that the
 //! softmax of a head's logits are calibrated probabilities. Every head is applied, and exported, in one form:
@@ -14,6 +15,7 @@ mod affine;
 mod check;
 mod design;
 mod error;
+pub mod few_shot;
 mod judge;
 mod lbfgs;
 pub mod linear;
@@ -31,7 +33,7 @@ mod train;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-pub use affine::{Activation, Affine, unit_blocks};
+pub use affine::{Activation, Affine, Block, Kernel, unit_blocks};
 pub use error::HeadError;
 pub use linear::ClassWeight;
 pub use plan::{ChosenBy, SelectionPolicy};
@@ -197,7 +199,7 @@ pub enum HeadMeta {
         /// Classes, in the order of the weights' rows.
         classes: ClassSet,
         /// See [`Affine::l2_blocks`].
-        l2_blocks: Vec<usize>,
+        l2_blocks: Vec<Block>,
         /// What makes probabilities of logits.
         activation: Activation,
         /// Whether examples have corrected the texts.
@@ -241,6 +243,7 @@ impl Head {
                 activation: Activation::Softmax,
                 weight: head.weight.clone(),
                 bias: head.bias.clone(),
+                kernel: None,
             },
             Self::Prototype(head) => prototype::affine(head.prototypes.view(), head.distance, head.temperature),
             Self::Text(head) => head.affine().clone(),
@@ -320,7 +323,7 @@ impl Head {
             HeadMeta::Text { space, classes, l2_blocks, activation, is_fitted } => {
                 let bias = bias.unwrap_or_else(|| Array1::zeros(classes.len()));
                 let kind = if is_fitted { HeadKind::Text } else { HeadKind::ZeroShot };
-                let affine = Affine { l2_blocks, activation, weight: matrix, bias };
+                let affine = Affine { l2_blocks, activation, weight: matrix, bias, kernel: None };
                 TextHead::new(space, classes, affine, kind).map(Self::Text)
             }
         }

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::affine::{Activation, Affine, MIN_NORM, norm};
+use super::affine::{Activation, Affine, Block, MIN_NORM, norm};
 use super::judge::{Verdict, stack};
 use super::plan::Plan;
 use super::temperature::fit_temperature;
@@ -74,8 +74,9 @@ fn prototypes_of(
 pub fn affine(prototypes: ArrayView2<'_, f32>, distance: Distance, temperature: f64) -> Affine {
     match distance {
         Distance::Cosine => Affine {
-            l2_blocks: vec![prototypes.ncols()],
+            l2_blocks: vec![Block::plain(prototypes.ncols())],
             activation: Activation::Softmax,
+            kernel: None,
             weight: prototypes.mapv(|v| (f64::from(v) / temperature) as f32),
             bias: Array1::zeros(prototypes.nrows()),
         },
@@ -86,6 +87,7 @@ pub fn affine(prototypes: ArrayView2<'_, f32>, distance: Distance, temperature: 
             Affine {
                 l2_blocks: Vec::new(),
                 activation: Activation::Softmax,
+                kernel: None,
                 bias: exact.outer_iter().map(|p| ((of_middle - p.dot(&p)) / temperature) as f32).collect(),
                 weight: (&exact - &middle).mapv(|v| (2.0 * v / temperature) as f32),
             }

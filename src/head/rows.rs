@@ -36,6 +36,11 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The rows of `x` as they are.
+    pub(super) fn uncentred(x: ArrayView2<'a, f32>) -> Self {
+        Self { mean: Array1::zeros(x.ncols()), x: Source::Copied(x.to_owned()) }
+    }
+
     fn copied(mut x: Array2<f32>) -> Self {
         let mean = means(x.view(), None).mapv(|v| v as f32);
         x.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter().for_each(|mut block| block -= &mean);

@@ -4,7 +4,8 @@
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::affine::{Activation, Affine, norm};
+use super::affine::{Activation, Affine, Block, norm};
+use super::few_shot::FewShotMethod;
 use super::{HeadError, HeadKind, check};
 use crate::classes::ClassSet;
 use crate::embedding::EmbeddingSpace;
@@ -39,8 +40,18 @@ pub struct TextRecord {
 /// How texts and examples were mixed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mix {
-    /// Weight of the texts' logits.
+    /// How examples correct the texts.
+    pub method: FewShotMethod,
+    /// Weight of the texts' logits; 0 where the examples contradict them.
     pub text_weight: f64,
+    /// Linear: inverse strength of the penalty; `None` where examples change nothing.
+    pub c: Option<f64>,
+    /// GDA and Tip-Adapter: weight of the examples' part.
+    pub alpha: Option<f64>,
+    /// Tip-Adapter: how fast an example's influence falls with distance.
+    pub beta: Option<f64>,
+    /// Examples that were fitted on.
+    pub n_rows: usize,
 }
 
 /// A head that starts from texts: as they are (zero-shot), or corrected by examples.
@@ -59,7 +70,7 @@ impl TextHead {
     /// When the shapes do not fit the classes and the space.
     pub fn new(space: EmbeddingSpace, classes: ClassSet, affine: Affine, kind: HeadKind) -> Result<Self, HeadError> {
         check::shape(&affine.weight, &classes, &space)?;
-        let n_blocked: usize = affine.l2_blocks.iter().sum();
+        let n_blocked: usize = affine.l2_blocks.iter().map(|b| b.width).sum();
         if affine.bias.len() != classes.len() || !(affine.l2_blocks.is_empty() || n_blocked == space.dim) {
             return Err(HeadError::Shape {
                 rows: affine.bias.len(),
@@ -92,7 +103,8 @@ impl TextHead {
             row.mapv_inplace(|v| (f64::from(v) * scale / f64::from(length)) as f32);
         }
         let bias = Array1::from_elem(classes.len(), bias as f32);
-        let affine = Affine { l2_blocks: vec![space.dim], activation, weight, bias };
+        let l2_blocks = vec![Block::plain(space.dim)];
+        let affine = Affine { l2_blocks, activation, weight, bias, kernel: None };
         Self::new(space, classes, affine, HeadKind::ZeroShot)
     }
 

@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn both_kinds_learn_are_calibrated_and_come_back_from_their_parts() {
         let (x, y) = data(60, 500);
-        for kind in HeadKind::ALL {
+        for kind in HeadKind::OF_EXAMPLES {
             for with_validation in [true, false] {
                 let trained = run(&TrainConfig { kind, ..TrainConfig::default() }, with_validation);
                 assert_eq!(
@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn one_example_a_class_is_enough() {
         let (x, y) = data(3, 0);
-        for kind in HeadKind::ALL {
+        for kind in HeadKind::OF_EXAMPLES {
             let config = TrainConfig { kind, ..TrainConfig::default() };
             let trained = train(&x, &y, None, &classes(), &config, &CancelToken::new()).unwrap();
             assert_eq!(trained.record.chosen_by, ChosenBy::Defaults);
@@ -478,7 +478,7 @@ mod tests {
             let classes = ClassSet::from_ordered(["a", "b", "c"].into_iter().take(n_classes as usize));
             let validation = Some((&vx, &vy[..]));
             let cancel = CancelToken::new();
-            for kind in HeadKind::ALL {
+            for kind in HeadKind::OF_EXAMPLES {
                 let config = TrainConfig { kind, ..config.clone() };
                 let before = train(&x, &y, validation, &classes, &config, &cancel).unwrap();
                 let same = retrain(&before, &x, &y, validation, &classes, &config, &cancel).unwrap().unwrap();

@@ -8,7 +8,7 @@ use super::proto::tensor_shape_proto::Value as Extent;
 use super::proto::{DataType, GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto};
 use super::prune::prune;
 use super::{OnnxError, check_size, graph_mut, pixels, require_opset};
-use crate::head::{Activation, Affine};
+use crate::head::{Activation, Affine, Block};
 use crate::image::spec::{PreprocessSpec, TensorLayout};
 
 /// Name of the input of an image classifier.
@@ -167,7 +167,7 @@ pub fn classifier_model(feature_model: &ModelProto, head: &Affine) -> Result<Mod
 
 fn check_head(head: &Affine) -> Result<usize, OnnxError> {
     let ((n_classes, dim), n_biases) = (head.weight.dim(), head.bias.len());
-    let n_blocked: usize = head.l2_blocks.iter().sum();
+    let n_blocked: usize = head.l2_blocks.iter().map(|b| b.width).sum();
     let is_blocked = head.l2_blocks.is_empty() || n_blocked == dim;
     if n_classes == 0 || dim == 0 || n_biases != n_classes || !is_blocked {
         return Err(OnnxError::HeadShape { n_classes, dim, n_biases });
@@ -180,31 +180,27 @@ fn add_head(g: &mut GraphProto, ir_version: i64, head: &Affine) -> Result<(), On
     let mut b = Builder::new(g, "head");
     let mut features = FEATURES.to_owned();
     if !head.l2_blocks.is_empty() {
-        // A product with ones sums a block's columns; ReduceSum and ReduceL2 changed their form at opsets 13 and 18.
-        let n_blocks = head.l2_blocks.len();
-        let block_of: Vec<usize> =
-            head.l2_blocks.iter().enumerate().flat_map(|(block, width)| std::iter::repeat_n(block, *width)).collect();
-        let is_in = |column: usize, block: usize| if block_of[column] == block { 1.0f32 } else { 0.0 };
-        let ones: Vec<f32> =
-            (0..dim).flat_map(|c| (0..n_blocks).map(move |k| (c, k))).map(|(c, k)| is_in(c, k)).collect();
-        let ones = b.f32s("ones", &[dim, n_blocks], &ones);
-        let least = b.f32s("least_norm", &[], &[1e-12]);
-        let squares = b.op("Mul", "squares", &[FEATURES, FEATURES]);
-        let sum = b.op("MatMul", "squared_norm", &[&squares, &ones]);
-        let norm = b.op("Sqrt", "norm", &[&sum]);
-        let mut norm = b.op("Max", "norm_kept", &[&norm, &least]);
-        if n_blocks > 1 {
-            // Each column gets its block's norm: exact, since all other products are zeros.
-            let spread: Vec<f32> =
-                (0..n_blocks).flat_map(|k| (0..dim).map(move |c| (c, k))).map(|(c, k)| is_in(c, k)).collect();
-            let spread = b.f32s("blocks", &[n_blocks, dim], &spread);
-            norm = b.op("MatMul", "norm_of_column", &[&norm, &spread]);
-        }
-        features = b.op("Div", "normalised", &[FEATURES, &norm]);
+        features = unit_blocks(&mut b, &head.l2_blocks, dim);
     }
     let weight = b.f32s("weight", &[n_classes, dim], &head.weight);
     let bias = b.f32s("bias", &[n_classes], &head.bias);
-    b.op_to("Gemm", LOGITS, &[&features, &weight, &bias], vec![attr_int("transB", 1)]);
+    let gemm = || vec![attr_int("transB", 1)];
+    match &head.kernel {
+        None => b.op_to("Gemm", LOGITS, &[&features, &weight, &bias], gemm()),
+        Some(kernel) => {
+            let of_weights = b.op_with("Gemm", "of_weights", &[&features, &weight, &bias], gemm());
+            let n_examples = kernel.keys.nrows();
+            let keys = b.f32s("keys", &[dim, n_examples], &kernel.keys.t());
+            let values = b.f32s("values", &[n_examples, n_classes], &kernel.values);
+            let (beta, one) = (b.f32s("beta", &[], &[kernel.beta]), b.f32s("one", &[], &[1.0]));
+            let cosines = b.op("MatMul", "cosines", &[&features, &keys]);
+            let distances = b.op("Sub", "distances", &[&cosines, &one]);
+            let scaled = b.op("Mul", "scaled", &[&distances, &beta]);
+            let affinities = b.op("Exp", "affinities", &[&scaled]);
+            let of_examples = b.op("MatMul", "of_examples", &[&affinities, &values]);
+            b.op_to("Add", LOGITS, &[&of_weights, &of_examples], Vec::new());
+        }
+    }
     match head.activation {
         Activation::Softmax => b.op_to("Softmax", PROBABILITIES, &[LOGITS], vec![attr_int("axis", 1)]),
         Activation::Sigmoid => b.op_to("Sigmoid", PROBABILITIES, &[LOGITS], Vec::new()),
@@ -213,6 +209,45 @@ fn add_head(g: &mut GraphProto, ir_version: i64, head: &Affine) -> Result<(), On
     b.finish(ir_version, g, false);
     g.output = outputs(batch, n_classes);
     Ok(())
+}
+
+/// Features whose blocks of columns are divided by their norms.
+fn unit_blocks(b: &mut Builder, blocks: &[Block], dim: usize) -> String {
+    let n_blocks = blocks.len();
+    let block_of: Vec<usize> =
+        blocks.iter().enumerate().flat_map(|(i, block)| std::iter::repeat_n(i, block.width)).collect();
+    let least = b.f32s("least_norm", &[], &[1e-12]);
+    let mut features = FEATURES.to_owned();
+    if blocks.iter().any(|block| block.square_root) {
+        // x / sqrt|x| is the root with its sign; where no root is wanted, x is divided by 1.
+        let tiny = b.f32s("tiny", &[], &[1e-30]);
+        let one = b.f32s("one", &[], &[1.0]);
+        let is_rooted: Vec<f32> = block_of.iter().map(|&i| if blocks[i].square_root { 1.0 } else { 0.0 }).collect();
+        let is_rooted = b.f32s("is_rooted", &[dim], &is_rooted);
+        let size = b.op("Abs", "size", &[FEATURES]);
+        let size = b.op("Max", "size_kept", &[&size, &tiny]);
+        let root = b.op("Sqrt", "root", &[&size]);
+        let more = b.op("Sub", "root_less_one", &[&root, &one]);
+        let more = b.op("Mul", "root_where_wanted", &[&more, &is_rooted]);
+        let divisor = b.op("Add", "divisor", &[&more, &one]);
+        features = b.op("Div", "rooted", &[FEATURES, &divisor]);
+    }
+    // A product with ones sums a block's columns; ReduceSum and ReduceL2 changed their form at opsets 13 and 18.
+    let is_in = |column: usize, block: usize| if block_of[column] == block { 1.0f32 } else { 0.0 };
+    let ones: Vec<f32> = (0..dim).flat_map(|c| (0..n_blocks).map(move |k| (c, k))).map(|(c, k)| is_in(c, k)).collect();
+    let ones = b.f32s("ones", &[dim, n_blocks], &ones);
+    let squares = b.op("Mul", "squares", &[&features, &features]);
+    let sum = b.op("MatMul", "squared_norm", &[&squares, &ones]);
+    let norm = b.op("Sqrt", "norm", &[&sum]);
+    let mut norm = b.op("Max", "norm_kept", &[&norm, &least]);
+    if n_blocks > 1 {
+        // Each column gets its block's norm: exact, since all other products are zeros.
+        let spread: Vec<f32> =
+            (0..n_blocks).flat_map(|k| (0..dim).map(move |c| (c, k))).map(|(c, k)| is_in(c, k)).collect();
+        let spread = b.f32s("blocks", &[n_blocks, dim], &spread);
+        norm = b.op("MatMul", "norm_of_column", &[&norm, &spread]);
+    }
+    b.op("Div", "normalised", &[&features, &norm])
 }
 
 fn outputs(batch: Option<Extent>, n_classes: usize) -> Vec<ValueInfoProto> {
@@ -370,8 +405,9 @@ mod tests {
 
     fn head(n_classes: usize, dim: usize) -> Affine {
         Affine {
-            l2_blocks: vec![dim],
+            l2_blocks: vec![Block::plain(dim)],
             activation: Activation::Softmax,
+            kernel: None,
             weight: Array2::ones((n_classes, dim)),
             bias: Array1::zeros(n_classes),
         }

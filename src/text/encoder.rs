@@ -109,11 +109,11 @@ impl TextEncoder {
         }
     }
 
-    /// Scale and bias of the logits with the image graph `vision`.
+    /// Scale and bias of the logits with the image graph `vision`, which takes pictures of these dimensions.
     ///
     /// # Errors
     /// When the tokenizer fails.
-    pub fn logit_scale(&self, files: &TextFiles, vision: &Path) -> Result<LogitScale, TextError> {
+    pub fn logit_scale(&self, files: &TextFiles, vision: (&Path, &[usize])) -> Result<LogitScale, TextError> {
         // Any texts that differ will do.
         let mut sample = vec!["a", "blue water and 42 ships", "the cat sat on the mat", "zebra"];
         sample.truncate(self.tower.fixed_batch().unwrap_or(sample.len()));

@@ -42,8 +42,16 @@ const SIGLIP: (f64, f64) = (117.33, -12.93);
 /// A stored scale above this is the scale itself, below it its logarithm: trained logarithms end at ln 100 to ln 120.
 const LARGEST_LOG: f64 = 8.0;
 
-/// Finds scale and bias of the model of `files`, whose image graph is `vision`; `sample` are a few texts' tokens.
-pub fn find(files: &TextFiles, vision: &Path, tower: &TextTower, family: Family, sample: &Tokens) -> LogitScale {
+/// Finds scale and bias of the model of `files`, whose image graph is `vision` and takes `image_dims`; `sample` are a few
+/// texts' tokens.
+pub fn find(
+    files: &TextFiles,
+    vision: (&Path, &[usize]),
+    tower: &TextTower,
+    family: Family,
+    sample: &Tokens,
+) -> LogitScale {
+    let (vision, image_dims) = vision;
     let is_siglip = matches!(family, Family::Siglip | Family::Siglip2);
     let activation = if is_siglip { Activation::Sigmoid } else { Activation::Softmax };
     let no_bias = || Sourced { value: 0.0, origin: Origin::Guess { why: "there is none in this family".to_owned() } };
@@ -63,7 +71,7 @@ pub fn find(files: &TextFiles, vision: &Path, tower: &TextTower, family: Family,
         if let Some(scale) = scale.filter(|_| bias.is_some() || !is_siglip) {
             return of(scale, bias, Origin::File { name });
         }
-        if let Some((scale, bias)) = measured(&model, tower, sample, is_siglip) {
+        if let Some((scale, bias)) = measured(&model, image_dims, tower, sample, is_siglip) {
             return of(scale, Some(bias), Origin::File { name });
         }
     }
@@ -111,7 +119,13 @@ fn stored(model: &ModelProto, name: &str) -> Option<f64> {
 
 /// Scale and bias from what a joint graph does with embeddings, whatever its constants are called: logits are a line over
 /// cosines.
-fn measured(model: &ModelProto, tower: &TextTower, sample: &Tokens, has_bias: bool) -> Option<(f64, f64)> {
+fn measured(
+    model: &ModelProto,
+    image_dims: &[usize],
+    tower: &TextTower,
+    sample: &Tokens,
+    has_bias: bool,
+) -> Option<(f64, f64)> {
     const LOGITS: &str = "logits_per_image";
     let graph = onnx::graph(model).ok()?;
     let wanted = [LOGITS, "image_embeds", "text_embeds"];
@@ -123,7 +137,7 @@ fn measured(model: &ModelProto, tower: &TextTower, sample: &Tokens, has_bias: bo
     let image = inputs.iter().find(|i| i.dims.len() == 4)?;
     let mut session = GraphSession::load(&onnx::encode(&pruned).ok()?, 1, Provider::Cpu).ok()?;
     // A picture that is no plain colour; which one does not matter.
-    let dims: Vec<usize> = image.dims.iter().enumerate().map(|(i, d)| d.unwrap_or([1, 3, 224, 224][i])).collect();
+    let dims: Vec<usize> = image.dims.iter().zip(image_dims).map(|(own, given)| own.unwrap_or(*given)).collect();
     let n_values: usize = dims.iter().product();
     let pixels: Vec<f32> = (0..n_values).map(|i| ((i * 7919 % 257) as f32 / 128.0) - 1.0).collect();
     let mut feeds = vec![Feed { input: &image.name, dims, values: Values::F32(pixels) }];

@@ -306,7 +306,7 @@ fn rules(json: &Value, settings: &Settings, tokenizer: &Tokenizer, fixed_len: Op
     let pad_id = match family {
         // With a mask or a causal tower the filling has no influence, and what has neither was trained on zeros.
         Family::Clip if settings.is_open_clip() || settings.model_type().contains("mobileclip") => Some(0),
-        Family::Clip => of_config.or(in_file),
+        Family::Clip => of_config.or(in_file).or_else(|| tokenizer.token_to_id("<|endoftext|>")),
         Family::Siglip => of_config.or(in_file).or(Some(1)),
         Family::Siglip2 => of_config.or(in_file).or(named),
         Family::WordPiece | Family::Other => of_config.or(in_file).or(named),

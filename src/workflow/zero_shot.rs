@@ -12,13 +12,13 @@ use super::predict::{Predictions, list_inputs, nothing};
 use super::scan::scan;
 use super::train::LabelledEmbeddings;
 use super::{SharedCache, WorkflowError};
-use crate::backbone::{Backbone, towers};
+use crate::backbone::{Backbone, locate, towers};
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::{EmbeddingSpace, Embeddings};
 use crate::export::describe::DataMeta;
 use crate::head::text::{CosineLogits, TextRecord, ensemble, ensembles};
-use crate::head::{Head, HeadKind, TextHead, TrainRecord, TrainedHead, softmax, unit_blocks};
+use crate::head::{Block, Head, HeadKind, TextHead, TrainRecord, TrainedHead, softmax, unit_blocks};
 use crate::metrics::Report;
 use crate::progress::{Reporter, Stage};
 use crate::text::TextError;
@@ -50,7 +50,9 @@ impl DualEncoder {
         let model = manifest.path.display().to_string();
         let files = match &overrides.graph {
             Some(path) => {
-                let dirs: Vec<PathBuf> = manifest.path.parent().map(Path::to_owned).into_iter().collect();
+                let dirs_of = |path: &Path| locate::locate(path).map(|files| files.side_dirs);
+                let mut dirs = dirs_of(path)?;
+                dirs.extend(dirs_of(&manifest.path)?);
                 Some(towers::of_graph(path.clone(), &dirs))
             }
             None => manifest.text.clone(),
@@ -73,7 +75,7 @@ impl DualEncoder {
         };
         let image = backbone.at_layer(&joint, known)?;
         let mut text = TextEncoder::open(&files, overrides)?;
-        let mut logits = text.logit_scale(&files, &manifest.path)?;
+        let mut logits = text.logit_scale(&files, (&manifest.path, &image.input_dims(1)))?;
         let set =
             |value: f64| crate::backbone::manifest::Sourced { value, origin: crate::backbone::manifest::Origin::User };
         if let Some(scale) = overrides.logit_scale {
@@ -261,7 +263,7 @@ pub struct DescriptionEffect {
 /// `images`: array of shape `[n_images, dim]` in the space of texts; `y`: their true classes. In order of classes and
 /// descriptions.
 pub fn description_effects(texts: &ClassTexts, images: ArrayView2<'_, f32>, y: &[ClassIdx]) -> Vec<DescriptionEffect> {
-    let unit = unit_blocks(images, &[images.ncols()]);
+    let unit = unit_blocks(images, &[Block::plain(images.ncols())]);
     let cosines = unit.dot(&texts.embeddings.t());
     let judge = |cosines: &Array2<f32>| {
         let scale = texts.logits.scale as f32;
@@ -499,5 +501,5 @@ pub fn search(
 
 /// Cosine of each row with a text's embedding of unit length.
 fn cosines(images: &Embeddings, text: ndarray::ArrayView1<'_, f32>) -> Vec<f32> {
-    unit_blocks(images.view(), &[images.view().ncols()]).dot(&text).to_vec()
+    unit_blocks(images.view(), &[Block::plain(images.view().ncols())]).dot(&text).to_vec()
 }
