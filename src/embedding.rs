@@ -69,6 +69,22 @@ impl Embeddings {
         &self.space
     }
 
+    /// The columns of one part of features that stand side by side; `parts` are the spaces of all of them, in their order.
+    ///
+    /// # Errors
+    /// When the parts are not as wide as the rows together.
+    pub fn part(&self, parts: &[EmbeddingSpace], idx: usize) -> Result<Self, WidthMismatch> {
+        let start: usize = parts.iter().take(idx).map(|space| space.dim).sum();
+        let found = parts.iter().map(|space| space.dim).sum();
+        match parts.get(idx) {
+            Some(space) if found == self.values.ncols() => {
+                let columns = self.values.slice(ndarray::s![.., start..start + space.dim]);
+                Ok(Self { values: columns.to_owned(), space: space.clone() })
+            }
+            _ => Err(WidthMismatch { expected: self.values.ncols(), found }),
+        }
+    }
+
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.values.nrows()
@@ -92,6 +108,17 @@ mod tests {
     fn width_must_match_the_space() {
         assert!(Embeddings::new(Array2::zeros((2, 3)), space(3)).is_ok());
         assert_eq!(Embeddings::new(Array2::zeros((2, 4)), space(3)), Err(WidthMismatch { expected: 3, found: 4 }));
+    }
+
+    #[test]
+    fn parts_are_columns_with_spaces_of_their_own() {
+        let values = Array2::from_shape_fn((2, 5), |(i, j)| (10 * i + j) as f32);
+        let joined = Embeddings::new(values, space(5)).unwrap();
+        let parts = [space(3), EmbeddingSpace { layer: "e".into(), ..space(2) }];
+        let second = joined.part(&parts, 1).unwrap();
+        assert_eq!((second.view().row(1).to_vec(), second.space()), (vec![13.0, 14.0], &parts[1]));
+        assert_eq!(joined.part(&parts, 0).unwrap().view().ncols(), 3);
+        assert!(joined.part(&parts[..1], 0).is_err() && joined.part(&parts, 2).is_err());
     }
 
     #[test]

@@ -115,11 +115,25 @@ pub(super) enum HeadChoice {
     Prototype,
     /// Both; the better one is exported
     Both,
+    /// Starts from the texts of the classes, which the images correct: best with few images
+    Text,
+}
+
+/// How images correct texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FewShot {
+    /// Logistic regression that starts from the texts
+    Linear,
+    /// Gaussian discriminant analysis added to the texts
+    Gda,
+    /// Tip-Adapter: similarity to the images added to the texts
+    Tip,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  graft train --images pets/ --export pets-classifier\n  \
-    graft train --images pets/train --val pets/val --head linear --json")]
+    graft train --images pets/train --val pets/val --head linear --json\n  \
+    graft train --images pets/ --head text --labels-file pets.txt --shots 4")]
 pub(super) struct TrainArgs {
     /// Folder with one folder of images a class (or train/val/test folders above them), or a table
     #[arg(long, value_name = "DIR")]
@@ -132,6 +146,15 @@ pub(super) struct TrainArgs {
     /// Heads to train
     #[arg(long, value_enum, default_value = "both")]
     pub(super) head: HeadChoice,
+    /// With --head text: file of the classes' texts, one class a line [default: the names of the classes]
+    #[arg(long, value_name = "F")]
+    pub(super) labels_file: Option<PathBuf>,
+    /// With --head text: how images correct texts
+    #[arg(long, value_enum, default_value = "linear")]
+    pub(super) few_shot: FewShot,
+    /// With --head text: what texts are put into, as for zero-shot
+    #[arg(long, value_name = "none|photo|ensemble|FILE")]
+    pub(super) templates: Option<String>,
     /// Train on at most N images of each class
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) shots: Option<u32>,

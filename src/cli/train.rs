@@ -5,27 +5,53 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::args::{HeadChoice, TrainArgs};
+use super::args::{FewShot, HeadChoice, TrainArgs};
 use super::output::{Listing, count, list_skipped, percent, print, print_json, report_json, report_text};
 use super::terminal::Terminal;
+use super::zero_shot::{read_labels, read_templates};
 use crate::backbone::Backbone;
 use crate::dataset::split::SplitConfig;
 use crate::export::describe::Meta;
+use crate::head::few_shot::FewShotMethod;
+use crate::head::text::Mix;
 use crate::head::{self, ChosenBy, ClassWeight, HeadKind};
 use crate::progress::Reporter;
+use crate::text::encoder::TextOverrides;
 use crate::workflow::embed::EmbedConfig;
 use crate::workflow::export::{Contents, ExportInput, check_target, export};
+use crate::workflow::few_shot::{TextHeadConfig, train_with_texts};
 use crate::workflow::models::{open_cache, open_model};
 use crate::workflow::train::{JudgedHead, Prepared, TrainConfig, TrainOutcome, train};
+use crate::workflow::zero_shot::DualEncoder;
 
 pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     if let Some(dir) = &args.export {
         check_target(dir)?;
     }
+    let text = match args.head {
+        HeadChoice::Text => Some((
+            args.labels_file.as_deref().map(|path| read_labels(None, Some(path))).transpose()?,
+            read_templates(args.templates.as_deref())?,
+        )),
+        _ => None,
+    };
     let cache = open_cache(terminal);
-    let backbone = open_model(args.model.model.as_deref(), args.model.layer.as_deref(), &cache)?;
+    let mut backbone = open_model(args.model.model.as_deref(), args.model.layer.as_deref(), &cache)?;
     let config = config(args);
-    let outcome = train(&backbone, &config, &cache, terminal)?;
+    let outcome = match text {
+        None => train(&backbone, &config, &cache, terminal)?,
+        Some((labels, templates)) => {
+            let mut dual = DualEncoder::open(&backbone, &TextOverrides::default(), &cache)?;
+            backbone = dual.joined(&backbone);
+            let method = match args.few_shot {
+                FewShot::Linear => FewShotMethod::Linear,
+                FewShot::Gda => FewShotMethod::Gda,
+                FewShot::Tip => FewShotMethod::Tip,
+            };
+            let texts = TextHeadConfig { labels, templates, method };
+            train_with_texts(&mut dual, &backbone, &config, &texts, &cache, terminal)?
+        }
+    };
     for note in backbone.manifest.notes.iter().chain(&outcome.prepared.notes) {
         terminal.warn(note);
     }
@@ -56,6 +82,7 @@ fn config(args: &TrainArgs) -> TrainConfig {
     let heads = match args.head {
         HeadChoice::Linear => vec![HeadKind::Linear],
         HeadChoice::Prototype => vec![HeadKind::Prototype],
+        HeadChoice::Text => Vec::new(),
         HeadChoice::Both => vec![HeadKind::Linear, HeadKind::Prototype],
     };
     let class_weight = if args.balanced { ClassWeight::Balanced } else { ClassWeight::Uniform };
@@ -122,6 +149,7 @@ fn head_json(judged: &JudgedHead) -> Value {
         "distance": record.distance,
         "temperature": record.temperature,
         "chosen_by": record.chosen_by,
+        "text": record.text,
     })
 }
 
@@ -154,6 +182,7 @@ pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
     for judged in heads {
         let record = &judged.trained.record;
         let detail = match (record.c, record.distance) {
+            _ if record.text.is_some() => text_detail(record.text.as_ref().and_then(|t| t.mix.as_ref())),
             (Some(c), _) => format!("C = {c:.3}"),
             (_, Some(distance)) => format!("{} distance", distance.label()),
             _ => String::new(),
@@ -178,6 +207,13 @@ pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
         }
     }
     text.trim_end().to_owned()
+}
+
+fn text_detail(mix: Option<&Mix>) -> String {
+    let Some(mix) = mix else { return "texts alone".to_owned() };
+    let settings = [("C", mix.c), ("alpha", mix.alpha), ("beta", mix.beta)];
+    let settings = settings.into_iter().filter_map(|(name, value)| Some(format!(", {name} = {}", value?)));
+    format!("{}, texts weigh {:.2}{}", mix.method.label(), mix.text_weight, settings.collect::<String>())
 }
 
 pub(super) fn export_text(dir: &std::path::Path, best: &JudgedHead, meta: &Meta) -> String {

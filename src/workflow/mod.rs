@@ -4,6 +4,7 @@
 pub mod embed;
 pub mod evaluate;
 pub mod export;
+pub mod few_shot;
 pub mod import;
 pub mod models;
 pub mod predict;
@@ -96,6 +97,12 @@ pub enum WorkflowError {
     NoValidation {
         /// The validation folder.
         path: PathBuf,
+    },
+    /// A class has no text to start from.
+    #[error("the class {class:?} has no label: add one that is called so, or a line {class}=LABEL")]
+    ClassWithoutLabel {
+        /// The class.
+        class: String,
     },
     /// No class folder has a label's name.
     #[error(

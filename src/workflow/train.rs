@@ -252,7 +252,13 @@ fn fit_error(error: HeadError) -> WorkflowError {
     }
 }
 
-fn judged(data: &FitData, trained: TrainedHead, seed: u64, cancel: &CancelToken) -> Result<JudgedHead, WorkflowError> {
+/// Judges a head that was fitted on `data`.
+pub(super) fn judged(
+    data: &FitData,
+    trained: TrainedHead,
+    seed: u64,
+    cancel: &CancelToken,
+) -> Result<JudgedHead, WorkflowError> {
     let judge = |set: &LabelledEmbeddings| -> Result<Option<Report>, WorkflowError> {
         if set.is_empty() {
             return Ok(None);
@@ -260,6 +266,7 @@ fn judged(data: &FitData, trained: TrainedHead, seed: u64, cancel: &CancelToken)
         if cancel.is_cancelled() {
             return Err(WorkflowError::Cancelled);
         }
+        // Each image has one true class, so classes are judged against each other, whatever the head's activation.
         let probabilities = softmax(&trained.head.scores(&set.embeddings)?.values);
         Ok(Some(Report::new(probabilities.view(), &set.classes, &data.classes, seed)?))
     };
