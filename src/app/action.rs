@@ -2,6 +2,7 @@
 //! the palette, keys and tests share them.
 
 use super::state::{AppState, EmbedPause, Place, Purpose};
+use super::zero_shot;
 use crate::jobs::LaneKind;
 
 /// Something that can be done.
@@ -61,6 +62,8 @@ pub enum Action {
     GoTrain,
     /// Places.
     GoEvaluate,
+    /// Shows labels.
+    GoZeroShot,
     /// Places.
     GoExport,
     /// Answers on image files.
@@ -77,6 +80,14 @@ pub enum Action {
     ImportModel,
     /// Writes the export.
     Export,
+    /// Writes an export of the labels.
+    ExportZeroShot,
+    /// Makes classes of the labels.
+    UseAsClasses,
+    /// Makes labels of the classes.
+    LabelByClassNames,
+    /// Draws accuracy by number of images.
+    DrawCurve,
     /// Chooses where.
     ChooseExportDir,
     /// Shows the export.
@@ -130,7 +141,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 47] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -141,6 +152,7 @@ impl Action {
         Self::GoImages,
         Self::GoTrain,
         Self::GoEvaluate,
+        Self::GoZeroShot,
         Self::GoExport,
         Self::SelectAll,
         Self::SelectNone,
@@ -160,6 +172,10 @@ impl Action {
         Self::ClearPredictions,
         Self::ImportModel,
         Self::Export,
+        Self::ExportZeroShot,
+        Self::UseAsClasses,
+        Self::LabelByClassNames,
+        Self::DrawCurve,
         Self::ChooseExportDir,
         Self::OpenExportFolder,
         Self::NewProject,
@@ -205,6 +221,7 @@ impl Action {
             Self::GoImages => "Go to Images",
             Self::GoTrain => "Go to Train",
             Self::GoEvaluate => "Go to Evaluate",
+            Self::GoZeroShot => "Go to Zero-shot",
             Self::GoExport => "Go to Export",
             Self::PredictFiles => "Predict images…",
             Self::PredictFolder => "Predict a folder…",
@@ -213,6 +230,10 @@ impl Action {
             Self::ClearPredictions => "Clear predictions",
             Self::ImportModel => "Import model…",
             Self::Export => "Export classifier",
+            Self::ExportZeroShot => "Export zero-shot classifier",
+            Self::UseAsClasses => "Use these as classes",
+            Self::LabelByClassNames => "Type the names of the classes",
+            Self::DrawCurve => "Draw the learning curve",
             Self::ChooseExportDir => "Choose export folder…",
             Self::OpenExportFolder => "Open export folder",
             Self::RetryRuntime => "Look for ONNX Runtime again",
@@ -253,6 +274,7 @@ impl Action {
             Self::GoImages => "Images and classes",
             Self::GoTrain => "Heads: accuracy, regularisation, advice",
             Self::GoEvaluate => "Mistakes, calibration, threshold, predictions",
+            Self::GoZeroShot => "Type labels: scores, search, and the way to classes",
             Self::GoExport => "Write a classifier for elsewhere, verified",
             Self::PredictFiles => "Classify image files without adding them",
             Self::PredictFolder => "Classify every image of a folder without adding it",
@@ -261,6 +283,12 @@ impl Action {
             Self::ClearPredictions => "Take the predictions off the screen",
             Self::ImportModel => "Copy an ONNX model to your own models",
             Self::Export => "Write the classifier, and compare it with what you saw here",
+            Self::ExportZeroShot => {
+                "Write a classifier made of the labels alone, and compare it with what you saw here"
+            }
+            Self::UseAsClasses => "Give the images that labels are surest of their classes; one undo takes it back",
+            Self::LabelByClassNames => "Put the names of the project's classes into the list of labels",
+            Self::DrawCurve => "See how accuracy grows with 1, 2, 4, 8, 16 images a class",
             Self::ChooseExportDir => "Choose the folder that the export goes to",
             Self::OpenExportFolder => "Show the export in the file manager",
             Self::RetryRuntime => "Look for the ONNX Runtime library again",
@@ -295,7 +323,8 @@ impl Action {
             Self::GoImages => ctrl("2"),
             Self::GoTrain => ctrl("3"),
             Self::GoEvaluate => ctrl("4"),
-            Self::GoExport => ctrl("5"),
+            Self::GoZeroShot => ctrl("5"),
+            Self::GoExport => ctrl("6"),
             Self::ToggleTheme => ctrl_shift("T"),
             Self::Shortcuts => plain("F1"),
             Self::Quit => ctrl("Q"),
@@ -364,9 +393,26 @@ impl Action {
                 check(open?.live.fit.is_some(), "There is no trained head yet: label images of two classes")?;
                 check(!state.is_busy_with(|p| matches!(p, Purpose::Export { .. })), "An export is being written")
             }
+            Self::ExportZeroShot => {
+                zero_shot::has_answers(open?)?;
+                let is_one = open?.zero_shot.answers.as_ref().is_some_and(|a| a.texts.labels.len() < 2);
+                check(!is_one, "A classifier needs two labels or more")?;
+                check(!state.is_busy_with(|p| matches!(p, Purpose::Export { .. })), "An export is being written")
+            }
+            Self::UseAsClasses => {
+                writable()?;
+                zero_shot::has_answers(open?)?;
+                let n_taken: usize = open?.zero_shot.groups.iter().map(|g| g.taken.len()).sum();
+                check(n_taken > 0, "No image without a class is among those")
+            }
+            Self::LabelByClassNames => {
+                writable()?;
+                check(open?.data.sorted_classes().len() > 1, "There are not two classes yet")
+            }
+            Self::DrawCurve => zero_shot::can_draw_curve(state, open?),
             Self::ChooseExportDir => open.map(drop),
             Self::OpenExportFolder => check(open?.export.done.is_some(), "Nothing has been exported yet"),
-            Self::GoTrain | Self::GoEvaluate | Self::GoExport => open.map(drop),
+            Self::GoTrain | Self::GoEvaluate | Self::GoZeroShot | Self::GoExport => open.map(drop),
             Self::Palette
             | Self::NewProject
             | Self::OpenProject
@@ -390,6 +436,7 @@ impl Action {
             Self::GoImages => Some(Place::Images),
             Self::GoTrain => Some(Place::Train),
             Self::GoEvaluate => Some(Place::Evaluate),
+            Self::GoZeroShot => Some(Place::ZeroShot),
             Self::GoExport => Some(Place::Export),
             _ => None,
         }
@@ -402,6 +449,7 @@ impl Action {
             Place::Images => Self::GoImages,
             Place::Train => Self::GoTrain,
             Place::Evaluate => Self::GoEvaluate,
+            Place::ZeroShot => Self::GoZeroShot,
             Place::Export => Self::GoExport,
         }
     }

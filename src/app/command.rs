@@ -110,6 +110,22 @@ pub enum Command {
     ChooseLayer(Option<String>),
     /// Sets the preprocessing; `None` is the model's.
     SetPreprocess(Option<PreprocessSpec>),
+    /// Labels as they are typed, one a line.
+    TypeLabels(String),
+    /// What is typed is meant: it becomes part of the project.
+    KeepLabels,
+    /// What labels are put into; `None` is what suits the model.
+    SetTemplates(Option<Vec<String>>),
+    /// Whether there is a class of what no label fits.
+    SetNoneOfThese(bool),
+    /// The text tower; `None` is the model's own.
+    SetTextGraph(Option<PathBuf>),
+    /// What cosines are multiplied with; `None` is the model's own.
+    SetLogitScale(Option<f64>),
+    /// Sorts all images by a label; `None` groups them.
+    SortByLabel(Option<usize>),
+    /// Share of each label's images that become examples of a class.
+    SetShare(f32),
     /// Looks into a model.
     Inspect(ModelChoice),
     /// Copies a model to the user's own.

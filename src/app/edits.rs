@@ -125,6 +125,17 @@ impl AppState {
             effects.push(Effect::Cancel(LaneKind::Predict));
         }
         self.rethreshold();
+        if model(before) != model(&self.project_settings()) {
+            if let Some(project) = &mut self.project {
+                project.zero_shot.forget();
+            }
+            effects.push(Effect::Cancel(LaneKind::Text));
+        }
+        self.after_zero_shot_settings(&before.zero_shot);
+    }
+
+    fn project_settings(&self) -> ProjectSettings {
+        self.project.as_ref().map(|p| p.data.settings.clone()).unwrap_or_default()
     }
 
     pub(super) fn add_class(&mut self, name: &str, effects: &mut Vec<Effect>) -> Option<ClassId> {

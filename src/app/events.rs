@@ -6,6 +6,7 @@ use super::open::Aim;
 use super::project::OpenProject;
 use super::state::{Activity, AppState, EmbedPause, Place, Purpose, RuntimeState};
 use super::words::n_images;
+use super::zero_shot::LearningCurve;
 use crate::dataset::Split;
 use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput, LaneKind, SkippedImage};
 use crate::project::RootId;
@@ -79,6 +80,7 @@ impl AppState {
                 }
                 self.write(writes, effects);
             }
+            JobData::ZeroShot(answers) => self.on_text_answers(*answers),
         }
     }
 
@@ -135,6 +137,14 @@ impl AppState {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     // Images that were added meanwhile.
                     project.live.wants_embedding = true;
+                }
+            }
+            (Purpose::ZeroShot { .. }, JobOutput::ZeroShotJudged { epoch, number, report, effects }) => {
+                self.on_text_judged((epoch, number), report, effects);
+            }
+            (Purpose::Curve { .. }, JobOutput::Curve { epoch, revision, points }) => {
+                if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+                    project.zero_shot.curve = Some(LearningCurve { points, revision });
                 }
             }
             (Purpose::Fit { revision }, JobOutput::Fitted(output)) => self.on_fitted(revision, *output, effects),
@@ -272,6 +282,16 @@ impl AppState {
                     project.live.fit_error = Some(summary);
                 }
             }
+            Purpose::ZeroShot { epoch, .. } => {
+                if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+                    project.zero_shot.error = Some(summary);
+                }
+            }
+            Purpose::Curve { epoch } => {
+                if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+                    project.zero_shot.curve_error = Some(summary);
+                }
+            }
             Purpose::Export { epoch, .. } => match self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                 Some(project) => project.export.error = Some(summary),
                 None => self.notices.error(summary, details),
@@ -323,6 +343,7 @@ impl AppState {
             Purpose::Export { .. } => self.tell_cancelled(LaneKind::Export),
             Purpose::Drop { .. } | Purpose::Import => self.tell_cancelled(LaneKind::Files),
             Purpose::Predict { .. } => self.tell_cancelled(LaneKind::Predict),
+            Purpose::ZeroShot { .. } | Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
             _ => {}
         }
     }

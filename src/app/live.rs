@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::threshold::ThresholdCurve;
 use crate::dataset::Split;
 use crate::head::{HeadKind, TrainRecord, TrainedHead};
-use crate::jobs::{Duplicate, FitImage, FitOutput, FitRequest, FittedHead, HeadsBefore, ModelChoice};
+use crate::jobs::{Duplicate, FitImage, FitOutput, FitRequest, FitTexts, FittedHead, HeadsBefore, ModelChoice};
 use crate::metrics::Report;
 use crate::project::{ClassId, ImageId, Project};
 use crate::store::project::StoredHead;
@@ -69,12 +69,21 @@ impl Fit {
 }
 
 /// A fit that was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Asked {
     revision: u64,
     n_rows: usize,
+    /// What tells the texts that a text head started from.
+    texts: Option<String>,
     /// Settings are chosen on these very data.
     chooses: bool,
+}
+
+/// Labelled images, and their classes in order.
+#[derive(Clone, Debug)]
+pub(super) struct Labelled {
+    pub classes: Vec<(ClassId, String)>,
+    pub images: Vec<FitImage>,
 }
 
 /// What is computed from a project.
@@ -213,16 +222,23 @@ impl Live {
     /// apart. `is_embedding` puts it off until there are enough new rows to be worth it.
     ///
     /// After a change heads go on from those before, which gives an answer at once; then settings are chosen anew.
-    pub(super) fn due_fit(&mut self, project: &Project, revision: u64, is_embedding: bool) -> Option<FitRequest> {
+    pub(super) fn due_fit(
+        &mut self,
+        project: &Project,
+        revision: u64,
+        is_embedding: bool,
+        texts: Option<(FitTexts, String)>,
+    ) -> Option<FitRequest> {
+        let (texts, texts_key) = texts.unzip();
         let mut goes_on = true;
-        if let Some(asked) = self.asked {
+        if let Some(asked) = &self.asked {
             let n_rows = asked.n_rows as f64;
             let has_grown = if is_embedding {
                 self.n_embedded as f64 >= (REFIT_GROWTH * n_rows).max(n_rows + 24.0)
             } else {
                 self.n_embedded != asked.n_rows
             };
-            if asked.revision == revision && !has_grown {
+            if asked.revision == revision && !has_grown && asked.texts == texts_key {
                 let is_answered =
                     self.fit.as_ref().is_some_and(|f| f.output.revision == revision && !f.output.is_chosen_anew);
                 if asked.chooses || is_embedding || !is_answered {
@@ -231,6 +247,21 @@ impl Live {
                 goes_on = false;
             }
         }
+        let before = if goes_on { self.before() } else { None };
+        self.asked = Some(Asked { revision, n_rows: self.n_embedded, texts: texts_key, chooses: before.is_none() });
+        let Some(Labelled { classes, images }) = self.labelled(project) else {
+            self.fit = None;
+            if !is_embedding && !project.present().any(|(_, i)| i.class.is_some()) {
+                self.stored.clear();
+            }
+            return None;
+        };
+        let (val_fraction, seed) = (project.settings.val_fraction, project.settings.seed);
+        Some(FitRequest { revision, epoch: self.epoch, classes, images, val_fraction, seed, before, texts })
+    }
+
+    /// Labelled images that have a row; `None` where there are not two classes of them.
+    pub(super) fn labelled(&self, project: &Project) -> Option<Labelled> {
         let classes: Vec<_> = project.sorted_classes().into_iter().map(|(id, c)| (id, c.name.clone())).collect();
         let mut idx_of_class = vec![None; project.classes.len()];
         for (idx, (id, _)) in classes.iter().enumerate() {
@@ -247,17 +278,7 @@ impl Live {
                 Some(FitImage { id, row, class, split: image.split })
             })
             .collect();
-        let before = if goes_on { self.before() } else { None };
-        self.asked = Some(Asked { revision, n_rows: self.n_embedded, chooses: before.is_none() });
-        if seen.iter().filter(|s| **s).count() < 2 {
-            self.fit = None;
-            if !is_embedding && !project.present().any(|(_, i)| i.class.is_some()) {
-                self.stored.clear();
-            }
-            return None;
-        }
-        let (val_fraction, seed) = (project.settings.val_fraction, project.settings.seed);
-        Some(FitRequest { revision, epoch: self.epoch, classes, images, val_fraction, seed, before })
+        (seen.iter().filter(|s| **s).count() >= 2).then_some(Labelled { classes, images })
     }
 
     /// Heads to go on from: those at hand, else those of the last time.

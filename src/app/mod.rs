@@ -21,6 +21,7 @@ mod state;
 pub mod threshold;
 mod update;
 pub mod words;
+pub mod zero_shot;
 
 pub use action::Action;
 pub use command::{Command, Dialog, DropInto, Effect, ScreenEffect, Target};
@@ -30,3 +31,4 @@ pub use project::{Counts, ExportState, OpenProject};
 pub use runner::Runner;
 pub use state::{Activity, AppState, EmbedPause, ModelsState, Place, Purpose, RuntimeState};
 pub use update::update;
+pub use zero_shot::{LabelGroup, LearningCurve, ZeroShot};

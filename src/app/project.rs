@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::gallery::{ClassFilter, Gallery};
 use super::live::Live;
+use super::zero_shot::ZeroShot;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
 use crate::export::describe::Meta;
@@ -78,6 +79,8 @@ pub struct OpenProject {
     pub revision: u64,
     /// Embeddings, heads, answers.
     pub live: Live,
+    /// Labels that were typed, and what they say.
+    pub zero_shot: ZeroShot,
     /// What the gallery shows.
     pub gallery: Gallery,
     /// How many images there are of what.
@@ -93,6 +96,7 @@ impl OpenProject {
         let mut live = Live::default();
         live.begin(epoch);
         live.stored = opened.heads;
+        let zero_shot = ZeroShot::of(&opened.project.settings.zero_shot);
         let mut project = Self {
             session: opened.session,
             path: opened.path,
@@ -106,6 +110,7 @@ impl OpenProject {
             n_retries: 0,
             revision: 1,
             live,
+            zero_shot,
             gallery: Gallery::default(),
             counts: Counts::default(),
             predictions: None,
@@ -134,6 +139,7 @@ impl OpenProject {
         // Images that come (back) may never have been embedded.
         self.live.wants_embedding |= edit.changes.iter().any(|c| matches!(c, Change::Presence(m) if m.after));
         (self.gallery.is_stale, self.gallery.was_edited) = (true, true);
+        self.zero_shot.is_stale = true;
     }
 
     /// Brings counts and gallery up to date. Cheap when nothing has changed.

@@ -30,13 +30,15 @@ pub enum Place {
     Train,
     /// Mistakes, thresholds, predictions.
     Evaluate,
+    /// Labels that are typed.
+    ZeroShot,
     /// Exports.
     Export,
 }
 
 impl Place {
     /// In the order of the rail.
-    pub const ALL: [Self; 5] = [Self::Model, Self::Images, Self::Train, Self::Evaluate, Self::Export];
+    pub const ALL: [Self; 6] = [Self::Model, Self::Images, Self::Train, Self::Evaluate, Self::ZeroShot, Self::Export];
 
     /// The word on the rail.
     pub fn label(self) -> &'static str {
@@ -45,6 +47,7 @@ impl Place {
             Self::Images => "Images",
             Self::Train => "Train",
             Self::Evaluate => "Evaluate",
+            Self::ZeroShot => "Zero-shot",
             Self::Export => "Export",
         }
     }
@@ -178,6 +181,18 @@ pub enum Purpose {
         epoch: u64,
         /// The choice of head.
         head: Option<HeadKind>,
+    },
+    /// Images scored by labels.
+    ZeroShot {
+        /// The choice of model.
+        epoch: u64,
+        /// The number of the request.
+        number: u64,
+    },
+    /// A learning curve.
+    Curve {
+        /// The choice of model.
+        epoch: u64,
     },
     /// An export.
     Export {

@@ -92,6 +92,23 @@ impl AppState {
             Command::SetPreprocess(spec) => {
                 self.change_settings("change the preprocessing", |s| s.preprocess = spec, effects);
             }
+            Command::TypeLabels(text) => self.type_labels(&text),
+            Command::KeepLabels => self.keep_labels(effects),
+            Command::SetTemplates(templates) => {
+                self.change_settings("choose the prompt templates", |s| s.zero_shot.templates = templates, effects);
+            }
+            Command::SetNoneOfThese(on) => {
+                let title = if on { "add “none of these”" } else { "leave out “none of these”" };
+                self.change_settings(title, |s| s.zero_shot.none_of_these = on, effects);
+            }
+            Command::SetTextGraph(path) => {
+                self.change_settings("choose the text tower", |s| s.zero_shot.text_graph = path, effects);
+            }
+            Command::SetLogitScale(scale) => {
+                self.change_settings("set the logit scale", |s| s.zero_shot.logit_scale = scale, effects);
+            }
+            Command::SortByLabel(label) => self.sort_by_label(label),
+            Command::SetShare(share) => self.set_share(share),
             Command::Inspect(choice) => {
                 self.models.inspect_error = None;
                 let request = FilesRequest::Inspect(choice.clone());
@@ -166,6 +183,7 @@ impl AppState {
                 self.close_project(true, effects);
             }
             Command::Quitting => {
+                self.keep_labels(effects);
                 self.note_recent(effects);
                 self.close_file(false, effects);
             }
@@ -236,7 +254,7 @@ impl AppState {
             }
             Action::CancelWork => {
                 // A fit is over in a moment, and nothing would ask for it again.
-                for lane in [LaneKind::Files, LaneKind::Embed, LaneKind::Predict, LaneKind::Export] {
+                for lane in [LaneKind::Files, LaneKind::Embed, LaneKind::Predict, LaneKind::Text, LaneKind::Export] {
                     if self.activity(lane).is_some() {
                         self.cancel(lane, effects);
                     }
@@ -248,17 +266,27 @@ impl AppState {
                 }
             }
             Action::Export => self.export(effects),
+            Action::ExportZeroShot => self.export_zero_shot(effects),
+            Action::UseAsClasses => self.use_as_classes(effects),
+            Action::LabelByClassNames => self.label_by_class_names(effects),
+            Action::DrawCurve => self.draw_curve(effects),
             Action::OpenExportFolder => {
                 let dir = self.project.as_ref().and_then(|p| p.export.done.as_ref()).map(|(dir, _)| dir.clone());
                 effects.extend(dir.map(|dir| Effect::Screen(ScreenEffect::OpenFolder(dir))));
             }
             Action::RetryRuntime => self.load_runtime(effects),
             Action::ToggleTheme => effects.push(Effect::Screen(ScreenEffect::ToggleTheme)),
-            Action::GoModel | Action::GoImages | Action::GoTrain | Action::GoEvaluate | Action::GoExport => {}
+            Action::GoModel
+            | Action::GoImages
+            | Action::GoTrain
+            | Action::GoEvaluate
+            | Action::GoZeroShot
+            | Action::GoExport => {}
         }
     }
 
     fn go(&mut self, place: Place, effects: &mut Vec<Effect>) {
+        self.keep_labels(effects);
         self.place = place;
         let remembered = Some(place.label().to_owned());
         if self.settings.place != remembered {
@@ -311,9 +339,10 @@ impl AppState {
         if self.project.is_none() {
             return;
         }
-        for lane in [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Export] {
+        for lane in [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Text, LaneKind::Export] {
             effects.push(Effect::Cancel(lane));
         }
+        self.keep_labels(effects);
         self.note_recent(effects);
         self.close_file(discard, effects);
         self.project = None;
@@ -468,6 +497,7 @@ impl AppState {
             self.list_models(effects);
         }
         self.embed_if_due(effects);
+        self.zero_shot_if_due(effects);
         self.fit_if_due(effects);
         if let Some(project) = &mut self.project {
             project.refresh_if_stale();
@@ -502,7 +532,8 @@ impl AppState {
         let is_embedding = self.is_busy_with(|p| matches!(p, Purpose::Embed { .. }));
         let Some(project) = &mut self.project else { return };
         let revision = project.revision;
-        if let Some(request) = project.live.due_fit(&project.data, revision, is_embedding) {
+        let texts = project.fit_texts();
+        if let Some(request) = project.live.due_fit(&project.data, revision, is_embedding, texts) {
             self.job(JobRequest::Fit(Box::new(request)), Purpose::Fit { revision }, effects);
         }
     }

@@ -74,6 +74,8 @@ pub struct TextPrior<'a> {
 pub struct FewShotConfig {
     /// The method.
     pub method: FewShotMethod,
+    /// A mix that was chosen before, on nearly the same examples; without it one is chosen.
+    pub fixed: Option<Mix>,
 }
 
 /// Fits a text head on `train`, whose columns are features of width `dim - dim_e` (none where the backbone gives only its
@@ -111,7 +113,8 @@ pub fn train_text(
     let features = x.slice(s![.., columns.feature_range()]).to_owned();
     let zero_shot = columns.joint(x.view()).dot(&prior.texts.t()).mapv(|v| f64::from(v) * prior.scale);
     let shots = mix::Shots { features: features.view(), zero_shot: zero_shot.view(), y: &y, n_classes };
-    let fitted = mix::fit(&shots, config.method, columns.has_own_features(), cancel)?;
+    let fixed = config.fixed.as_ref().filter(|mix| mix.method == config.method);
+    let fitted = mix::fit(&shots, config.method, columns.has_own_features(), fixed, cancel)?;
 
     let mut affine = columns.affine(&fitted, features.view(), prior, n_classes);
     let mut temperature = 1.0;

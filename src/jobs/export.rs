@@ -42,9 +42,10 @@ fn head(
     reporter: &JobReporter,
 ) -> Result<JobOutput, JobError> {
     let cache = open_cache(reporter);
-    let backbone = models.open(&request.model, &cache)?;
+    let space = request.head.trained.head.space();
+    let backbone = models.open_in(&request.model, space, &cache)?;
     let (paths, rows): (Vec<PathBuf>, Vec<u32>) = request.shown.iter().cloned().unzip();
-    let embeddings = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
+    let embeddings = table.select_in(request.epoch, &rows, space).ok_or(JobError::Cancelled)?;
     let classes = request.shown_classes.iter().map(|&c| ClassIdx(c)).collect();
     let shown = LabelledEmbeddings { embeddings, classes, paths };
     let (n_train, n_val) = (request.n_train_per_class.iter().sum(), request.n_val_per_class.iter().sum());

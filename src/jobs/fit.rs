@@ -6,17 +6,20 @@ use std::time::Instant;
 
 use super::lane::{JobReporter, Work};
 use super::protocol::{
-    Duplicate, FitImage, FitOutput, FitRequest, FittedHead, JobError, JobOutput, JobRequest, Prediction, class_set,
+    Duplicate, FitImage, FitOutput, FitRequest, FitTexts, FittedHead, JobError, JobOutput, JobRequest, Prediction,
+    class_set,
 };
 use super::table::Table;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::Split;
 use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
+use crate::head::few_shot::FewShotConfig;
 use crate::head::{Head, HeadKind, TrainConfig};
 use crate::progress::{Reporter, Stage};
 use crate::project::{ClassId, ImageId};
 use crate::workflow::WorkflowError;
 use crate::workflow::evaluate::top;
+use crate::workflow::few_shot::fit_text_head;
 use crate::workflow::train::{FitData, JudgedHead, LabelledEmbeddings, fit_head, refit_head};
 
 /// Training images that heads are fitted on while one works, at most: beyond, a fit would take longer than a moment and a
@@ -65,6 +68,7 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
             None => fit_head(&data, kind, &config, seed, cancel)?,
         });
     }
+    heads.extend(text_head(table, request, &plan, reporter)?);
     // The copies of the rows are no longer needed, and answering takes memory of its own.
     drop(data);
     let heads = heads
@@ -87,6 +91,35 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
     })
 }
 
+/// The head that starts from texts, where every class has one and the model is a dual encoder.
+fn text_head(
+    table: &Table,
+    request: &FitRequest,
+    plan: &Plan,
+    reporter: &JobReporter,
+) -> Result<Option<JudgedHead>, JobError> {
+    let Some(FitTexts { texts, label_of_class }) = &request.texts else { return Ok(None) };
+    let label_of = |id: &ClassId| {
+        let idx = request.classes.iter().position(|(class, _)| class == id)?;
+        label_of_class.get(idx).copied().flatten()
+    };
+    let Some(labels) = plan.class_ids.iter().map(label_of).collect::<Option<Vec<usize>>>() else { return Ok(None) };
+    let texts = texts.select(&labels);
+    let part = |split| plan.joined_part(split, table, request.epoch).ok_or(JobError::Cancelled);
+    let data = FitData {
+        classes: plan.classes.clone(),
+        train: part(Split::Train)?,
+        val: part(Split::Val)?,
+        test: part(Split::Test)?,
+        val_is_given: plan.val_is_given,
+    };
+    // Where heads go on from those before, so does this one: its mix is chosen anew with theirs.
+    let before = request.before.as_ref().filter(|b| b.class_ids == plan.class_ids).map_or(&[][..], |b| &b.heads);
+    let mix = before.iter().find_map(|head| head.record.text.as_ref()?.mix.clone());
+    let config = FewShotConfig { fixed: mix, ..FewShotConfig::default() };
+    Ok(Some(fit_text_head(&data, &texts, &config, request.seed, reporter.cancel_token())?))
+}
+
 fn answered(
     judged: JudgedHead,
     table: &Table,
@@ -106,7 +139,7 @@ fn answered(
 }
 
 fn answers(head: &Head, table: &Table, epoch: u64, rows: &[u32]) -> Result<Vec<Prediction>, JobError> {
-    let embeddings = table.select(epoch, rows).ok_or(JobError::Cancelled)?;
+    let embeddings = table.select_in(epoch, rows, head.space()).ok_or(JobError::Cancelled)?;
     let probabilities = head.probabilities(&embeddings).map_err(WorkflowError::from)?;
     let answer = |(class, confidence): (ClassIdx, f32)| Prediction { class: class.0, confidence };
     Ok(top(probabilities.view()).into_iter().map(answer).collect())
@@ -121,19 +154,19 @@ struct Row {
 }
 
 /// Which rows are fitted and judged on.
-struct Plan {
-    classes: ClassSet,
-    class_ids: Vec<ClassId>,
+pub(super) struct Plan {
+    pub(super) classes: ClassSet,
+    pub(super) class_ids: Vec<ClassId>,
     /// Everything that takes part, in the order of the request.
     rows: Vec<Row>,
     duplicates: Vec<Duplicate>,
     classes_without: Vec<ClassId>,
     n_beyond: usize,
-    val_is_given: bool,
+    pub(super) val_is_given: bool,
 }
 
 impl Plan {
-    fn new(request: &FitRequest, hashes: &[[u8; 32]]) -> Result<Self, JobError> {
+    pub(super) fn new(request: &FitRequest, hashes: &[[u8; 32]]) -> Result<Self, JobError> {
         let all_classes = class_set(&request.classes);
         let (images, duplicates) = without_duplicates(&request.images);
         let items: Option<Vec<SplitItem>> = images
@@ -176,11 +209,19 @@ impl Plan {
     }
 
     fn part(&self, split: Split, table: &Table, epoch: u64) -> Option<LabelledEmbeddings> {
-        let rows = || self.rows.iter().filter(|r| r.split == split);
-        let numbers: Vec<u32> = rows().map(|r| r.row).collect();
+        let (numbers, classes) = self.rows_of(split);
         // Paths are for exports, which have their own.
-        let classes = rows().map(|r| r.class).collect();
         Some(LabelledEmbeddings { embeddings: table.select(epoch, &numbers)?, classes, paths: Vec::new() })
+    }
+
+    /// As [`Self::part`], of all columns: with the image's vectors in the space of texts.
+    pub(super) fn joined_part(&self, split: Split, table: &Table, epoch: u64) -> Option<LabelledEmbeddings> {
+        let (numbers, classes) = self.rows_of(split);
+        Some(LabelledEmbeddings { embeddings: table.select_all(epoch, &numbers)?, classes, paths: Vec::new() })
+    }
+
+    fn rows_of(&self, split: Split) -> (Vec<u32>, Vec<ClassIdx>) {
+        self.rows.iter().filter(|r| r.split == split).map(|r| (r.row, r.class)).unzip()
     }
 }
 
@@ -240,7 +281,7 @@ mod tests {
 
     fn request(images: Vec<FitImage>) -> FitRequest {
         let classes = vec![(ClassId(7), "a".into()), (ClassId(3), "b".into()), (ClassId(5), "empty".into())];
-        FitRequest { revision: 1, epoch: 1, classes, images, val_fraction: 0.2, seed: 0, before: None }
+        FitRequest { revision: 1, epoch: 1, classes, images, val_fraction: 0.2, seed: 0, before: None, texts: None }
     }
 
     fn hashes(n: usize) -> Vec<[u8; 32]> {
@@ -290,7 +331,7 @@ mod tests {
     fn heads_answer_on_every_row() {
         let table = Table::default();
         let space = EmbeddingSpace { backbone: "b".into(), layer: "l".into(), preprocess: "p".into(), dim: 2 };
-        table.begin(1, &space);
+        table.begin(1, &space, vec![space.clone()]);
         let n = 60;
         let hashes = hashes(n);
         for (i, hash) in hashes.iter().enumerate() {

@@ -8,11 +8,12 @@ use super::protocol::{EmbedRequest, JobData, JobError, JobOutput, JobRequest, Mo
 use super::table::Table;
 use crate::backbone::{Backbone, library};
 use crate::dataset::SkipReason;
+use crate::embedding::EmbeddingSpace;
 use crate::progress::Reporter;
 use crate::project::ImageId;
 use crate::store::dirs;
 use crate::workflow::embed::{EmbedBatch, EmbedConfig, embed_each};
-use crate::workflow::models::{open_cache, open_path_with};
+use crate::workflow::models::{at_layer, open_cache, open_path_with};
 use crate::workflow::{SharedCache, WorkflowError};
 
 /// The backbone that was opened last, since several lanes want the same one.
@@ -37,10 +38,43 @@ impl OpenModels {
         Ok(backbone)
     }
 
+    /// The backbone of a choice with the image's vector in the space of texts behind its features, where it is a tower of a
+    /// dual encoder: one run gives both.
+    pub(super) fn open_joined(&self, choice: &ModelChoice, cache: &SharedCache) -> Result<Arc<Backbone>, JobError> {
+        let backbone = self.open(choice, cache)?;
+        let Some(joint) = joint_tower(&backbone, cache)? else { return Ok(backbone) };
+        Ok(if joint.space == backbone.space { backbone } else { Arc::new(backbone.beside(&joint)) })
+    }
+
+    /// The backbone of a choice whose features are in `space`: its own, those in the space of texts, or both.
+    pub(super) fn open_in(
+        &self,
+        choice: &ModelChoice,
+        space: &EmbeddingSpace,
+        cache: &SharedCache,
+    ) -> Result<Arc<Backbone>, JobError> {
+        let backbone = self.open(choice, cache)?;
+        if backbone.space == *space {
+            return Ok(backbone);
+        }
+        let Some(joint) = joint_tower(&backbone, cache)? else { return Ok(backbone) };
+        if joint.space == *space {
+            return Ok(Arc::new(joint));
+        }
+        Ok(Arc::new(backbone.beside(&joint)))
+    }
+
     /// Forgets what is open: the files may have changed.
     pub(super) fn forget(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+}
+
+/// The image tower of a dual encoder, whose features are its vectors in the space of texts.
+fn joint_tower(backbone: &Backbone, cache: &SharedCache) -> Result<Option<Backbone>, JobError> {
+    let manifest = &backbone.manifest;
+    let Some(joint) = manifest.joint.as_ref().filter(|_| manifest.text.is_some()) else { return Ok(None) };
+    Ok(Some(at_layer(backbone, &joint.value.label(), cache)?))
 }
 
 /// The lane that embeds.
@@ -59,9 +93,9 @@ fn embed(
 ) -> Result<JobOutput, JobError> {
     let started = Instant::now();
     let cache = open_cache(reporter);
-    let backbone = models.open(&request.model, &cache)?;
+    let backbone = models.open_joined(&request.model, &cache)?;
     let epoch = request.epoch;
-    table.begin(epoch, &backbone.space);
+    table.begin(epoch, &backbone.space, backbone.parts());
     let name = backbone.manifest.name.clone();
     reporter.data(JobData::Space { epoch, name, provider: request.provider });
     let (ids, paths): (Vec<ImageId>, Vec<_>) = request.images.iter().cloned().unzip();

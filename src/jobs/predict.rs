@@ -31,7 +31,8 @@ fn predict(models: &OpenModels, request: PredictRequest, reporter: &JobReporter)
         return Err(WorkflowError::NoImages { path }.into());
     }
     let cache = open_cache(reporter);
-    let backbone = models.open(&request.model, &cache)?;
+    let space = request.head.trained.head.space();
+    let backbone = models.open_in(&request.model, space, &cache)?;
     let config = EmbedConfig { provider: request.provider, ..EmbedConfig::default() };
     let mut embedded = embed(&backbone, &paths, &cache, &config, reporter)?;
     let head = &request.head.trained.head;

@@ -17,14 +17,19 @@ use crate::export::bundle::Contents;
 use crate::export::describe::Meta;
 use crate::head::{HeadKind, TrainedHead};
 use crate::image::spec::PreprocessSpec;
+use crate::metrics::Report;
 use crate::progress::Stage;
 use crate::project::{ClassId, History, ImageId, Project, RootId};
 use crate::store::project::{Access, ProjectInfo, StoredHead, Write};
 use crate::store::settings::AppSettings;
+use crate::workflow::few_shot::CurvePoint;
 use crate::workflow::predict::Predictions;
 use crate::workflow::providers::SelfTest;
 use crate::workflow::sort::SortOutcome;
 use crate::workflow::train::JudgedHead;
+use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
+
+pub use super::protocol_text::*;
 
 /// A job, numbered by whoever asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +46,8 @@ pub enum LaneKind {
     Fit,
     /// Answers on images that are not part of the project.
     Predict,
+    /// Reads labels and scores images by them.
+    Text,
     /// Writes exports.
     Export,
     /// Keeps the project file.
@@ -55,6 +62,7 @@ impl LaneKind {
             Self::Embed => "embed",
             Self::Fit => "fit",
             Self::Predict => "predict",
+            Self::Text => "text",
             Self::Export => "export",
             Self::Project => "project",
         }
@@ -83,6 +91,8 @@ pub enum JobRequest {
     Fit(Box<FitRequest>),
     /// For [`LaneKind::Predict`].
     Predict(PredictRequest),
+    /// For [`LaneKind::Text`].
+    Text(TextRequest),
     /// For [`LaneKind::Export`].
     Export(ExportRequest),
     /// For [`LaneKind::Project`].
@@ -97,6 +107,7 @@ impl JobRequest {
             Self::Embed(_) => LaneKind::Embed,
             Self::Fit(_) => LaneKind::Fit,
             Self::Predict(_) => LaneKind::Predict,
+            Self::Text(_) => LaneKind::Text,
             Self::Export(_) => LaneKind::Export,
             Self::Project(_) => LaneKind::Project,
         }
@@ -245,6 +256,17 @@ pub struct FitRequest {
     pub seed: u64,
     /// Heads to go on from, for an answer at once; without them settings are chosen anew.
     pub before: Option<HeadsBefore>,
+    /// Texts that a text head starts from, where every class has one.
+    pub texts: Option<FitTexts>,
+}
+
+/// Texts that a text head starts from.
+#[derive(Clone, Debug)]
+pub struct FitTexts {
+    /// Labels with their embeddings.
+    pub texts: Arc<ClassTexts>,
+    /// For each class of the request, its label.
+    pub label_of_class: Vec<Option<usize>>,
 }
 
 /// Heads of the data before a change.
@@ -533,6 +555,8 @@ pub enum JobData {
         /// Images that cannot be used.
         skipped: Vec<SkippedImage>,
     },
+    /// What labels say of every image.
+    ZeroShot(Box<TextAnswers>),
 }
 
 /// The result of a job.
@@ -553,6 +577,26 @@ pub enum JobOutput {
     },
     /// Of [`FilesRequest::ListModels`].
     Models(Vec<ModelCard>),
+    /// Of [`TextRequest::ZeroShot`], whose answers came before.
+    ZeroShotJudged {
+        /// The choice of model.
+        epoch: u64,
+        /// The number of the request.
+        number: u64,
+        /// Figures, where classes of images are known.
+        report: Option<Box<Report>>,
+        /// What each description is worth, where that is known.
+        effects: Vec<DescriptionEffect>,
+    },
+    /// Of [`TextRequest::Curve`].
+    Curve {
+        /// The choice of model.
+        epoch: u64,
+        /// The project's revision.
+        revision: u64,
+        /// Accuracy by number of examples.
+        points: Vec<CurvePoint>,
+    },
     /// Of [`FilesRequest::Inspect`].
     Inspected(Box<Inspected>),
     /// Of [`FilesRequest::Import`].

@@ -68,12 +68,39 @@ pub struct ProjectSettings {
     pub val_fraction: f64,
     /// Seed of the split and of the bootstrap.
     pub seed: u64,
+    /// Labels that were typed, and how they are read.
+    pub zero_shot: ZeroShotSettings,
 }
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { model: None, layer: None, preprocess: None, head: None, unknown_below: None, val_fraction: 0.2, seed: 0 }
+        Self {
+            model: None,
+            layer: None,
+            preprocess: None,
+            head: None,
+            unknown_below: None,
+            val_fraction: 0.2,
+            seed: 0,
+            zero_shot: ZeroShotSettings::default(),
+        }
     }
+}
+
+/// Labels that were typed, and how they are read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ZeroShotSettings {
+    /// One class a line.
+    pub labels: String,
+    /// What descriptions are put into, each with a `{}`; what suits the model without.
+    pub templates: Option<Vec<String>>,
+    /// Whether there is a class of what no label fits.
+    pub none_of_these: bool,
+    /// The text graph; what belongs to the model without.
+    pub text_graph: Option<PathBuf>,
+    /// What cosines are multiplied with; the model's own without.
+    pub logit_scale: Option<f64>,
 }
 
 /// A project in memory.

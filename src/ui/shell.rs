@@ -27,6 +27,7 @@ use super::places::model::ModelPlace;
 use super::places::runtime::RuntimePage;
 use super::places::start::StartPlace;
 use super::places::train::TrainPlace;
+use super::places::zero_shot::ZeroShotPlace;
 use super::theme::{self, tokens};
 use super::widgets::{Question, RAIL_WIDTH, RAIL_WIDTH_NARROW, confirm};
 use crate::app::{Action, AppState, Command, DropInto, Place, Runner, RuntimeState, ScreenEffect};
@@ -48,6 +49,7 @@ pub struct Shell {
     images: ImagesPlace,
     train: TrainPlace,
     evaluate: EvaluatePlace,
+    zero_shot: ZeroShotPlace,
     export: ExportPlace,
     runtime: RuntimePage,
     palette: Palette,
@@ -86,6 +88,7 @@ impl Shell {
             images: ImagesPlace::default(),
             train: TrainPlace::default(),
             evaluate: EvaluatePlace::default(),
+            zero_shot: ZeroShotPlace::default(),
             export: ExportPlace::default(),
             runtime: RuntimePage::default(),
             palette: Palette::default(),
@@ -237,6 +240,7 @@ impl Shell {
                         Place::Images => self.images.ui(&mut cx, ui),
                         Place::Train => self.train.ui(&mut cx, ui),
                         Place::Evaluate => self.evaluate.ui(&mut cx, ui),
+                        Place::ZeroShot => self.zero_shot.ui(&mut cx, ui),
                         Place::Export => self.export.ui(&mut cx, ui),
                     }
                 });
@@ -275,6 +279,7 @@ impl Shell {
             self.images = ImagesPlace::default();
             self.train = TrainPlace::default();
             self.evaluate = EvaluatePlace::default();
+            self.zero_shot = ZeroShotPlace::default();
             self.export = ExportPlace::default();
         }
     }

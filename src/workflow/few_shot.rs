@@ -93,7 +93,7 @@ pub fn train_with_texts(
     let encoded = dual.classes(&labels, &texts.templates, cache, reporter)?;
     let started = Instant::now();
     reporter.progress(Stage::Fit, 0, 1);
-    let few_shot = FewShotConfig { method: texts.method };
+    let few_shot = FewShotConfig { method: texts.method, fixed: None };
     let head = fit_text_head(&prepared.data, &encoded, &few_shot, config.split.seed, reporter.cancel_token())?;
     reporter.progress(Stage::Fit, 1, 1);
     Ok(TrainOutcome { prepared, heads: vec![head], fit_secs: started.elapsed().as_secs_f64() })
@@ -280,7 +280,7 @@ impl Pool {
         };
         let mut text = Vec::with_capacity(config.methods.len());
         for &method in &config.methods {
-            let head = fit(&train, &y, None, &data.classes, texts, &FewShotConfig { method }, cancel)?;
+            let head = fit(&train, &y, None, &data.classes, texts, &FewShotConfig { method, fixed: None }, cancel)?;
             text.push(accuracy(&head, &test)?);
         }
         // What one would have without texts, as it is trained everywhere else.

@@ -40,6 +40,18 @@ pub fn open_path(path: &Path, layer: Option<&str>, cache: &SharedCache) -> Resul
     open_path_with(path, layer, None, cache)
 }
 
+/// The same model with another layer as features.
+///
+/// # Errors
+/// When the layer does not fit.
+pub fn at_layer(backbone: &Backbone, layer: &str, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
+    let known = |space: &EmbeddingSpace| {
+        let cache = cache.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.layer_dim(&space.backbone, &space.layer, &space.preprocess).ok().flatten()
+    };
+    Ok(backbone.at_layer(layer, known)?)
+}
+
 /// Opens the model at a path, with preprocessing that the user has set.
 ///
 /// # Errors

@@ -69,11 +69,7 @@ impl DualEncoder {
                 found.ok_or(TextError::NoProjection { model: model.clone(), outputs })?.value.label()
             }
         };
-        let known = |space: &EmbeddingSpace| {
-            let cache = cache.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-            cache.layer_dim(&space.backbone, &space.layer, &space.preprocess).ok().flatten()
-        };
-        let image = backbone.at_layer(&joint, known)?;
+        let image = super::models::at_layer(backbone, &joint, cache)?;
         let mut text = TextEncoder::open(&files, overrides)?;
         let mut logits = text.logit_scale(&files, (&manifest.path, &image.input_dims(1)))?;
         let set =
@@ -216,6 +212,14 @@ impl ClassTexts {
         let classes = ClassSet::from_ordered(labels.iter().map(|l| l.name.clone()));
         let embeddings = ensembles(texts.view(), &prompts.of_label());
         Self { labels, classes, templates, prompts, texts, embeddings, logits }
+    }
+
+    /// Some of the labels, in that order.
+    pub fn select(&self, labels: &[usize]) -> Self {
+        let chosen: Vec<Label> = labels.iter().filter_map(|&i| self.labels.get(i).cloned()).collect();
+        let of_description = labels.iter().filter_map(|&i| self.prompts.of_description.get(i).cloned()).collect();
+        let prompts = Prompts { texts: self.prompts.texts.clone(), of_description };
+        Self::new(chosen, self.templates.clone(), prompts, self.texts.clone(), self.logits)
     }
 
     /// The labels as a head over images in `space`.

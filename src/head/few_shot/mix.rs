@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::FewShotMethod;
+use super::Mix;
 use super::fit::fit as fit_logistic;
 use super::kernel::{Coordinates, Whitened, products};
 use crate::head::error::HeadError;
@@ -72,15 +73,50 @@ pub(super) fn fit(
     shots: &Shots<'_>,
     method: FewShotMethod,
     has_own_features: bool,
+    fixed: Option<&Mix>,
     cancel: &CancelToken,
 ) -> Result<Fitted, HeadError> {
-    let folds = folds(shots.y, shots.n_classes);
     let k = products(shots.features, shots.features);
-    match method {
-        FewShotMethod::Linear => linear(shots, &k, &folds, has_own_features, cancel),
-        FewShotMethod::Gda => gda(shots, &k, &folds, cancel),
-        FewShotMethod::Tip => tip(shots, &k, &folds, cancel),
-    }
+    let (text_weight, chosen) = match fixed {
+        Some(mix) => (mix.text_weight, Chosen { c: mix.c, alpha: mix.alpha, beta: mix.beta, ..Chosen::default() }),
+        None => {
+            let folds = folds(shots.y, shots.n_classes);
+            match method {
+                FewShotMethod::Linear => choose_linear(shots, &k, &folds, has_own_features, cancel)?,
+                FewShotMethod::Gda => choose_gda(shots, &k, &folds, cancel)?,
+                FewShotMethod::Tip => choose_tip(shots, &k, &folds, cancel)?,
+            }
+        }
+    };
+    let plain = Fitted { text_weight, dual: None, bias: None, tip: None, chosen };
+    Ok(match method {
+        FewShotMethod::Linear => Fitted { dual: linear(shots, &k, text_weight, chosen.c, cancel)?, ..plain },
+        FewShotMethod::Gda => {
+            let alpha = chosen.alpha.unwrap_or(GDA_ONE_SHOT);
+            let (dual, bias) = discriminants(&k, shots.y, shots.n_classes, shots.features.ncols());
+            Fitted { dual: Some(dual * alpha), bias: Some(bias * alpha), ..plain }
+        }
+        FewShotMethod::Tip => {
+            let values = onehot(shots.y, shots.n_classes) * chosen.alpha.unwrap_or(TIP_ONE_SHOT.0);
+            Fitted { tip: Some(Tip { beta: chosen.beta.unwrap_or(TIP_ONE_SHOT.1), values }), ..plain }
+        }
+    })
+}
+
+/// `A` of logistic regression from the zero-shot logits; `None` where examples change nothing.
+fn linear(
+    shots: &Shots<'_>,
+    k: &Array2<f64>,
+    text_weight: f64,
+    c: Option<f64>,
+    cancel: &CancelToken,
+) -> Result<Option<Array2<f64>>, HeadError> {
+    let Some(c) = c else { return Ok(None) };
+    let coordinates = Coordinates::new(&Whitened::new(k, shots.y, shots.n_classes));
+    let rows = coordinates.rows.mapv(|v| v as f32);
+    let offset = shots.zero_shot.mapv(|v| v * text_weight);
+    let w = fit_logistic(rows.view(), shots.y, &offset, c, None, cancel)?;
+    Ok(Some(coordinates.map.dot(&w)))
 }
 
 /// Class `c`'s `j`-th example goes to fold `j` (and, where there are two folds only, in two more rounds to others); a
@@ -173,39 +209,19 @@ fn block(k: &Array2<f64>, rows: &[usize], columns: &[usize]) -> Array2<f64> {
     k.select(Axis(0), rows).select(Axis(1), columns)
 }
 
-fn linear(
+/// The weight of the texts, and the strength of the penalty.
+fn choose_linear(
     shots: &Shots<'_>,
     k: &Array2<f64>,
     folds: &[Fold],
     has_own_features: bool,
     cancel: &CancelToken,
-) -> Result<Fitted, HeadError> {
-    let (kappa, c, chosen) = if folds.is_empty() {
+) -> Result<(f64, Chosen), HeadError> {
+    if folds.is_empty() {
         let c = C_OF_ONE_SHOT[usize::from(!has_own_features)];
-        (weight_of_texts_alone(shots), Some(c), Chosen { c: Some(c), ..Chosen::default() })
-    } else {
-        choose_linear(shots, k, folds, cancel)?
-    };
-    let dual = match c {
-        None => None,
-        Some(c) => {
-            let coordinates = Coordinates::new(&Whitened::new(k, shots.y, shots.n_classes));
-            let rows = coordinates.rows.mapv(|v| v as f32);
-            let offset = shots.zero_shot.mapv(|v| v * kappa);
-            let w = fit_logistic(rows.view(), shots.y, &offset, c, None, cancel)?;
-            Some(coordinates.map.dot(&w))
-        }
-    };
-    Ok(Fitted { text_weight: kappa, dual, bias: None, tip: None, chosen })
-}
-
-/// Column 0 is the zero-shot alone, then [`CS`].
-fn choose_linear(
-    shots: &Shots<'_>,
-    k: &Array2<f64>,
-    folds: &[Fold],
-    cancel: &CancelToken,
-) -> Result<(f64, Option<f64>, Chosen), HeadError> {
+        return Ok((weight_of_texts_alone(shots), Chosen { c: Some(c), ..Chosen::default() }));
+    }
+    // Column 0 is the zero-shot alone, then the strengths.
     let n_columns = 1 + CS.len();
     let at = |kappa: usize, column: usize| kappa * n_columns + column;
     let mut table = Table::new(KAPPAS.len() * n_columns);
@@ -262,7 +278,7 @@ fn choose_linear(
         n_folds: folds.len(),
         ..Chosen::default()
     };
-    Ok((posterior_mean(&totals), c, chosen))
+    Ok((posterior_mean(&totals), chosen))
 }
 
 /// Weights of examples `[n, n_classes]` and biases of Gaussian discriminants: `W = S^-1 mu`, `b = log p - mu' W / 2`, with
@@ -285,27 +301,28 @@ fn discriminants(k: &Array2<f64>, y: &[usize], n_classes: usize, dim: usize) -> 
     (dual, bias)
 }
 
-fn gda(shots: &Shots<'_>, k: &Array2<f64>, folds: &[Fold], cancel: &CancelToken) -> Result<Fitted, HeadError> {
-    let dim = shots.features.ncols();
-    let (mut kappa, mut alpha, mut chosen) =
-        (weight_of_texts_alone(shots), GDA_ONE_SHOT, Chosen { alpha: Some(GDA_ONE_SHOT), ..Chosen::default() });
-    if !folds.is_empty() {
-        let mut table = Table::new(KAPPAS.len() * GDA_ALPHAS.len());
-        for fold in folds {
-            if cancel.is_cancelled() {
-                return Err(HeadError::Cancelled);
-            }
-            let y_train = pick(shots.y, &fold.train);
-            let (dual, bias) = discriminants(&block(k, &fold.train, &fold.train), &y_train, shots.n_classes, dim);
-            let scores = block(k, &fold.held_out, &fold.train).dot(&dual) + &bias;
-            grid(&mut table, shots, fold, GDA_ALPHAS.map(|alpha| &scores * alpha).iter());
-        }
-        let (i, j, found) = least(&table, GDA_ALPHAS.len(), folds.len());
-        (kappa, alpha) = (KAPPAS[i], GDA_ALPHAS[j]);
-        chosen = Chosen { alpha: Some(alpha), ..found };
+fn choose_gda(
+    shots: &Shots<'_>,
+    k: &Array2<f64>,
+    folds: &[Fold],
+    cancel: &CancelToken,
+) -> Result<(f64, Chosen), HeadError> {
+    if folds.is_empty() {
+        return Ok((weight_of_texts_alone(shots), Chosen { alpha: Some(GDA_ONE_SHOT), ..Chosen::default() }));
     }
-    let (dual, bias) = discriminants(k, shots.y, shots.n_classes, dim);
-    Ok(Fitted { text_weight: kappa, dual: Some(dual * alpha), bias: Some(bias * alpha), tip: None, chosen })
+    let mut table = Table::new(KAPPAS.len() * GDA_ALPHAS.len());
+    for fold in folds {
+        if cancel.is_cancelled() {
+            return Err(HeadError::Cancelled);
+        }
+        let y_train = pick(shots.y, &fold.train);
+        let k_train = block(k, &fold.train, &fold.train);
+        let (dual, bias) = discriminants(&k_train, &y_train, shots.n_classes, shots.features.ncols());
+        let scores = block(k, &fold.held_out, &fold.train).dot(&dual) + &bias;
+        grid(&mut table, shots, fold, GDA_ALPHAS.map(|alpha| &scores * alpha).iter());
+    }
+    let (i, j, found) = least(&table, GDA_ALPHAS.len(), folds.len());
+    Ok((KAPPAS[i], Chosen { alpha: Some(GDA_ALPHAS[j]), ..found }))
 }
 
 fn affinities(k: &Array2<f64>, beta: f64) -> Array2<f64> {
@@ -318,31 +335,32 @@ fn onehot(y: &[usize], n_classes: usize) -> Array2<f64> {
     values
 }
 
-fn tip(shots: &Shots<'_>, k: &Array2<f64>, folds: &[Fold], cancel: &CancelToken) -> Result<Fitted, HeadError> {
-    let (alpha, beta) = TIP_ONE_SHOT;
-    let (mut kappa, mut alpha, mut beta) = (weight_of_texts_alone(shots), alpha, beta);
-    let mut chosen = Chosen { alpha: Some(alpha), beta: Some(beta), ..Chosen::default() };
-    if !folds.is_empty() {
-        let n_settings = TIP_ALPHAS.len() * TIP_BETAS.len();
-        let mut table = Table::new(KAPPAS.len() * n_settings);
-        for fold in folds {
-            if cancel.is_cancelled() {
-                return Err(HeadError::Cancelled);
-            }
-            let values = onehot(&pick(shots.y, &fold.train), shots.n_classes);
-            let between = block(k, &fold.held_out, &fold.train);
-            let of_beta = TIP_BETAS.map(|beta| affinities(&between, beta).dot(&values));
-            let all: Vec<Array2<f64>> =
-                of_beta.iter().flat_map(|scores| TIP_ALPHAS.map(|alpha| scores * alpha)).collect();
-            grid(&mut table, shots, fold, all.iter());
-        }
-        let (i, j, found) = least(&table, n_settings, folds.len());
-        kappa = KAPPAS[i];
-        (beta, alpha) = (TIP_BETAS[j / TIP_ALPHAS.len()], TIP_ALPHAS[j % TIP_ALPHAS.len()]);
-        chosen = Chosen { alpha: Some(alpha), beta: Some(beta), ..found };
+fn choose_tip(
+    shots: &Shots<'_>,
+    k: &Array2<f64>,
+    folds: &[Fold],
+    cancel: &CancelToken,
+) -> Result<(f64, Chosen), HeadError> {
+    if folds.is_empty() {
+        let (alpha, beta) = TIP_ONE_SHOT;
+        let chosen = Chosen { alpha: Some(alpha), beta: Some(beta), ..Chosen::default() };
+        return Ok((weight_of_texts_alone(shots), chosen));
     }
-    let values = onehot(shots.y, shots.n_classes) * alpha;
-    Ok(Fitted { text_weight: kappa, dual: None, bias: None, tip: Some(Tip { beta, values }), chosen })
+    let n_settings = TIP_ALPHAS.len() * TIP_BETAS.len();
+    let mut table = Table::new(KAPPAS.len() * n_settings);
+    for fold in folds {
+        if cancel.is_cancelled() {
+            return Err(HeadError::Cancelled);
+        }
+        let values = onehot(&pick(shots.y, &fold.train), shots.n_classes);
+        let between = block(k, &fold.held_out, &fold.train);
+        let of_beta = TIP_BETAS.map(|beta| affinities(&between, beta).dot(&values));
+        let all: Vec<Array2<f64>> = of_beta.iter().flat_map(|scores| TIP_ALPHAS.map(|alpha| scores * alpha)).collect();
+        grid(&mut table, shots, fold, all.iter());
+    }
+    let (i, j, found) = least(&table, n_settings, folds.len());
+    let (beta, alpha) = (TIP_BETAS[j / TIP_ALPHAS.len()], TIP_ALPHAS[j % TIP_ALPHAS.len()]);
+    Ok((KAPPAS[i], Chosen { alpha: Some(alpha), beta: Some(beta), ..found }))
 }
 
 /// Adds a fold's losses for each weight of the texts with each of `scores`.

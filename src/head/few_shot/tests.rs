@@ -45,7 +45,7 @@ fn data(n_classes: usize, shots: usize, seed: u64, misleading: bool) -> (Embeddi
 
 fn fit(x: &Embeddings, y: &[ClassIdx], texts: &Array2<f32>, method: FewShotMethod) -> TrainedHead {
     let prior = TextPrior { texts: texts.view(), scale: 10.0, record: TextRecord::default() };
-    let config = FewShotConfig { method };
+    let config = FewShotConfig { method, fixed: None };
     train_text(x, y, None, &classes(texts.nrows()), &prior, &config, &CancelToken::new()).unwrap()
 }
 
@@ -90,6 +90,19 @@ fn one_example_a_class_has_nothing_to_hold_out() {
         assert_eq!(head.record.chosen_by, ChosenBy::Defaults);
         let (test_x, test_y, _) = data(4, 50, 97, false);
         assert!(accuracy(&head, &test_x, &test_y) > 0.85, "{method:?}");
+    }
+}
+
+#[test]
+fn a_mix_of_before_is_kept() {
+    let (x, y, texts) = data(4, 8, 6, false);
+    for method in FewShotMethod::ALL {
+        let chosen = fit(&x, &y, &texts, method);
+        let prior = TextPrior { texts: texts.view(), scale: 10.0, record: TextRecord::default() };
+        let config = FewShotConfig { method, fixed: Some(mix(&chosen).clone()) };
+        let again = train_text(&x, &y, None, &classes(4), &prior, &config, &CancelToken::new()).unwrap();
+        assert_eq!((&again.head, mix(&again)), (&chosen.head, mix(&chosen)), "{method:?}");
+        assert_eq!(again.record.chosen_by, ChosenBy::Defaults);
     }
 }
 
@@ -159,7 +172,7 @@ fn equals_the_reference() {
         };
         for (method, (text_weight, logits)) in &case.expected {
             let method: FewShotMethod = serde_json::from_str(&format!("{method:?}")).unwrap();
-            let fitted = mix::fit(&shots, method, true, &CancelToken::new()).unwrap();
+            let fitted = mix::fit(&shots, method, true, None, &CancelToken::new()).unwrap();
             assert!(
                 (fitted.text_weight - text_weight).abs() < 2e-3,
                 "{} {method:?}: {}",

@@ -8,6 +8,8 @@ mod threshold;
 
 use eframe::egui::Ui;
 
+pub(super) use confusion::ConfusionCard;
+
 use super::page::{MAX_WIDTH, page};
 use crate::app::{Action, HeadFigures, OpenProject, Place};
 use crate::metrics::Report;
@@ -65,12 +67,12 @@ impl EvaluatePlace {
     }
 
     fn judged(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, report: &Report) {
-        headline(ui, report);
+        headline(ui, report, "validation images");
         let both = |ui: &mut Ui, i: usize| {
             if i == 0 {
                 self.confusion.ui(cx, ui, project, report);
             } else {
-                self.per_class(ui, report);
+                per_class_card(ui, report, &mut self.sort);
             }
         };
         if ui.available_width() < LEAST_FOR_TABLE {
@@ -90,50 +92,51 @@ impl EvaluatePlace {
             }
         });
     }
+}
 
-    fn per_class(&mut self, ui: &mut Ui, report: &Report) {
-        Card::new().title("Per class").show(ui, |ui| {
-            let columns = [
-                Column::text("Class").min_width(70.0).sortable(true),
-                Column::number("Precision", 72.0).sortable(true),
-                Column::number("Recall", 62.0).sortable(true),
-                Column::number("F1", 62.0).sortable(true),
-                Column::number("Images", 56.0).sortable(true),
-            ];
-            let mut order: Vec<usize> = (0..report.per_class.len()).collect();
-            if let Some(Sort { column, descending }) = self.sort {
-                let key = |i: usize| {
-                    let m = &report.per_class[i];
-                    match column {
-                        1 => m.precision,
-                        2 => m.recall,
-                        3 => m.f1,
-                        4 => f64::from(m.support),
-                        _ => i as f64,
-                    }
-                };
-                order.sort_by(|a, b| key(*a).total_cmp(&key(*b)));
-                if descending {
-                    order.reverse();
+/// Precision, recall and F1 of each class.
+pub(in crate::ui::places) fn per_class_card(ui: &mut Ui, report: &Report, sort: &mut Option<Sort>) {
+    Card::new().title("Per class").show(ui, |ui| {
+        let columns = [
+            Column::text("Class").min_width(70.0).sortable(true),
+            Column::number("Precision", 72.0).sortable(true),
+            Column::number("Recall", 62.0).sortable(true),
+            Column::number("F1", 62.0).sortable(true),
+            Column::number("Images", 56.0).sortable(true),
+        ];
+        let mut order: Vec<usize> = (0..report.per_class.len()).collect();
+        if let Some(Sort { column, descending }) = *sort {
+            let key = |i: usize| {
+                let m = &report.per_class[i];
+                match column {
+                    1 => m.precision,
+                    2 => m.recall,
+                    3 => m.f1,
+                    4 => f64::from(m.support),
+                    _ => i as f64,
                 }
+            };
+            order.sort_by(|a, b| key(*a).total_cmp(&key(*b)));
+            if descending {
+                order.reverse();
             }
-            let table = Table::new("per class", &columns).sort(&mut self.sort).max_height(300.0);
-            table.show(ui, order.len(), |i, row| {
-                let class = order[i];
-                let metrics = &report.per_class[class];
-                row.text(report.classes.names().get(class).map_or("", String::as_str));
-                for value in [metrics.precision, metrics.recall, metrics.f1] {
-                    // Of a class without validation images nothing is known.
-                    row.text(&if metrics.support == 0 { "–".to_owned() } else { percent(value as f32) });
-                }
-                row.weak(&metrics.support.to_string());
-            });
-            widgets::caption(
-                ui,
-                "Precision: of what it calls so, how much is. Recall: of what is so, how much it finds. F1: both in one.",
-            );
+        }
+        let table = Table::new("per class", &columns).sort(sort).max_height(300.0);
+        table.show(ui, order.len(), |i, row| {
+            let class = order[i];
+            let metrics = &report.per_class[class];
+            row.text(report.classes.names().get(class).map_or("", String::as_str));
+            for value in [metrics.precision, metrics.recall, metrics.f1] {
+                // Of a class without validation images nothing is known.
+                row.text(&if metrics.support == 0 { "–".to_owned() } else { percent(value as f32) });
+            }
+            row.weak(&metrics.support.to_string());
         });
-    }
+        widgets::caption(
+            ui,
+            "Precision: of what it calls so, how much is. Recall: of what is so, how much it finds. F1: both in one.",
+        );
+    });
 }
 
 fn header(cx: &mut Cx<'_>, ui: &mut Ui, figures: Option<&HeadFigures<'_>>) {
@@ -150,7 +153,8 @@ fn header(cx: &mut Cx<'_>, ui: &mut Ui, figures: Option<&HeadFigures<'_>>) {
     });
 }
 
-fn headline(ui: &mut Ui, report: &Report) {
+/// The figures of a report, on so many `images`, such as "validation images".
+pub(in crate::ui::places) fn headline(ui: &mut Ui, report: &Report, images: &str) {
     let figures = [
         ("Accuracy", &report.accuracy),
         ("Balanced accuracy", &report.balanced_accuracy),
@@ -169,11 +173,11 @@ fn headline(ui: &mut Ui, report: &Report) {
     });
     let text = match report.top5_accuracy {
         Some(top5) => format!(
-            "{} validation images; ranges are 95 % intervals. The right class is among the first five for {}.",
+            "{} {images}; ranges are 95 % intervals. The right class is among the first five for {}.",
             format::thousands(report.n_rows),
             percent(top5.value as f32)
         ),
-        None => format!("{} validation images; ranges are 95 % intervals.", format::thousands(report.n_rows)),
+        None => format!("{} {images}; ranges are 95 % intervals.", format::thousands(report.n_rows)),
     };
     widgets::caption(ui, &text);
 }

@@ -8,3 +8,4 @@ mod page;
 pub mod runtime;
 pub mod start;
 pub mod train;
+pub mod zero_shot;

@@ -145,6 +145,7 @@ pub(in crate::ui) fn place_icon(place: Place) -> &'static str {
         Place::Images => icons::IMAGES,
         Place::Train => icons::GRADUATION_CAP,
         Place::Evaluate => icons::TARGET,
+        Place::ZeroShot => icons::TAG,
         Place::Export => icons::EXPORT,
     }
 }
@@ -164,12 +165,13 @@ pub(in crate::ui) fn icon_of(action: Action) -> &'static str {
         Action::CloseProject => icons::X,
         Action::TrySample => icons::SPARKLE,
         Action::Remove => icons::TRASH,
-        Action::Export => icons::EXPORT,
+        Action::Export | Action::ExportZeroShot => icons::EXPORT,
         Action::ImportModel => icons::DOWNLOAD_SIMPLE,
         Action::GoModel => icons::CUBE,
         Action::GoImages => icons::IMAGES,
         Action::GoTrain => icons::GRADUATION_CAP,
         Action::GoEvaluate => icons::TARGET,
+        Action::GoZeroShot => icons::TAG,
         Action::GoExport => icons::EXPORT,
         _ => "",
     }

@@ -12,8 +12,17 @@ use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, progress_bar};
 
 /// Lanes in the order in which the bar speaks of them.
-const LANES: [LaneKind; 6] =
-    [LaneKind::Export, LaneKind::Predict, LaneKind::Embed, LaneKind::Files, LaneKind::Fit, LaneKind::Project];
+const LANES: [LaneKind; 7] = [
+    LaneKind::Export,
+    LaneKind::Predict,
+    LaneKind::Text,
+    LaneKind::Embed,
+    LaneKind::Files,
+    LaneKind::Fit,
+    LaneKind::Project,
+];
+/// A few texts are read in a moment: a bar would only flicker while one types.
+const FEW_TEXTS: usize = 8;
 
 pub(super) fn status_ui(cx: &mut Cx<'_>, ui: &mut Ui) {
     let t = tokens(ui);
@@ -28,7 +37,8 @@ pub(super) fn status_ui(cx: &mut Cx<'_>, ui: &mut Ui) {
 }
 
 fn left(cx: &mut Cx<'_>, ui: &mut Ui) {
-    let now = LANES.into_iter().find_map(|lane| cx.state.activity(lane));
+    let is_worth = |a: &&Activity| a.lane != LaneKind::Text || a.n_total > FEW_TEXTS;
+    let now = LANES.into_iter().find_map(|lane| cx.state.activity(lane).filter(is_worth));
     match now {
         Some(activity) => running(&activity.clone(), cx, ui),
         None => waiting(cx, ui),
@@ -43,6 +53,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Embed => "Opening the model",
             LaneKind::Fit => "Fitting",
             LaneKind::Predict => "Predicting",
+            LaneKind::Text => "Reading labels",
             LaneKind::Export => "Exporting",
             LaneKind::Project => "Opening",
         },

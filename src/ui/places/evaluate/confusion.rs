@@ -22,7 +22,7 @@ const CELLS: std::ops::RangeInclusive<f32> = 24.0..=64.0;
 
 /// What the card remembers.
 #[derive(Debug, Default)]
-pub(super) struct ConfusionCard {
+pub(in crate::ui::places) struct ConfusionCard {
     shows_shares: bool,
     hovered: Option<(usize, usize)>,
 }
@@ -33,32 +33,44 @@ impl ConfusionCard {
             Some(fit) => fit.class_ids().to_vec(),
             None => project.live.stored.first().map(|h| h.class_ids.clone()).unwrap_or_default(),
         };
+        let about = "Rows are what images are, columns what the head says. A cell opens its images.";
+        if let Some((truth, predicted)) = self.card(ui, report, about)
+            && let (Some(&truth), Some(&predicted)) = (ids.get(truth), ids.get(predicted))
+        {
+            let filter = Filter {
+                class: ClassFilter::Is(truth),
+                predicted: Some(predicted),
+                split: Some(Split::Val),
+                ..Filter::default()
+            };
+            cx.send(Command::SetFilter(filter));
+            cx.send(Command::Go(Place::Images));
+        }
+    }
+
+    /// Without the way to the images of a cell.
+    pub(in crate::ui::places) fn plain(&mut self, ui: &mut Ui, report: &Report) {
+        self.card(ui, report, "Rows are what images are, columns what the labels say.");
+    }
+
+    /// Draws the card; the cell that was clicked.
+    fn card(&mut self, ui: &mut Ui, report: &Report, about: &str) -> Option<(usize, usize)> {
         let mut shows_shares = self.shows_shares;
         let trailing = |ui: &mut Ui| {
             segmented(ui, "What cells show", &mut shows_shares, &[(false, "Images"), (true, "Share")]);
         };
-        Card::new().title("Confusion matrix").show_with(ui, trailing, |ui| {
-            widgets::caption(ui, "Rows are what images are, columns what the head says. A cell opens its images.");
+        let shown = Card::new().title("Confusion matrix").show_with(ui, trailing, |ui| {
+            widgets::caption(ui, about);
             let clicked = self.matrix(ui, report);
             let sentence = self.hovered.map_or_else(
                 || "Off the diagonal are the mistakes.".to_owned(),
                 |(truth, predicted)| sentence(report, truth, predicted),
             );
             widgets::caption(ui, &sentence);
-            if let Some((truth, predicted)) = clicked
-                && let (Some(&truth), Some(&predicted)) = (ids.get(truth), ids.get(predicted))
-            {
-                let filter = Filter {
-                    class: ClassFilter::Is(truth),
-                    predicted: Some(predicted),
-                    split: Some(Split::Val),
-                    ..Filter::default()
-                };
-                cx.send(Command::SetFilter(filter));
-                cx.send(Command::Go(Place::Images));
-            }
+            clicked
         });
         self.shows_shares = shows_shares;
+        shown.inner
     }
 
     /// Draws it; the cell that was clicked.

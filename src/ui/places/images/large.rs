@@ -260,7 +260,8 @@ impl LargeView {
 /// Calibrated probabilities of an image, the largest first.
 fn probabilities(cx: &Cx<'_>, project: &OpenProject, fit: &Fit, id: ImageId) -> Option<Vec<(ClassId, f32)>> {
     let row = project.live.row(id)?;
-    let embeddings = cx.table.select(project.live.epoch, &[row])?;
+    let space = fit.head()?.judged.trained.head.space();
+    let embeddings = cx.table.select_in(project.live.epoch, &[row], space)?;
     let row = fit.head()?.judged.trained.head.probabilities(&embeddings).ok()?;
     let mut all: Vec<_> = fit.class_ids().iter().copied().zip(row.iter().copied()).collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -22,8 +22,8 @@ pub(super) fn heads_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, figu
             widgets::title(ui, "Heads");
         },
         |ui| {
-            let options =
-                [(None, "Best"), (Some(HeadKind::Linear), "Linear"), (Some(HeadKind::Prototype), "Prototype")];
+            let mut options = vec![(None, "Best")];
+            options.extend(figures.iter().map(|f| (Some(f.kind), f.kind.label())));
             ui.add_enabled_ui(can_edit(cx.state).is_ok(), |ui| {
                 if segmented(ui, "Head in use", &mut chosen, &options).changed() {
                     cx.send(Command::ChooseHead(chosen));
