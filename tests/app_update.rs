@@ -884,3 +884,207 @@ fn offers_to_undo_go_with_the_next_edit() {
     app.do_it(Command::Label { images: Target::Images(vec![ImageId(1)]), class: None });
     assert_eq!(offers(&app), 0, "it would undo the label");
 }
+
+use graft::app::ZeroShot;
+use graft::head::Activation;
+use graft::head::text::CosineLogits;
+use graft::jobs::{TextAnswers, TextFacts, TextRequest, ZeroShotRequest};
+use graft::text::labels::{LabelError, parse};
+use graft::text::prompts::{Prompts, Templates};
+use graft::text::scale::LogitScale;
+use graft::text::tokenizer::{Family, TokenRules};
+use graft::workflow::zero_shot::ClassTexts;
+
+fn is_zero_shot(request: &JobRequest) -> bool {
+    matches!(request, JobRequest::Text(TextRequest::ZeroShot(_)))
+}
+
+impl App {
+    fn take_zero_shot(&mut self) -> (JobId, ZeroShotRequest) {
+        let (id, request) = self.take(is_zero_shot);
+        let JobRequest::Text(TextRequest::ZeroShot(request)) = request else { unreachable!() };
+        (id, *request)
+    }
+
+    /// Answers: image `i` is of label `i % n_labels`, the surer the smaller `i`.
+    fn answer(&mut self, id: JobId, request: &ZeroShotRequest, n_rows: usize) {
+        let n = request.labels.len();
+        let columns: Vec<Arc<[f32]>> = (0..n)
+            .map(|label| {
+                (0..n_rows).map(|row| if row % n == label { 0.9 - row as f32 / 1000.0 } else { 0.1 }).collect()
+            })
+            .collect();
+        let predictions: Arc<[Prediction]> = (0..n_rows)
+            .map(|row| Prediction { class: (row % n) as u32, confidence: 0.99 - row as f32 / 1000.0 })
+            .collect();
+        let logits = CosineLogits { scale: 10.0, bias: 0.0, activation: Activation::Softmax };
+        let sourced = |value| graft::backbone::manifest::Sourced::guess(value, "a test");
+        let texts = ClassTexts {
+            classes: ClassSet::from_ordered(request.labels.iter().map(|l| l.name.clone())),
+            templates: vec!["{}".into()],
+            prompts: Prompts::new(&request.labels, &["{}".to_owned()]),
+            texts: ndarray::Array2::eye(n),
+            embeddings: ndarray::Array2::eye(n),
+            labels: request.labels.clone(),
+            logits,
+        };
+        let space = EmbeddingSpace { backbone: "b".into(), layer: "e".into(), preprocess: "p".into(), dim: n };
+        let facts = TextFacts {
+            model: "m".into(),
+            text_graph: "/m/text_model.onnx".into(),
+            text_output: "text_embeds".into(),
+            image_output: "image_embeds".into(),
+            tokenizer: "/m/tokenizer.json".into(),
+            rules: TokenRules { family: Family::Clip, max_len: 77, pads_to_max: true, pad_id: 0 },
+            logits: LogitScale { scale: sourced(10.0), bias: sourced(0.0), activation: Activation::Softmax },
+            default_templates: Templates::Photo,
+            text_graphs: Vec::new(),
+        };
+        let answers = TextAnswers {
+            epoch: request.epoch,
+            number: request.number,
+            texts: Arc::new(texts),
+            facts: Arc::new(facts),
+            space,
+            columns,
+            predictions,
+            secs: 0.01,
+        };
+        self.event(id, Body::Data(JobData::ZeroShot(Box::new(answers))));
+        let (epoch, number) = (request.epoch, request.number);
+        self.finish(id, JobOutput::ZeroShotJudged { epoch, number, report: None, effects: Vec::new() });
+    }
+
+    fn zero_shot(&self) -> &ZeroShot {
+        &self.project().zero_shot
+    }
+
+    fn type_labels(&mut self, text: &str) {
+        self.do_it(Command::TypeLabels(text.to_owned()));
+    }
+}
+
+#[test]
+fn labels_are_read_when_there_is_something_to_read_them_for() {
+    let mut app = App::with_project(8);
+    app.type_labels("ant\nbee");
+    assert!(!app.asks(is_zero_shot), "nothing is embedded yet");
+    app.embed_all();
+    let (id, request) = app.take_zero_shot();
+    // The classes of the project are called like the labels: ant and bee in turn.
+    assert_eq!(request.truth.len(), 8);
+    assert!(request.truth.iter().all(|(row, label)| row % 2 == *label));
+    app.answer(id, &request, 8);
+    assert!(app.zero_shot().is_current());
+    assert!(!app.asks(is_zero_shot), "once is enough");
+    app.type_labels("ant\nbee |");
+    assert_eq!(app.zero_shot().labels, Err(LabelError::Empty { line: 2 }));
+    assert!(!app.asks(is_zero_shot) && app.zero_shot().answers.is_some());
+    app.type_labels("");
+    assert!(app.zero_shot().answers.is_none() && !app.asks(is_zero_shot));
+}
+
+#[test]
+fn late_answers_and_those_of_another_model_are_dropped() {
+    let mut app = App::with_project(8);
+    app.embed_all();
+    app.type_labels("ant");
+    let (first, old) = app.take_zero_shot();
+    app.type_labels("ant\nbee");
+    let (second, new) = app.take_zero_shot();
+    assert!(new.number > old.number);
+    app.answer(second, &new, 8);
+    app.answer(first, &old, 8);
+    assert_eq!(app.zero_shot().answers.as_ref().unwrap().texts.labels.len(), 2, "the latest wins");
+    app.do_it(Command::ChooseModel(Some("other".into())));
+    assert!(app.zero_shot().answers.is_none());
+    assert_eq!(app.zero_shot().text, "ant\nbee", "what was typed stays");
+    assert!(app.cancelled.contains(&LaneKind::Text));
+    app.answer(second, &new, 8);
+    assert!(app.zero_shot().answers.is_none());
+    app.embed_all();
+    assert_eq!(app.take_zero_shot().1.epoch, app.project().live.epoch);
+}
+
+#[test]
+fn what_is_typed_becomes_part_of_the_project_and_can_be_taken_back() {
+    let mut app = App::with_project(4);
+    app.type_labels("ant");
+    app.type_labels("ant\nbee");
+    assert_eq!(app.project().data.settings.zero_shot.labels, "", "not with every key");
+    app.do_it(Command::KeepLabels);
+    app.do_it(Command::KeepLabels);
+    assert_eq!(app.project().data.settings.zero_shot.labels, "ant\nbee");
+    app.type_labels("wasp");
+    app.do_it(Command::Go(Place::Train));
+    assert_eq!(app.project().data.settings.zero_shot.labels, "wasp", "leaving the place is meaning it");
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!(app.zero_shot().text, "ant\nbee");
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!(app.zero_shot().text, "");
+    app.do_it(Command::Act(Action::Redo));
+    assert_eq!(app.zero_shot().text, "ant\nbee");
+}
+
+#[test]
+fn the_bridge_takes_the_surest_that_have_no_class_and_is_one_edit() {
+    let mut app = App::with_project(20);
+    app.embed_all();
+    // Half of them lose their class.
+    let images: Vec<ImageId> = (0..10).map(ImageId).collect();
+    app.do_it(Command::Label { images: Target::Images(images), class: None });
+    app.type_labels("ant\nwasp\nnone of these");
+    let (id, request) = app.take_zero_shot();
+    assert!(request.labels[2].is_contrast);
+    app.answer(id, &request, 20);
+    app.do_it(Command::SetShare(0.5));
+    let taken: Vec<Vec<u32>> = app.zero_shot().groups.iter().map(|g| g.taken.iter().map(|i| i.0).collect()).collect();
+    // Of seven images of a label the surest four; what has a class keeps it; the contrast is no class.
+    assert_eq!(taken, [vec![0, 3, 6, 9], vec![1, 4, 7], vec![]]);
+    let n_edits = app.project().history.undoable().unwrap().title.clone();
+    app.do_it(Command::Act(Action::UseAsClasses));
+    assert_ne!(app.project().history.undoable().unwrap().title, n_edits);
+    assert_eq!((app.class_of(0), app.class_of(1), app.class_of(2)), (Some("ant"), Some("wasp"), None));
+    assert_eq!(app.class_of(10), Some("ant"), "as it was");
+    let names: Vec<String> = app.project().data.sorted_classes().into_iter().map(|(_, c)| c.name.clone()).collect();
+    assert_eq!(names, ["ant", "bee", "wasp"]);
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!((app.class_of(0), app.class_of(1)), (None, None));
+    assert_eq!(app.project().data.sorted_classes().len(), 2);
+}
+
+#[test]
+fn texts_go_along_with_a_fit_where_every_class_has_one() {
+    let mut app = App::trained(8);
+    app.type_labels("ant\nwasp");
+    let (id, request) = app.take_zero_shot();
+    app.answer(id, &request, 8);
+    assert!(!app.asks(|r| matches!(r, JobRequest::Fit(_))), "bees have no label");
+    app.type_labels("ant\nbee\nwasp");
+    let (id, request) = app.take_zero_shot();
+    app.answer(id, &request, 8);
+    let (_, request) = app.take(|r| matches!(r, JobRequest::Fit(_)));
+    let JobRequest::Fit(request) = request else { unreachable!() };
+    assert_eq!(request.texts.unwrap().label_of_class, [Some(0), Some(1)]);
+}
+
+#[test]
+fn labels_are_exported_as_they_answer() {
+    let mut app = App::with_project(6);
+    app.embed_all();
+    assert!(Action::ExportZeroShot.availability(&app.state).is_err());
+    app.type_labels("wasp");
+    let (id, request) = app.take_zero_shot();
+    app.answer(id, &request, 6);
+    assert_eq!(Action::ExportZeroShot.availability(&app.state), Err("A classifier needs two labels or more"));
+    app.type_labels("wasp\nant");
+    let (id, request) = app.take_zero_shot();
+    app.answer(id, &request, 6);
+    app.do_it(Command::Act(Action::ExportZeroShot));
+    let (_, request) = app.take(|r| matches!(r, JobRequest::Export(ExportRequest::Head(_))));
+    let JobRequest::Export(ExportRequest::Head(export)) = request else { unreachable!() };
+    assert_eq!(export.head.trained.head.classes().names(), ["wasp", "ant"]);
+    assert_eq!(export.head.trained.head.kind(), HeadKind::ZeroShot);
+    assert_eq!((export.shown.len(), export.n_train_per_class), (6, vec![0, 0]));
+    assert!(parse("wasp\nant").is_ok());
+}

@@ -371,6 +371,25 @@ fn labels_become_classes_by_templates() {
 }
 
 #[test]
+fn an_encoder_goes_on_after_a_cancel() {
+    let files = Backbone::open(&dual_dir("clip_split"), None, |_| None).unwrap().manifest.text.unwrap();
+    let mut encoder = TextEncoder::open(&files, &TextOverrides::default()).unwrap();
+    let texts: Vec<String> = (0..64).map(|i| format!("text {i}")).collect();
+    let token = CancelToken::new();
+    // In the middle, while a hook on the session is set.
+    let result = encoder.encode(&texts, &token, |n_done, _| {
+        if n_done > 0 {
+            token.cancel();
+        }
+    });
+    assert!(matches!(result, Err(TextError::Cancelled)), "{result:?}");
+    let mut n_new = 0;
+    let all = encoder.encode(&texts, &CancelToken::new(), |_, n_total| n_new = n_total).unwrap();
+    assert!(n_new > 0 && n_new < 64, "what was done is kept: {n_new}");
+    assert!(all.outer_iter().all(|row| (row.dot(&row) - 1.0).abs() < 1e-4));
+}
+
+#[test]
 fn a_text_is_encoded_once() {
     let files = Backbone::open(&dual_dir("clip_split"), None, |_| None).unwrap().manifest.text.unwrap();
     let mut encoder = TextEncoder::open(&files, &TextOverrides::default()).unwrap();

@@ -612,3 +612,158 @@ fn train_and_evaluate_show_the_heads_and_lead_to_the_images() {
     window.click("Remove filter fish");
     assert!(window.project().gallery.filter.predicted.is_some(), "one filter at a time");
 }
+
+/// Sample photographs without class folders.
+fn loose(name: &str, n: usize) -> PathBuf {
+    let dir = root().join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    for class in ["fish", "tool", "windmill"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sample").join(class);
+        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        for (i, file) in files.into_iter().take(n).enumerate() {
+            std::fs::copy(&file, dir.join(format!("{class}-{i}.jpg"))).unwrap();
+        }
+    }
+    dir
+}
+
+const LABELS: &str = "Labels, one class a line";
+
+impl Window {
+    /// With a project of `folder`, embedded, in the Zero-shot place.
+    fn zero_shot(folder: PathBuf) -> Self {
+        let mut window = Self::open();
+        window.drop_paths(&[folder]);
+        window.wait("images are embedded", |s| {
+            s.project.as_ref().is_some_and(|p| p.counts.n_images > 0 && p.live.n_embedded == p.counts.n_images)
+                && is_quiet(s)
+        });
+        window.key(Modifiers::COMMAND, Key::Num5);
+        assert_eq!(window.state().place, Place::ZeroShot);
+        window
+    }
+
+    fn type_labels(&mut self, text: &str) {
+        self.harness.get_by_label(LABELS).focus();
+        self.step();
+        self.key(Modifiers::COMMAND, Key::A);
+        self.type_text(text);
+        let text = text.to_owned();
+        self.wait("the labels are read", move |s| {
+            s.project.as_ref().is_some_and(|p| p.zero_shot.text == text && p.zero_shot.is_current()) && is_quiet(s)
+        });
+    }
+}
+
+#[test]
+fn typed_labels_sort_the_images_and_are_judged() {
+    let mut window = Window::zero_shot(pictures("zero-shot", 4));
+    assert!(window.sees("Type what the images may show"));
+    window.type_labels("fish\nwindmill");
+    // While one types nothing else hears the keys.
+    assert_eq!(window.project().data.sorted_classes().len(), 3);
+    let groups: Vec<usize> = window.project().zero_shot.groups.iter().map(|g| g.images.len()).collect();
+    assert_eq!(groups.iter().sum::<usize>(), 12);
+    window.type_labels("fish\nwindmill\nhammer | screwdriver | tool");
+    let report = window.project().zero_shot.report.clone().unwrap();
+    assert_eq!(report.n_rows, 12, "the folders' names say what is right");
+    assert!(report.accuracy.value > 0.7, "{}", report.accuracy.value);
+    assert_eq!(window.project().zero_shot.effects.len(), 3, "what each description of the tools is worth");
+    window.click("Figures");
+    assert!(window.sees("Confusion matrix") && window.sees("Which descriptions help"));
+    // The rail's, the view's, the matrix's.
+    window.harness.get_all_by_label("Images").nth(1).unwrap().click();
+    window.step();
+    window.click("Sort all images by windmill");
+    let sorted = &window.project().zero_shot.sorted;
+    assert_eq!(sorted.len(), 12);
+    let first = window.project().data.image(sorted[0].0).unwrap().rel.to_string_lossy().into_owned();
+    assert!(first.starts_with("windmill"), "a search: {first}");
+    assert!(sorted.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+
+    window.harness.get_by_label(LABELS).focus();
+    window.step();
+    window.key(Modifiers::COMMAND, Key::A);
+    window.type_text("fish\nfish");
+    window.wait_typed("fish\nfish");
+    assert!(window.sees("is on line 1 and on line 2"));
+    assert!(window.project().zero_shot.answers.is_some(), "what was read before stays");
+}
+
+impl Window {
+    /// For labels that cannot be read there are no answers to wait for.
+    fn wait_typed(&mut self, text: &str) {
+        let text = text.to_owned();
+        self.wait("the labels are typed", move |s| s.project.as_ref().is_some_and(|p| p.zero_shot.text == text));
+    }
+}
+
+#[test]
+fn the_surest_images_become_classes_and_one_undo_takes_it_back() {
+    let mut window = Window::zero_shot(loose("loose", 6));
+    window.type_labels("fish\nwindmill\ntool");
+    window.dispatch(Command::SetShare(1.0));
+    let n_taken: usize = window.project().zero_shot.groups.iter().map(|g| g.taken.len()).sum();
+    assert_eq!(n_taken, 18);
+    window.click("Use the surest as classes");
+    window.wait("a text head is trained", |s| {
+        s.project.as_ref().is_some_and(|p| p.live.fit.as_ref().is_some_and(|f| f.output.heads.len() == 3))
+            && is_quiet(s)
+    });
+    let names: Vec<String> = window.project().data.sorted_classes().into_iter().map(|(_, c)| c.name.clone()).collect();
+    assert_eq!(names, ["fish", "tool", "windmill"]);
+    assert_eq!(window.project().counts.n_unlabelled, 0);
+    let kinds: Vec<_> = window.project().live.figures().iter().map(|f| f.kind.label()).collect();
+    assert_eq!(kinds, ["Linear", "Prototype", "Text"]);
+    window.click("Learning curve");
+    window.click("Draw the learning curve");
+    window
+        .wait("the curve is drawn", |s| s.project.as_ref().is_some_and(|p| p.zero_shot.curve.is_some()) && is_quiet(s));
+    let curve = window.project().zero_shot.curve.clone().unwrap();
+    assert_eq!(curve.points.iter().map(|p| p.shots).collect::<Vec<_>>(), [0, 1, 2, 4]);
+    assert!(window.sees("starts from the labels"));
+    window.dispatch(Command::Act(graft::app::Action::Undo));
+    assert_eq!((window.project().counts.n_unlabelled, window.project().data.sorted_classes().len()), (18, 0));
+}
+
+#[test]
+fn labels_are_exported_like_any_head() {
+    let mut window = Window::zero_shot(loose("exported labels", 3));
+    window.type_labels("fish\nwindmill\ntool");
+    let dir = root().join("by name");
+    window.dispatch(Command::SetExportDir(dir.clone()));
+    window.click("Export zero-shot classifier");
+    assert_eq!(window.state().place, Place::Export);
+    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && is_quiet(s));
+    let (_, meta) = window.project().export.done.clone().unwrap();
+    assert_eq!(meta.classes.names(), ["fish", "windmill", "tool"], "in the order in which they were typed");
+    assert!(meta.verification.classifier.max_abs_difference < 1e-4 && meta.verification.n == 9);
+    assert_eq!(meta.embedding_space.layer, "image_embeds", "no text tower is needed any more");
+    let readme = std::fs::read_to_string(dir.join("README.md")).unwrap();
+    assert!(readme.contains("the names of its classes alone"), "{readme}");
+}
+
+#[test]
+fn labels_that_cannot_be_read_say_why() {
+    let mut window = Window::zero_shot(loose("bad labels", 2));
+    for (text, said) in [("fish |", "empty description"), ("x\nX", "needs a name of its own")] {
+        window.harness.get_by_label(LABELS).focus();
+        window.step();
+        window.key(Modifiers::COMMAND, Key::A);
+        window.type_text(text);
+        window.wait_typed(text);
+        assert!(window.sees(said), "{said}");
+    }
+    let long = "y".repeat(2000);
+    window.dispatch(Command::TypeLabels(long));
+    assert!(window.sees("2000 characters"));
+    // A model without a text tower is told of where its labels are typed.
+    let cnn = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx/tiny_cnn");
+    window.dispatch(Command::ChooseModel(Some(cnn.display().to_string())));
+    window.dispatch(Command::TypeLabels("fish\ntool".to_owned()));
+    window.wait("the model has looked at them", |s| {
+        s.project.as_ref().is_some_and(|p| p.zero_shot.error.is_some()) && is_quiet(s)
+    });
+    assert!(window.sees("has no text tower"));
+}

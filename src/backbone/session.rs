@@ -134,6 +134,16 @@ impl GraphSession {
         })
     }
 
+    /// Makes the session run again after its runs were ended.
+    ///
+    /// # Errors
+    /// When ONNX Runtime has no memory for it.
+    pub fn go_on(&mut self) -> Result<(), BackboneError> {
+        let options = RunOptions::new().map_err(|e| BackboneError::Run { message: one_line(&e.to_string()) })?;
+        self.options = Arc::new(options);
+        Ok(())
+    }
+
     /// Feeds `values` (row-major, of shape `dims`) to the first input, converted to its element type, and returns the
     /// outputs named, converted to f32.
     ///

@@ -182,6 +182,10 @@ impl TextEncoder {
         // Dynamic quantisation looks at all that is in a run: a text must not depend on which others are there.
         let batch = if self.tower.is_batch_dependent() { 1 } else { self.tower.fixed_batch().unwrap_or(BATCH).max(1) };
         let mut n_done = 0;
+        if let Some(session) = &mut self.session {
+            // An earlier call may have been cancelled.
+            session.go_on().map_err(|source| TextError::Run { path: self.tower.path.clone(), source })?;
+        }
         // Texts of about the same length together: little is filled up.
         let mut order: Vec<&String> = new.iter().collect();
         order.sort_by_key(|text| (text.len(), *text));

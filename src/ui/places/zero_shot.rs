@@ -16,7 +16,7 @@ use crate::ui::widgets::{self, Banner, Button, EmptyState, Meaning, place_header
 use crate::ui::{format, icons};
 
 /// Width of the labels, in points.
-const SIDE: f32 = 300.0;
+const SIDE: f32 = 312.0;
 /// Narrower than this, the labels stand above what they say.
 const LEAST: f32 = 640.0;
 
@@ -49,21 +49,33 @@ impl ZeroShotPlace {
         let is_narrow = ui.available_width() < LEAST;
         let frame = Frame::new().fill(t.surface).inner_margin(Margin {
             left: pad as i8,
-            right: space::M as i8,
+            right: 0,
             top: 0,
             bottom: space::M as i8,
         });
         let side = |ui: &mut Ui| {
             ScrollArea::vertical().id_salt("labels").auto_shrink([false, false]).show(ui, |ui| {
+                // Beside the cards there is room for the bar.
+                ui.set_max_width(ui.available_width() - space::M);
                 ui.spacing_mut().item_spacing.y = space::M;
                 self.labels.ui(cx, ui, project);
             });
         };
         if is_narrow {
             let tall = (ui.available_height() * 0.5).max(180.0);
-            Panel::top("labels above").frame(frame).exact_size(tall).resizable(false).show(ui, side);
+            Panel::top("labels above")
+                .frame(frame)
+                .exact_size(tall)
+                .resizable(false)
+                .show_separator_line(false)
+                .show(ui, side);
         } else {
-            Panel::left("labels at the side").frame(frame).exact_size(SIDE + pad).resizable(false).show(ui, side);
+            Panel::left("labels at the side")
+                .frame(frame)
+                .exact_size(SIDE + pad)
+                .resizable(false)
+                .show_separator_line(false)
+                .show(ui, side);
         }
         CentralPanel::default().frame(Frame::new().fill(t.surface)).show(ui, |ui| self.answers(cx, ui, project, pad));
     }
@@ -117,7 +129,11 @@ fn scrolled(ui: &mut Ui, id: &str, pad: f32, add: impl FnOnce(&mut Ui)) {
 
 fn header(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
     place_header(ui, "Zero-shot", &state_line(cx, project), |ui| {
+        let is_narrow = ui.available_width() < LEAST;
         for (action, is_primary) in [(Action::UseAsClasses, true), (Action::ExportZeroShot, false)] {
+            if is_narrow && !is_primary {
+                continue;
+            }
             let button = Button::new(action.label()).tip(action.tooltip()).availability(action.availability(cx.state));
             if ui.add(if is_primary { button.primary() } else { button }).clicked() {
                 cx.act(action);

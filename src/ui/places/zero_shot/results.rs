@@ -16,7 +16,7 @@ use crate::ui::theme::{Theme, Weight, class_colour, font, radius, size, space, t
 use crate::ui::widgets::paint::{cut_line, galley_in};
 use crate::ui::widgets::{self, Button, percent, select};
 
-/// Side of a thumbnail, and the line below it, in points.
+/// Least side of a thumbnail, and the line below it, in points.
 const TILE: f32 = 92.0;
 const LINE: f32 = 18.0;
 const GAP: f32 = 8.0;
@@ -74,18 +74,24 @@ fn shortened(name: &str) -> String {
     }
 }
 
+/// How many thumbnails stand side by side, and their side: what is left over is shared out.
+fn columns(width: f32) -> (usize, f32) {
+    let n = ((width + GAP) / (TILE + GAP)).floor().max(1.0);
+    (n as usize, ((width + GAP) / n - GAP).floor())
+}
+
 /// A row a label.
 fn groups(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, answers: &TextAnswers, (pad, begins): (f32, bool)) {
     let groups = &project.zero_shot.groups;
     let shown: Vec<usize> = (0..groups.len()).filter(|&i| !groups[i].images.is_empty()).collect();
     let empty: Vec<usize> = (0..groups.len()).filter(|&i| groups[i].images.is_empty()).collect();
-    let pitch = HEAD + TILE + LINE + BETWEEN;
     let mut scroll = ScrollArea::vertical().id_salt("label groups").auto_shrink([false, false]);
     if begins {
         scroll = scroll.vertical_scroll_offset(0.0);
     }
     scroll.show_viewport(ui, |ui, view| {
         let width = ui.available_width() - space::M - pad;
+        let pitch = HEAD + columns(width).1 + LINE + BETWEEN;
         let tail = if empty.is_empty() { 0.0 } else { 64.0 };
         ui.set_height(shown.len() as f32 * pitch + tail);
         let origin = ui.min_rect().min + vec2(space::M, 0.0);
@@ -149,10 +155,10 @@ fn group(
     if ui.put(button_rect, button).clicked() {
         cx.send(Command::SortByLabel(Some(label)));
     }
-    let n_fit = (((rect.width() + GAP) / (TILE + GAP)).floor() as usize).max(1);
+    let (n_fit, side) = columns(rect.width());
     for (i, (id, p)) in group.images.iter().take(n_fit).enumerate() {
-        let min = pos2(rect.left() + i as f32 * (TILE + GAP), head.bottom());
-        let at = Rect::from_min_size(min, vec2(TILE, TILE + LINE));
+        let min = pos2(rect.left() + i as f32 * (side + GAP), head.bottom());
+        let at = Rect::from_min_size(min, vec2(side, side + LINE));
         let is_taken = group.taken.contains(id);
         // Where more follow, the last says how many.
         let n_more = if i + 1 == n_fit { n - n_fit } else { 0 };
@@ -180,15 +186,15 @@ fn sorted(
     }
     scroll.show_viewport(ui, |ui, view| {
         let width = ui.available_width() - space::M - pad;
-        let n_columns = (((width + GAP) / (TILE + GAP)).floor() as usize).max(1);
-        let pitch = TILE + LINE + GAP;
+        let (n_columns, side) = columns(width);
+        let pitch = side + LINE + GAP;
         ui.set_height(images.len().div_ceil(n_columns) as f32 * pitch);
         let origin = ui.min_rect().min + vec2(space::M, 0.0);
         let first = (view.top() / pitch).floor().max(0.0) as usize * n_columns;
         let last = ((view.bottom() / pitch).ceil().max(0.0) as usize * n_columns).min(images.len());
         for (i, (id, cosine)) in images.iter().enumerate().take(last).skip(first) {
-            let min = origin + vec2((i % n_columns) as f32 * (TILE + GAP), (i / n_columns) as f32 * pitch);
-            let at = Rect::from_min_size(min, vec2(TILE, TILE + LINE));
+            let min = origin + vec2((i % n_columns) as f32 * (side + GAP), (i / n_columns) as f32 * pitch);
+            let at = Rect::from_min_size(min, vec2(side, side + LINE));
             tile(cx, ui, project, answers, (*id, &format!("{cosine:.3}")), at, taken.contains(id), 0);
         }
     });
@@ -207,7 +213,7 @@ fn tile(
 ) {
     let Some(image) = project.data.image(id) else { return };
     let t = tokens(ui);
-    let picture = Rect::from_min_size(rect.min, vec2(TILE, TILE));
+    let picture = Rect::from_min_size(rect.min, vec2(rect.width(), rect.width()));
     let response = ui.interact(rect, Id::unique("scored").with(id.0), Sense::click());
     let file = image.rel.file_name().unwrap_or_default().to_string_lossy().into_owned();
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{file}, {value}")));
