@@ -67,6 +67,16 @@ fn main() {
         "relabel at {N_RELABEL_IMAGES} images to new accuracies: median {:.3} s, longest {:.3} s of {N_RELABELS}",
         figures["median"], figures["longest"]
     );
+    println!(
+        "another label on {N_RELABEL_IMAGES} images to its scores: median {:.3} s, longest {:.3} s of {}",
+        figures["typed"],
+        figures["typed_longest"],
+        WORDS.len()
+    );
+    println!(
+        "{N_LABELS} labels at once: {:.1} s, {} reports of progress, longest command meanwhile {:.3} s",
+        figures["many"], figures["many_reports"], figures["many_command"]
+    );
 
     if args.n_large > 0 {
         large(dir, args.n_large);
@@ -149,7 +159,10 @@ fn measure_in_child(what: &str) {
             let n = runner.state.project.as_ref().unwrap().live.n_embedded;
             println!("embedded {secs}\nmb {}", (n * 1280 * 4) as f64 / (1024.0 * 1024.0));
         }
-        _ => relabel(&mut runner),
+        _ => {
+            typing(&mut runner);
+            relabel(&mut runner);
+        }
     }
     runner.shut_down();
 }
@@ -161,6 +174,72 @@ fn is_trained(state: &AppState) -> bool {
             p.live.n_embedded + p.counts.n_skipped >= p.counts.n_images
                 && p.live.fit.as_ref().is_some_and(|fit| fit.output.revision == p.revision)
         })
+}
+
+/// Labels that are typed one after the other.
+const WORDS: [&str; 20] = [
+    "ant",
+    "honey bee",
+    "stripes",
+    "red car",
+    "sailing boat",
+    "teapot",
+    "zebra",
+    "bridge",
+    "mushroom",
+    "violin",
+    "tent",
+    "goldfish",
+    "windmill",
+    "hammer",
+    "polka dots",
+    "a plaid shirt",
+    "barrel",
+    "umbrella",
+    "lighthouse",
+    "parrot",
+];
+const N_LABELS: usize = 1000;
+
+fn typing(runner: &mut Runner) {
+    let n_read = |s: &AppState| {
+        let zero_shot = &s.project.as_ref().unwrap().zero_shot;
+        zero_shot.answers.as_ref().map_or(0, |answers| answers.texts.labels.len())
+    };
+    // The text tower is loaded with the first.
+    runner.dispatch(Command::TypeLabels("a picture".to_owned()));
+    assert!(runner.wait_until(PATIENCE, |s| n_read(s) == 1));
+    let mut secs = Vec::new();
+    let mut text = "a picture".to_owned();
+    for (i, word) in WORDS.iter().enumerate() {
+        assert!(runner.wait_until(PATIENCE, AppState::is_idle));
+        text.push_str(&format!("\n{word}"));
+        let started = Instant::now();
+        runner.dispatch(Command::TypeLabels(text.clone()));
+        assert!(runner.wait_until(PATIENCE, |s| n_read(s) == i + 2));
+        secs.push(started.elapsed().as_secs_f64());
+    }
+    assert!(runner.wait_until(PATIENCE, AppState::is_idle));
+    let middle = median(&mut secs);
+    println!("typed {middle}\ntyped_longest {}", secs[secs.len() - 1]);
+
+    let many: String = (0..N_LABELS).map(|i| format!("a thing of kind {i}\n")).collect();
+    let started = Instant::now();
+    runner.dispatch(Command::TypeLabels(many));
+    let (mut seen, mut n_reports, mut longest) = (0, 0, 0.0f64);
+    while n_read(&runner.state) != N_LABELS {
+        runner.wait(Duration::from_millis(50));
+        let n_done = runner.state.activity(graft::jobs::LaneKind::Text).map_or(0, |a| a.n_done);
+        n_reports += usize::from(n_done != seen);
+        seen = n_done;
+        let command = Instant::now();
+        runner.dispatch(Command::Go(graft::app::Place::ZeroShot));
+        longest = longest.max(command.elapsed().as_secs_f64());
+    }
+    println!("many {}\nmany_reports {n_reports}\nmany_command {longest}", started.elapsed().as_secs_f64());
+    assert!(runner.wait_until(PATIENCE, AppState::is_idle));
+    runner.dispatch(Command::TypeLabels(String::new()));
+    assert!(runner.wait_until(PATIENCE, AppState::is_idle));
 }
 
 fn relabel(runner: &mut Runner) {

@@ -337,6 +337,7 @@ fn heads() -> Vec<StoredHead> {
         class_weight: ClassWeight::Balanced,
         distance: None,
         seed: u64::MAX,
+        text: None,
     };
     let stored = |head, val, test| StoredHead {
         head,

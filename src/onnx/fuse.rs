@@ -190,7 +190,7 @@ fn add_head(g: &mut GraphProto, ir_version: i64, head: &Affine) -> Result<(), On
         Some(kernel) => {
             let of_weights = b.op_with("Gemm", "of_weights", &[&features, &weight, &bias], gemm());
             let n_examples = kernel.keys.nrows();
-            let keys = b.f32s("keys", &[dim, n_examples], &kernel.keys.t());
+            let keys = b.f32s("keys", &[dim, n_examples], kernel.keys.t());
             let values = b.f32s("values", &[n_examples, n_classes], &kernel.values);
             let (beta, one) = (b.f32s("beta", &[], &[kernel.beta]), b.f32s("one", &[], &[1.0]));
             let cosines = b.op("MatMul", "cosines", &[&features, &keys]);

@@ -184,7 +184,9 @@ impl TextEncoder {
         let mut n_done = 0;
         if let Some(session) = &mut self.session {
             // An earlier call may have been cancelled.
-            session.go_on().map_err(|source| TextError::Run { path: self.tower.path.clone(), source })?;
+            session
+                .go_on()
+                .map_err(|source| TextError::Run { path: self.tower.path.clone(), source: Box::new(source) })?;
         }
         // Texts of about the same length together: little is filled up.
         let mut order: Vec<&String> = new.iter().collect();
@@ -221,10 +223,10 @@ impl TextEncoder {
     }
 
     fn session(&mut self) -> Result<&mut GraphSession, TextError> {
-        let failed = |source| TextError::Run { path: self.tower.path.clone(), source };
+        let failed = |source| TextError::Run { path: self.tower.path.clone(), source: Box::new(source) };
         if self.session.is_none() {
             let bytes = onnx::encode(&self.tower.model)
-                .map_err(|source| TextError::Onnx { path: self.tower.path.clone(), source })?;
+                .map_err(|source| TextError::Onnx { path: self.tower.path.clone(), source: Box::new(source) })?;
             let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
             // Texts are short: the way to a graphics card would take longer than the run.
             self.session = Some(GraphSession::load(&bytes, n_threads, Provider::Cpu).map_err(failed)?);
@@ -246,7 +248,7 @@ impl TextEncoder {
         self.session()?;
         let feeds = token_feeds(&self.tower, &tokens);
         let Some(session) = &mut self.session else { return Ok(Vec::new()) };
-        let failed = |source| TextError::Run { path: path.clone(), source };
+        let failed = |source| TextError::Run { path: path.clone(), source: Box::new(source) };
         let result = session.run_feeds(feeds, &[&output]).map_err(failed)?.pop();
         let (dims, mut values) = result.map(|o| (o.dims, o.values)).unwrap_or_default();
         let is_vector = matches!(dims.as_slice(), [n, dim] if *n == tokens.n_rows && *dim > 0);

@@ -116,7 +116,7 @@ pub enum TextError {
         /// The graph.
         path: PathBuf,
         /// What is wrong with it.
-        source: OnnxError,
+        source: Box<OnnxError>,
     },
     /// The text tower cannot be loaded or run.
     #[error("the text tower {} does not run: {source}", .path.display())]
@@ -124,7 +124,7 @@ pub enum TextError {
         /// The graph.
         path: PathBuf,
         /// What went wrong.
-        source: BackboneError,
+        source: Box<BackboneError>,
     },
     /// A file cannot be read.
     #[error("{} cannot be read: {source}", .path.display())]

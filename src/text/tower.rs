@@ -62,7 +62,7 @@ impl TextTower {
     pub fn open(files: &TextFiles, output: Option<&str>) -> Result<Self, TextError> {
         let path = files.onnx.clone();
         let (whole, id) = read_graph(&path)?;
-        let unusable = |source: OnnxError| TextError::Onnx { path: path.clone(), source };
+        let unusable = |source: OnnxError| TextError::Onnx { path: path.clone(), source: source.into() };
         let graph = onnx::graph(&whole).map_err(unusable)?;
         let outputs: Vec<Port> = graph.output.iter().map(port).collect();
         let listed = |ports: &[Port]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -118,7 +118,7 @@ impl TextTower {
 pub(super) fn read_graph(path: &Path) -> Result<(ModelProto, String), TextError> {
     let bytes = fs::read(path).map_err(|source| TextError::Read { path: path.to_owned(), source })?;
     let mut id = blake3::hash(&bytes).to_hex().to_string();
-    let unusable = |source: OnnxError| TextError::Onnx { path: path.to_owned(), source };
+    let unusable = |source: OnnxError| TextError::Onnx { path: path.to_owned(), source: source.into() };
     let mut model = onnx::parse(bytes).map_err(unusable)?;
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if onnx::inline_external_data(&mut model, dir).map_err(unusable)? {

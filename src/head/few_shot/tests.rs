@@ -186,7 +186,7 @@ fn equals_the_reference() {
                 found = found + between.dot(dual);
             }
             if let Some(bias) = &fitted.bias {
-                found = found + bias;
+                found += bias;
             }
             if let Some(tip) = &fitted.tip {
                 found = found + between.mapv(|c| (-tip.beta * (1.0 - c)).exp()).dot(&tip.values);
