@@ -209,3 +209,145 @@ fn usage_and_help() {
         assert!(help.stdout.contains("Example"), "{command}: {}", help.stdout);
     }
 }
+
+/// The sentence of a run that fails.
+fn failure(world: &World, args: &[&str]) -> String {
+    let ran = world.graft(args);
+    common::assert_fails(&ran, "");
+    ran.stderr.trim_end().lines().last().unwrap().to_owned()
+}
+
+/// Photographs of three things that the starter model knows, one folder each.
+fn things(world: &World) -> String {
+    for (class, folder) in [("fish", "fish"), ("windmill", "windmills"), ("tool", "Tool")] {
+        let to = world.path("things").join(folder);
+        fs::create_dir_all(&to).unwrap();
+        let mut files: Vec<_> =
+            fs::read_dir(std::path::Path::new(SAMPLE).join(class)).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        for file in files.into_iter().take(5) {
+            fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    world.path("things").to_string_lossy().into_owned()
+}
+
+#[test]
+fn zero_shot_is_judged_searched_and_exported() {
+    let world = World::new();
+    let images = things(&world);
+    let out = world.path("by-name").to_string_lossy().into_owned();
+    let csv = world.path("answers.csv").to_string_lossy().into_owned();
+    let labels = world.path("labels.txt");
+    fs::write(&labels, "fish\nwindmill\nTool=hammer | screwdriver | tool\n").unwrap();
+    let labels = labels.to_string_lossy().into_owned();
+    let json = world.json(&[
+        "zero-shot",
+        "--images",
+        &images,
+        "--labels-file",
+        &labels,
+        "--truth",
+        "folders",
+        "--csv",
+        &csv,
+        "--export",
+        &out,
+        "--json",
+    ]);
+    assert_eq!(json["classes"], serde_json::json!(["fish", "windmill", "hammer"]));
+    assert_eq!(json["n"].as_u64(), Some(15), "case, plural and FOLDER=LABEL");
+    assert!(json["accuracy"].as_f64().unwrap() > 0.7, "{json}");
+    for figure in ["balanced_accuracy", "macro_f1", "log_loss", "ece", "confusion", "per_class", "intervals_95"] {
+        assert!(!json[figure].is_null(), "{figure}: as in graft evaluate");
+    }
+    assert_eq!(json["description_effects"].as_array().unwrap().len(), 3);
+    assert_eq!(json["templates"], serde_json::json!(["{}"]), "plain names suit the starter model");
+    assert_eq!(json["model"]["logits"]["scale"]["value"].as_f64(), Some(15.0));
+    assert!(json["export"]["max_abs_difference"].as_f64().unwrap() <= 1e-4);
+    assert!(fs::read_to_string(&csv).unwrap().starts_with("File,Label,Confidence,fish,windmill,hammer\n"));
+
+    // The export gives the same answers without a text tower.
+    let again = world.json(&["predict", "--with", &out, &format!("{images}/windmills"), "--json"]);
+    let rows = again.as_array().unwrap();
+    assert_eq!(rows.len(), 5);
+    assert!(rows.iter().filter(|r| r["label"] == "windmill").count() >= 4, "{again}");
+
+    let found = world.json(&["search", "--images", &images, "a windmill", "--top", "3", "--json"]);
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|hit| hit["path"].as_str().unwrap().contains("windmills")), "{found:?}");
+}
+
+#[test]
+fn a_text_head_is_trained_exported_and_applied() {
+    let world = World::new();
+    let images = things(&world);
+    let labels = world.path("labels.txt");
+    fs::write(&labels, "fish\nwindmill\nTool=hammer\nspare\n").unwrap();
+    let labels = labels.to_string_lossy().into_owned();
+    for (method, text_weighs) in [("linear", true), ("gda", false), ("tip", false)] {
+        let out = world.path(method).to_string_lossy().into_owned();
+        let json = world.json(&[
+            "train",
+            "--images",
+            &images,
+            "--head",
+            "text",
+            "--few-shot",
+            method,
+            "--labels-file",
+            &labels,
+            "--shots",
+            "2",
+            "--export",
+            &out,
+            "--json",
+        ]);
+        let head = &json["heads"][0];
+        assert_eq!((head["kind"].as_str(), json["n_train"].as_u64()), (Some("text"), Some(6)), "{json}");
+        assert_eq!(head["text"]["mix"]["method"].as_str(), Some(method));
+        assert!(!text_weighs || head["text"]["mix"]["text_weight"].as_f64().unwrap() > 0.0);
+        assert!(json["notes"].to_string().contains("spare"), "a label that no class is called by is told of");
+        assert!(json["export"]["max_abs_difference"].as_f64().unwrap() <= 1e-4, "{method}: {json}");
+        let answers = world.json(&["evaluate", "--with", &out, "--images", &images, "--json"]);
+        assert!(answers["accuracy"].as_f64().unwrap() > 0.8, "{method}: {answers}");
+    }
+}
+
+#[test]
+fn labels_that_make_no_sense_are_one_sentence() {
+    let world = World::new();
+    let images = things(&world);
+    let file = |name: &str, bytes: &[u8]| {
+        fs::write(world.path(name), bytes).unwrap();
+        world.path(name).to_string_lossy().into_owned()
+    };
+    let latin = file("latin.txt", b"ant\ncaf\xe9\n");
+    let empty = file("empty.txt", b"\n\n");
+    let templates = file("templates.txt", b"no place\n");
+    let long = "x".repeat(2000);
+    let zero_shot = |args: &[&str]| {
+        let mut all = vec!["zero-shot", "--images", images.as_str()];
+        all.extend(args);
+        failure(&world, &all)
+    };
+    for (args, said) in [
+        (vec!["--labels", "fish,,tool"], "empty description"),
+        (vec!["--labels", "fish,Fish"], "needs a name of its own"),
+        (vec!["--labels", long.as_str()], "2000 characters"),
+        (vec!["--labels-file", latin.as_str()], "not in UTF-8 (line 2)"),
+        (vec!["--labels-file", empty.as_str()], "there are no labels"),
+        (vec!["--labels", "fish,tool", "--templates", templates.as_str()], "has no {}"),
+        (vec!["--labels", "fish,tool", "--model", TINY], "has no text tower"),
+        (vec!["--labels", "violin,teapot", "--truth", "folders"], "no class folder"),
+    ] {
+        let message = zero_shot(&args);
+        assert!(message.contains(said), "{said}: {message}");
+    }
+    let message = failure(&world, &["train", "--images", &images, "--head", "text", "--labels-file", &latin]);
+    assert!(message.contains("UTF-8"), "{message}");
+    let few = file("few.txt", b"fish\ntool\n");
+    let message = failure(&world, &["train", "--images", &images, "--head", "text", "--labels-file", &few]);
+    assert!(message.contains("\"windmills\" has no label"), "{message}");
+}

@@ -288,8 +288,8 @@ pub(super) struct SearchArgs {
     /// What is looked for
     #[arg(value_name = "PHRASE")]
     pub(super) phrase: String,
-    /// Folders of images, tables of them, or images
-    #[arg(long, value_name = "DIR_OR_FILES", required = true, num_args = 1..)]
+    /// Folder of images, a table of them, or an image; may be given several times
+    #[arg(long, value_name = "DIR_OR_FILE", required = true)]
     pub(super) images: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) dual: DualArgs,

@@ -221,15 +221,16 @@ fn unit_blocks(b: &mut Builder, blocks: &[Block], dim: usize) -> String {
     if blocks.iter().any(|block| block.square_root) {
         // x / sqrt|x| is the root with its sign; where no root is wanted, x is divided by 1.
         let tiny = b.f32s("tiny", &[], &[1e-30]);
-        let one = b.f32s("one", &[], &[1.0]);
         let is_rooted: Vec<f32> = block_of.iter().map(|&i| if blocks[i].square_root { 1.0 } else { 0.0 }).collect();
+        let is_plain: Vec<f32> = is_rooted.iter().map(|v| 1.0 - v).collect();
         let is_rooted = b.f32s("is_rooted", &[dim], &is_rooted);
+        let is_plain = b.f32s("is_plain", &[dim], &is_plain);
         let size = b.op("Abs", "size", &[FEATURES]);
         let size = b.op("Max", "size_kept", &[&size, &tiny]);
         let root = b.op("Sqrt", "root", &[&size]);
-        let more = b.op("Sub", "root_less_one", &[&root, &one]);
-        let more = b.op("Mul", "root_where_wanted", &[&more, &is_rooted]);
-        let divisor = b.op("Add", "divisor", &[&more, &one]);
+        // A sum of two products, one of which is 0: a difference from 1 would lose the small roots' digits.
+        let wanted = b.op("Mul", "root_where_wanted", &[&root, &is_rooted]);
+        let divisor = b.op("Add", "divisor", &[&wanted, &is_plain]);
         features = b.op("Div", "rooted", &[FEATURES, &divisor]);
     }
     // A product with ones sums a block's columns; ReduceSum and ReduceL2 changed their form at opsets 13 and 18.
