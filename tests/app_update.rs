@@ -889,7 +889,7 @@ use graft::app::ZeroShot;
 use graft::head::Activation;
 use graft::head::text::CosineLogits;
 use graft::jobs::{TextAnswers, TextFacts, TextRequest, ZeroShotRequest};
-use graft::text::labels::{LabelError, parse};
+use graft::text::labels::{LabelError, LabelIndex, parse};
 use graft::text::prompts::{Prompts, Templates};
 use graft::text::scale::LogitScale;
 use graft::text::tokenizer::{Family, TokenRules};
@@ -927,6 +927,7 @@ impl App {
             embeddings: ndarray::Array2::eye(n),
             labels: request.labels.clone(),
             logits,
+            index: LabelIndex::new(&request.labels),
         };
         let space = EmbeddingSpace { backbone: "b".into(), layer: "e".into(), preprocess: "p".into(), dim: n };
         let facts = TextFacts {
@@ -935,7 +936,7 @@ impl App {
             text_output: "text_embeds".into(),
             image_output: "image_embeds".into(),
             tokenizer: "/m/tokenizer.json".into(),
-            rules: TokenRules { family: Family::Clip, max_len: 77, pads_to_max: true, pad_id: 0 },
+            rules: TokenRules { family: Family::Clip, max_len: 77, pads_to_max: true, pad_id: 0, canonical: false },
             logits: LogitScale { scale: sourced(10.0), bias: sourced(0.0), activation: Activation::Softmax },
             default_templates: Templates::Photo,
             text_graphs: Vec::new(),
@@ -948,6 +949,7 @@ impl App {
             space,
             columns,
             predictions,
+            sureness: (0..n_rows).map(|row| 1.0 - row as f32 / 1000.0).collect(),
             secs: 0.01,
         };
         self.event(id, Body::Data(JobData::ZeroShot(Box::new(answers))));
@@ -1048,8 +1050,24 @@ fn the_bridge_takes_the_surest_that_have_no_class_and_is_one_edit() {
     assert_eq!(app.class_of(10), Some("ant"), "as it was");
     let names: Vec<String> = app.project().data.sorted_classes().into_iter().map(|(_, c)| c.name.clone()).collect();
     assert_eq!(names, ["ant", "bee", "wasp"]);
+    // What labels said is no truth to judge them by, nor heads; what the user says of it is.
+    let guessed = |app: &App| app.project().data.settings.zero_shot.guessed.iter().map(|i| i.0).collect::<Vec<_>>();
+    assert_eq!(guessed(&app), [0, 1, 3, 4, 6, 7, 9]);
+    app.do_it(Command::Go(Place::ZeroShot));
+    let ant = app.project().data.class_by_name("ant");
+    app.do_it(Command::Label { images: Target::Images(vec![ImageId(0), ImageId(1)]), class: ant });
+    assert_eq!(guessed(&app), [3, 4, 6, 7, 9], "confirmed and corrected");
+    let (id, request) = app.take_zero_shot();
+    let known: Vec<u32> = request.truth.iter().map(|(row, _)| *row).collect();
+    assert!(known.contains(&0) && known.contains(&1) && !known.contains(&3), "{known:?}");
+    app.answer(id, &request, 20);
+    let (_, fit) = app.asked.iter().rev().find(|(_, r)| matches!(r, JobRequest::Fit(_))).unwrap();
+    let JobRequest::Fit(fit) = fit else { unreachable!() };
+    assert!(fit.images.iter().all(|i| i.is_guessed == [3, 4, 6, 7, 9].contains(&i.id.0)));
+    app.do_it(Command::Act(Action::Undo));
     app.do_it(Command::Act(Action::Undo));
     assert_eq!((app.class_of(0), app.class_of(1)), (None, None));
+    assert!(guessed(&app).is_empty());
     assert_eq!(app.project().data.sorted_classes().len(), 2);
 }
 
@@ -1063,6 +1081,8 @@ fn texts_go_along_with_a_fit_where_every_class_has_one() {
     app.type_labels("ant\nbee\nwasp");
     let (id, request) = app.take_zero_shot();
     app.answer(id, &request, 8);
+    assert!(!app.asks(|r| matches!(r, JobRequest::Fit(_))), "they are not meant yet");
+    app.do_it(Command::KeepLabels);
     let (_, request) = app.take(|r| matches!(r, JobRequest::Fit(_)));
     let JobRequest::Fit(request) = request else { unreachable!() };
     assert_eq!(request.texts.unwrap().label_of_class, [Some(0), Some(1)]);

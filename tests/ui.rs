@@ -706,7 +706,7 @@ fn the_surest_images_become_classes_and_one_undo_takes_it_back() {
     window.dispatch(Command::SetShare(1.0));
     let n_taken: usize = window.project().zero_shot.groups.iter().map(|g| g.taken.len()).sum();
     assert_eq!(n_taken, 18);
-    window.click("Use the surest as classes");
+    window.click("Use these as classes");
     window.wait("a text head is trained", |s| {
         s.project.as_ref().is_some_and(|p| p.live.fit.as_ref().is_some_and(|f| f.output.heads.len() == 3))
             && is_quiet(s)

@@ -402,6 +402,7 @@ impl Action {
             Self::UseAsClasses => {
                 writable()?;
                 zero_shot::has_answers(open?)?;
+                check(!open?.zero_shot.is_search(), "One label alone is a search: type another to have a choice")?;
                 let n_taken: usize = open?.zero_shot.groups.iter().map(|g| g.taken.len()).sum();
                 check(n_taken > 0, "No image without a class is among those")
             }

@@ -122,6 +122,8 @@ pub enum Command {
     SetTextGraph(Option<PathBuf>),
     /// What cosines are multiplied with; `None` is the model's own.
     SetLogitScale(Option<f64>),
+    /// Reads the labels again, after that was ended or has failed.
+    ReadAgain,
     /// Sorts all images by a label; `None` groups them.
     SortByLabel(Option<usize>),
     /// Share of each label's images that become examples of a class.

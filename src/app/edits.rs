@@ -64,6 +64,8 @@ impl AppState {
     }
 
     pub(super) fn undo(&mut self, effects: &mut Vec<Effect>) {
+        // What was typed last is part of what is undone.
+        self.keep_labels(effects);
         let Some(project) = self.project.as_mut().filter(|p| p.is_writable()) else { return };
         let Some(inverse) = project.history.undo().map(Edit::inverse) else { return };
         self.notices.forget_undo();
@@ -215,8 +217,16 @@ impl AppState {
             },
             None => None,
         };
-        let changes = project.data.label_changes(images, class);
+        let mut changes = project.data.label_changes(images.iter().copied(), class);
         let n = n_images(n_moved(&changes));
+        // What the user says is no guess any more, also where it is what was guessed.
+        let before = &project.data.settings;
+        if before.zero_shot.guessed.iter().any(|id| images.contains(&id)) {
+            let mut after = before.clone();
+            let said: std::collections::BTreeSet<ImageId> = images.into_iter().collect();
+            after.zero_shot.guessed = before.zero_shot.guessed.iter().filter(|id| !said.contains(id)).collect();
+            changes.push(Change::Settings { before: Box::new(before.clone()), after: Box::new(after) });
+        }
         let title = match name {
             Some(name) => format!("label {n} “{name}”"),
             None => format!("take the label off {n}"),

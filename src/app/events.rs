@@ -42,8 +42,9 @@ impl AppState {
     fn on_data(&mut self, data: JobData, effects: &mut Vec<Effect>) {
         let Some(project) = &mut self.project else { return };
         match data {
-            JobData::Space { epoch, name, .. } => {
+            JobData::Space { epoch, name, reads_text, .. } => {
                 if epoch == project.live.epoch {
+                    project.live.reads_text = Some(reads_text);
                     project.live.model_name = Some(name);
                 }
             }
@@ -282,9 +283,9 @@ impl AppState {
                     project.live.fit_error = Some(summary);
                 }
             }
-            Purpose::ZeroShot { epoch, .. } => {
+            Purpose::ZeroShot { epoch, number } => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
-                    project.zero_shot.error = Some(summary);
+                    project.zero_shot.failed(number, summary);
                 }
             }
             Purpose::Curve { epoch } => {
@@ -343,7 +344,14 @@ impl AppState {
             Purpose::Export { .. } => self.tell_cancelled(LaneKind::Export),
             Purpose::Drop { .. } | Purpose::Import => self.tell_cancelled(LaneKind::Files),
             Purpose::Predict { .. } => self.tell_cancelled(LaneKind::Predict),
-            Purpose::ZeroShot { .. } | Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
+            Purpose::ZeroShot { epoch, number } => {
+                let is_ended = self.ended.contains(&LaneKind::Text);
+                if let Some(project) = self.project.as_mut().filter(|p| is_ended && p.live.epoch == *epoch) {
+                    project.zero_shot.failed(*number, "Reading them was cancelled.".to_owned());
+                }
+                self.tell_cancelled(LaneKind::Text);
+            }
+            Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
             _ => {}
         }
     }

@@ -73,8 +73,8 @@ impl Fit {
 struct Asked {
     revision: u64,
     n_rows: usize,
-    /// What tells the texts that a text head started from.
-    texts: Option<String>,
+    /// The texts that a text head started from, and what tells them from others.
+    texts: Option<(FitTexts, String)>,
     /// Settings are chosen on these very data.
     chooses: bool,
 }
@@ -101,6 +101,8 @@ pub struct Live {
     pub(super) unreachable: Vec<ImageId>,
     /// Why images wait.
     pub pause: Option<EmbedPause>,
+    /// Whether the model reads texts, once it is open.
+    pub reads_text: Option<bool>,
     /// Name of the model for people, once it is open.
     pub model_name: Option<String>,
     /// The latest heads.
@@ -229,7 +231,7 @@ impl Live {
         is_embedding: bool,
         texts: Option<(FitTexts, String)>,
     ) -> Option<FitRequest> {
-        let (texts, texts_key) = texts.unzip();
+        let texts_key = texts.as_ref().map(|(_, key)| key);
         let mut goes_on = true;
         if let Some(asked) = &self.asked {
             let n_rows = asked.n_rows as f64;
@@ -238,7 +240,7 @@ impl Live {
             } else {
                 self.n_embedded != asked.n_rows
             };
-            if asked.revision == revision && !has_grown && asked.texts == texts_key {
+            if asked.revision == revision && !has_grown && asked.texts.as_ref().map(|(_, key)| key) == texts_key {
                 let is_answered =
                     self.fit.as_ref().is_some_and(|f| f.output.revision == revision && !f.output.is_chosen_anew);
                 if asked.chooses || is_embedding || !is_answered {
@@ -248,7 +250,8 @@ impl Live {
             }
         }
         let before = if goes_on { self.before() } else { None };
-        self.asked = Some(Asked { revision, n_rows: self.n_embedded, texts: texts_key, chooses: before.is_none() });
+        self.asked = Some(Asked { revision, n_rows: self.n_embedded, texts: texts.clone(), chooses: before.is_none() });
+        let texts = texts.map(|(texts, _)| texts);
         let Some(Labelled { classes, images }) = self.labelled(project) else {
             self.fit = None;
             if !is_embedding && !project.present().any(|(_, i)| i.class.is_some()) {
@@ -260,12 +263,23 @@ impl Live {
         Some(FitRequest { revision, epoch: self.epoch, classes, images, val_fraction, seed, before, texts })
     }
 
+    /// The texts that the last fit started from.
+    pub(super) fn asked_texts(&self) -> Option<(FitTexts, String)> {
+        self.asked.as_ref()?.texts.clone()
+    }
+
     /// Labelled images that have a row; `None` where there are not two classes of them.
     pub(super) fn labelled(&self, project: &Project) -> Option<Labelled> {
         let classes: Vec<_> = project.sorted_classes().into_iter().map(|(id, c)| (id, c.name.clone())).collect();
         let mut idx_of_class = vec![None; project.classes.len()];
         for (idx, (id, _)) in classes.iter().enumerate() {
             idx_of_class[id.as_usize()] = u32::try_from(idx).ok();
+        }
+        let mut is_guessed = vec![false; project.images.len()];
+        for id in project.settings.zero_shot.guessed.iter() {
+            if let Some(flag) = is_guessed.get_mut(id.as_usize()) {
+                *flag = true;
+            }
         }
         let mut seen = vec![false; classes.len()];
         let images: Vec<FitImage> = project
@@ -275,7 +289,8 @@ impl Live {
                 let class = idx_of_class.get(image.class?.as_usize()).copied().flatten()?;
                 let row = self.row(id)?;
                 seen[class as usize] = true;
-                Some(FitImage { id, row, class, split: image.split })
+                let is_guessed = is_guessed.get(id.as_usize()).copied().unwrap_or(false);
+                Some(FitImage { id, row, class, split: image.split, is_guessed })
             })
             .collect();
         (seen.iter().filter(|s| **s).count() >= 2).then_some(Labelled { classes, images })

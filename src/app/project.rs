@@ -11,7 +11,7 @@ use crate::dataset::Split;
 use crate::export::bundle::Contents;
 use crate::export::describe::Meta;
 use crate::jobs::{NewFolder, OpenedProject, Session, path_key};
-use crate::project::{Change, ClassId, Edit, History, ImageId, Project, RootId};
+use crate::project::{Change, ClassId, Edit, History, ImageId, Project, ProjectSettings, RootId};
 use crate::store::project::Access;
 use crate::workflow::predict::Predictions;
 
@@ -190,6 +190,12 @@ impl OpenProject {
         self.export.dir.clone().unwrap_or_else(|| self.usual_export_dir())
     }
 
+    /// Where an export of the labels goes: not over that of a trained head.
+    pub fn zero_shot_export_dir(&self) -> PathBuf {
+        let usual = || self.path.with_file_name(format!("{} zero-shot export", self.name()));
+        self.export.dir.clone().unwrap_or_else(usual)
+    }
+
     /// Where an export goes that the user has not said anything about: beside the project.
     pub fn usual_export_dir(&self) -> PathBuf {
         self.path.with_file_name(format!("{} export", self.name()))
@@ -203,7 +209,10 @@ fn matters_to_heads(change: &Change) -> bool {
         // A new class has no images yet, and those of one that goes are told by their labels.
         Change::Class { before: Some(before), after: Some(after), .. } => before.name != after.name,
         Change::Class { .. } => false,
-        Change::Settings { before, after } => (before.val_fraction, before.seed) != (after.val_fraction, after.seed),
+        Change::Settings { before, after } => {
+            let of = |s: &ProjectSettings| (s.val_fraction, s.seed);
+            of(before) != of(after) || before.zero_shot.guessed != after.zero_shot.guessed
+        }
     }
 }
 

@@ -85,6 +85,7 @@ impl AppState {
                 |s| {
                     s.model = model;
                     (s.layer, s.preprocess) = (None, None);
+                    (s.zero_shot.text_graph, s.zero_shot.logit_scale) = (None, None);
                 },
                 effects,
             ),
@@ -106,6 +107,11 @@ impl AppState {
             }
             Command::SetLogitScale(scale) => {
                 self.change_settings("set the logit scale", |s| s.zero_shot.logit_scale = scale, effects);
+            }
+            Command::ReadAgain => {
+                if let Some(project) = &mut self.project {
+                    project.zero_shot.read_again();
+                }
             }
             Command::SortByLabel(label) => self.sort_by_label(label),
             Command::SetShare(share) => self.set_share(share),

@@ -16,9 +16,9 @@ use crate::jobs::{
     TextRequest, ZeroShotRequest,
 };
 use crate::metrics::Report;
-use crate::project::{ClassId, Edit, ImageId, Project, ZeroShotSettings};
+use crate::project::{Change, ClassId, Edit, IdSet, ImageId, Project, ZeroShotSettings};
 use crate::text::encoder::TextOverrides;
-use crate::text::labels::{self, Label, LabelError};
+use crate::text::labels::{self, Label, LabelError, LabelIndex};
 use crate::text::prompts::Templates;
 use crate::workflow::few_shot::{CurvePoint, labels_of_names};
 use crate::workflow::train::JudgedHead;
@@ -36,19 +36,24 @@ const GROWTH: f64 = 1.5;
 pub struct LabelGroup {
     /// Its images, the surest first, with their probabilities.
     pub images: Vec<(ImageId, f32)>,
-    /// How many of them the bridge would give the class: the surest that have no class yet.
+    /// How many of them are among the surest.
+    pub n_surest: usize,
+    /// Those of the surest that have no class yet: the bridge gives them the label's.
     pub taken: Vec<ImageId>,
+    /// The class that is called like the label.
+    pub class: Option<ClassId>,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]
 struct Asked {
     epoch: u64,
-    labels: Vec<Label>,
-    templates: Templates,
-    overrides: TextOverrides,
+    text: String,
+    /// How it is read: settings without what is typed.
+    settings: ZeroShotSettings,
     n_rows: usize,
     revision: u64,
+    truth: Vec<(u32, u32)>,
 }
 
 /// A learning curve and what it is of.
@@ -69,7 +74,7 @@ pub struct ZeroShot {
     pub labels: Result<Vec<Label>, LabelError>,
     /// What it says of the images, by the last labels that were right.
     pub answers: Option<Arc<TextAnswers>>,
-    /// Figures, where classes of images are known.
+    /// Figures of these answers, where classes of images are known.
     pub report: Option<Box<Report>>,
     /// What each description is worth, where that is known.
     pub effects: Vec<DescriptionEffect>,
@@ -88,6 +93,8 @@ pub struct ZeroShot {
     /// Why there is none.
     pub curve_error: Option<String>,
     pub(super) is_stale: bool,
+    /// Only what the bridge takes is to be found again.
+    is_share_stale: bool,
     asked: Option<Asked>,
     last_number: u64,
 }
@@ -108,6 +115,7 @@ impl Default for ZeroShot {
             curve: None,
             curve_error: None,
             is_stale: false,
+            is_share_stale: false,
             asked: None,
             last_number: 0,
         }
@@ -124,20 +132,37 @@ impl ZeroShot {
 
     /// Whether answers are those of what is typed, rather than of what was typed before.
     pub fn is_current(&self) -> bool {
-        match (&self.answers, &self.labels) {
-            (Some(answers), Ok(labels)) => {
-                let typed = labels.iter().chain(answers.texts.labels.iter().skip(labels.len()));
-                answers.number == self.last_number && answers.texts.labels.iter().eq(typed)
-            }
-            _ => false,
+        let asked = self.asked.as_ref();
+        self.answers.as_ref().is_some_and(|answers| answers.number == self.last_number)
+            && asked.is_some_and(|asked| asked.text == self.text)
+            && self.labels.is_ok()
+    }
+
+    /// Whether one label alone is compared with all images, which is a search and no classifier.
+    pub fn is_search(&self) -> bool {
+        self.answers.as_ref().is_some_and(|answers| answers.texts.labels.len() == 1)
+    }
+
+    pub(super) fn failed(&mut self, number: u64, why: String) {
+        // What fails of an older request says nothing of what is typed now.
+        if number == self.last_number {
+            self.error = Some(why);
         }
+    }
+
+    pub(super) fn read_again(&mut self) {
+        (self.asked, self.error) = (None, None);
     }
 
     pub(super) fn set_text(&mut self, text: &str) {
         text.clone_into(&mut self.text);
         self.labels = labels::parse(text);
         if self.labels == Err(LabelError::None) {
+            // What is still being read is for nothing; a curve took long and is kept.
+            self.last_number += 1;
+            let (curve, curve_error) = (self.curve.take(), self.curve_error.take());
             self.forget();
+            (self.curve, self.curve_error) = (curve, curve_error);
         }
     }
 
@@ -178,29 +203,38 @@ impl OpenProject {
     pub fn class_of_label(&self, label: &Label) -> Option<ClassId> {
         let exact = self.data.class_by_name(&label.name);
         exact.or_else(|| {
+            let index = LabelIndex::new(std::slice::from_ref(label));
             let all = self.data.sorted_classes();
-            all.into_iter().find(|(_, class)| label.is_folder(&class.name)).map(|(id, _)| id)
+            all.into_iter().find(|(_, class)| index.find(&class.name).is_some()).map(|(id, _)| id)
         })
     }
 
-    /// Labels of all classes that have images, for a learning curve and text heads; `None` where one has none.
+    /// Labels of all classes that have images, for a learning curve; `None` where one has none.
     fn labels_of_classes(&self) -> Option<Vec<(ClassId, Label)>> {
-        let labels = self.zero_shot.labels.as_ref().ok()?;
+        let texts = &self.zero_shot.answers.as_ref()?.texts;
         let used = self.data.sorted_classes().into_iter().filter(|(id, _)| self.counts.of(*id) > 0);
-        used.map(|(id, class)| Some((id, labels.iter().find(|l| l.is_folder(&class.name))?.clone()))).collect()
+        used.map(|(id, class)| Some((id, texts.labels.get(texts.index.find(&class.name)?)?.clone()))).collect()
     }
 
-    /// Texts that a text head starts from, and what tells them from others.
+    /// Texts that a text head starts from, and what tells them from others. Only labels that are meant, not those that are
+    /// being typed.
     pub(super) fn fit_texts(&self) -> Option<(FitTexts, String)> {
-        let answers = self.zero_shot.answers.as_ref().filter(|a| a.epoch == self.live.epoch)?;
+        let zero_shot = &self.zero_shot;
+        let is_meant = zero_shot.text == self.data.settings.zero_shot.labels && zero_shot.is_current();
+        let answers = zero_shot.answers.as_ref().filter(|a| is_meant && a.epoch == self.live.epoch);
+        // What the last fit started from stays so while one types.
+        let texts = &match answers {
+            Some(answers) => Arc::clone(&answers.texts),
+            None if zero_shot.text.is_empty() => return None,
+            None => self.live.asked_texts()?.0.texts,
+        };
         let classes = self.data.sorted_classes();
-        let label_of = |name: &str| answers.texts.labels.iter().position(|label| label.is_folder(name));
-        let label_of_class: Vec<Option<usize>> = classes.iter().map(|(_, class)| label_of(&class.name)).collect();
+        let label_of_class: Vec<Option<usize>> =
+            classes.iter().map(|(_, class)| texts.index.find(&class.name)).collect();
         let used = || classes.iter().zip(&label_of_class).filter(|((id, _), _)| self.counts.of(*id) > 0);
         if used().count() == 0 || used().any(|(_, label)| label.is_none()) {
             return None;
         }
-        let texts = &answers.texts;
         let of_labels = used().filter_map(|(_, label)| Some(&texts.labels.get((*label)?)?.descriptions));
         let key = format!("{:?} {:?} {}", texts.templates, of_labels.collect::<Vec<_>>(), texts.logits.scale);
         Some((FitTexts { texts: Arc::clone(texts), label_of_class }, key))
@@ -208,35 +242,49 @@ impl OpenProject {
 
     /// Groups the images by their labels, or sorts them by one. Cheap when nothing has changed.
     pub(super) fn refresh_zero_shot(&mut self) {
-        if !self.zero_shot.is_stale {
-            return;
+        if self.zero_shot.is_stale {
+            self.zero_shot.is_stale = false;
+            self.zero_shot.is_share_stale = true;
+            self.group();
         }
-        self.zero_shot.is_stale = false;
+        if self.zero_shot.is_share_stale {
+            self.zero_shot.is_share_stale = false;
+            self.take_surest();
+        }
+    }
+
+    fn group(&mut self) {
         let Some(answers) = self.zero_shot.answers.clone() else { return };
-        let n_labels = answers.texts.labels.len();
-        self.zero_shot.sort_by = self.zero_shot.sort_by.filter(|label| *label < n_labels);
+        let labels = &answers.texts.labels;
+        self.zero_shot.sort_by = self.zero_shot.sort_by.filter(|label| *label < labels.len());
         let usable = || self.data.present().filter(|(_, image)| image.skipped.is_none());
-        let mut groups = vec![LabelGroup::default(); n_labels];
+        let mut groups = vec![LabelGroup::default(); labels.len()];
+        let mut sureness: Vec<f32> = vec![0.0; self.data.images.len()];
         for (id, _) in usable() {
-            let Some(answer) = self.live.row(id).and_then(|row| answers.predictions.get(row as usize)) else {
-                continue;
-            };
+            let Some(row) = self.live.row(id) else { continue };
+            let Some(answer) = answers.predictions.get(row as usize) else { continue };
+            sureness[id.as_usize()] = answers.sureness.get(row as usize).copied().unwrap_or(0.0);
             if let Some(group) = groups.get_mut(answer.class as usize) {
                 group.images.push((id, answer.confidence));
             }
         }
-        for (group, label) in groups.iter_mut().zip(&answers.texts.labels) {
-            group.images.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            if label.is_contrast {
-                continue;
+        for (id, class) in self.data.sorted_classes() {
+            let group = answers.texts.index.find(&class.name).and_then(|label| groups.get_mut(label));
+            if let Some(group) = group
+                && (group.class.is_none() || labels.iter().any(|l| l.name == class.name))
+            {
+                group.class = Some(id);
             }
-            let n = (group.images.len() as f32 * self.zero_shot.share).ceil() as usize;
-            let surest = group.images.iter().take(n).map(|(id, _)| *id);
-            let is_open = |id: &ImageId| self.data.image(*id).is_some_and(|image| image.class.is_none());
-            group.taken = surest.filter(is_open).collect();
+        }
+        for group in &mut groups {
+            group
+                .images
+                .sort_by(|a, b| sureness[b.0.as_usize()].total_cmp(&sureness[a.0.as_usize()]).then(a.0.cmp(&b.0)));
         }
         let mut sorted = Vec::new();
-        if let Some(column) = self.zero_shot.sort_by.and_then(|label| answers.columns.get(label)) {
+        // One label alone is a search: its images are shown by how well they fit.
+        let by = self.zero_shot.sort_by.or_else(|| (labels.len() == 1).then_some(0));
+        if let Some(column) = by.and_then(|label| answers.columns.get(label)) {
             let cosine = |id: ImageId| column.get(self.live.row(id)? as usize).copied();
             sorted.extend(usable().filter_map(|(id, _)| Some((id, cosine(id)?))));
             sorted.sort_by(|a: &(ImageId, f32), b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -245,13 +293,33 @@ impl OpenProject {
         self.zero_shot.sorted = sorted;
     }
 
-    /// Rows whose label is known, because a class is called by it.
-    fn truth(&self, labels: &[Label]) -> Vec<(u32, u32)> {
+    /// What the bridge takes of each group.
+    fn take_surest(&mut self) {
+        let Some(answers) = &self.zero_shot.answers else { return };
+        let is_contrast: Vec<bool> = answers.texts.labels.iter().map(|label| label.is_contrast).collect();
+        let (share, is_search) = (self.zero_shot.share, self.zero_shot.is_search());
+        for (group, is_contrast) in self.zero_shot.groups.iter_mut().zip(is_contrast) {
+            let n = (group.images.len() as f32 * share).ceil() as usize;
+            group.n_surest = if is_contrast || is_search { 0 } else { n };
+            let surest = group.images.iter().take(group.n_surest).map(|(id, _)| *id);
+            let is_open = |id: &ImageId| self.data.image(*id).is_some_and(|image| image.class.is_none());
+            group.taken = surest.filter(is_open).collect();
+        }
+    }
+
+    /// Rows whose label is known, because a class is called by it. What is only a guess of the labels is not known.
+    fn truth(&self, index: &LabelIndex) -> Vec<(u32, u32)> {
         let mut label_of_class = vec![None; self.data.classes.len()];
         for (id, class) in self.data.sorted_classes() {
-            label_of_class[id.as_usize()] = labels.iter().position(|label| label.is_folder(&class.name));
+            label_of_class[id.as_usize()] = index.find(&class.name);
         }
-        let known = self.data.present().filter(|(_, image)| image.skipped.is_none());
+        let mut is_guessed = vec![false; self.data.images.len()];
+        for id in self.data.settings.zero_shot.guessed.iter() {
+            if let Some(flag) = is_guessed.get_mut(id.as_usize()) {
+                *flag = true;
+            }
+        }
+        let known = self.data.present().filter(|(id, image)| image.skipped.is_none() && !is_guessed[id.as_usize()]);
         known
             .filter_map(|(id, image)| {
                 let label = (*label_of_class.get(image.class?.as_usize())?)?;
@@ -260,41 +328,50 @@ impl OpenProject {
             .collect()
     }
 
-    /// The request that is due, if one is.
-    fn due_zero_shot(&mut self, is_embedding: bool) -> Option<ZeroShotRequest> {
-        let labels = with_contrast(self.zero_shot.labels.as_ref().ok()?, &self.data.settings.zero_shot);
+    /// The request that is due, if one is: labels or what they are read with have changed; or, while they are looked at
+    /// (`is_shown`), there are more images, or other classes are known.
+    fn due_zero_shot(&mut self, is_embedding: bool, is_shown: bool) -> Option<ZeroShotRequest> {
         let n_rows = self.live.n_embedded;
-        if n_rows == 0 {
+        if n_rows == 0 || self.zero_shot.labels.is_err() {
             return None;
         }
         let settings = &self.data.settings.zero_shot;
-        let asked = Asked {
-            epoch: self.live.epoch,
-            labels,
-            templates: templates(settings),
-            overrides: overrides(settings),
-            n_rows,
-            revision: self.revision,
-        };
-        if let Some(before) = &self.zero_shot.asked {
-            let is_same = Asked { n_rows: before.n_rows, ..asked.clone() } == *before;
-            let has_grown = match is_embedding {
+        let how =
+            |s: &ZeroShotSettings| ZeroShotSettings { labels: String::new(), guessed: IdSet::default(), ..s.clone() };
+        let (epoch, now) = (self.live.epoch, how(settings));
+        let same = self
+            .zero_shot
+            .asked
+            .as_ref()
+            .filter(|asked| asked.epoch == epoch && asked.text == self.zero_shot.text && asked.settings == now);
+        let mut has_grown = true;
+        if let Some(before) = same {
+            has_grown = match is_embedding {
                 true => n_rows as f64 >= GROWTH * before.n_rows as f64,
                 false => n_rows != before.n_rows,
             };
-            if is_same && !has_grown {
+            if !is_shown || (before.revision == self.revision && !has_grown) {
                 return None;
             }
         }
+        let labels = with_contrast(self.zero_shot.labels.as_ref().ok()?, settings);
+        let truth = self.truth(&LabelIndex::new(&labels));
+        if !has_grown && let Some(asked) = self.zero_shot.asked.as_mut().filter(|asked| asked.truth == truth) {
+            // What has changed is not what labels are judged on.
+            asked.revision = self.revision;
+            return None;
+        }
         self.zero_shot.last_number += 1;
+        let asked =
+            Asked { epoch, text: self.zero_shot.text.clone(), settings: now, n_rows, revision: self.revision, truth };
         let request = ZeroShotRequest {
             epoch: asked.epoch,
             number: self.zero_shot.last_number,
             model: model_choice(&self.data),
-            overrides: asked.overrides.clone(),
-            labels: asked.labels.clone(),
-            templates: asked.templates.clone(),
-            truth: self.truth(&asked.labels),
+            overrides: overrides(settings),
+            labels,
+            templates: templates(settings),
+            truth: asked.truth.clone(),
         };
         self.zero_shot.asked = Some(asked);
         Some(request)
@@ -306,13 +383,12 @@ impl AppState {
     pub(super) fn zero_shot_if_due(&mut self, effects: &mut Vec<Effect>) {
         let is_embedding = self.is_busy_with(|p| matches!(p, Purpose::Embed { .. }));
         let is_ready = matches!(self.runtime, RuntimeState::Ready { .. });
+        let is_shown = self.place == Place::ZeroShot;
         // A curve takes a while and would be ended by new answers: those wait, unless labels change.
         let draws = self.is_busy_with(|p| matches!(p, Purpose::Curve { .. }));
         let Some(project) = self.project.as_mut().filter(|_| is_ready) else { return };
-        if draws && project.zero_shot.is_current() {
-            return;
-        }
-        if let Some(request) = project.due_zero_shot(is_embedding) {
+        let waits = draws && project.zero_shot.is_current();
+        if !waits && let Some(request) = project.due_zero_shot(is_embedding, is_shown) {
             let purpose = Purpose::ZeroShot { epoch: request.epoch, number: request.number };
             self.job(JobRequest::Text(TextRequest::ZeroShot(Box::new(request))), purpose, effects);
         }
@@ -352,7 +428,7 @@ impl AppState {
     pub(super) fn set_share(&mut self, share: f32) {
         if let Some(project) = &mut self.project {
             project.zero_shot.share = share.clamp(0.0, 1.0);
-            project.zero_shot.is_stale = true;
+            project.zero_shot.is_share_stale = true;
         }
     }
 
@@ -375,9 +451,14 @@ impl AppState {
             settings: project.data.settings.clone(),
             ..Project::default()
         };
-        let mut n_labelled = 0;
+        let mut guessed: Vec<ImageId> = project.data.settings.zero_shot.guessed.iter().collect();
+        let n_before = guessed.len();
         for (label, group) in answers.texts.labels.iter().zip(&project.zero_shot.groups) {
-            if label.is_contrast {
+            // What has got a class since it was shown keeps it.
+            let is_open =
+                |id: &&ImageId| project.data.image(**id).is_some_and(|image| image.is_present && image.class.is_none());
+            let taken: Vec<ImageId> = group.taken.iter().filter(is_open).copied().collect();
+            if label.is_contrast || taken.is_empty() {
                 continue;
             }
             let class = project.class_of_label(label).unwrap_or_else(|| {
@@ -386,16 +467,22 @@ impl AppState {
                 changes.push(change);
                 id
             });
-            n_labelled += group.taken.len();
-            changes.extend(project.data.label_changes(group.taken.iter().copied(), Some(class)));
+            changes.extend(project.data.label_changes(taken.iter().copied(), Some(class)));
+            guessed.extend(taken);
         }
+        let n_labelled = guessed.len() - n_before;
+        if n_labelled == 0 {
+            return;
+        }
+        let before = project.data.settings.clone();
+        let mut settings = before.clone();
+        settings.zero_shot.guessed = guessed.into_iter().collect();
+        changes.push(Change::Settings { before: Box::new(before), after: Box::new(settings) });
         let title = format!("use labels as classes of {}", n_images(n_labelled));
         self.commit(Edit { title, changes }, effects);
-        if let Some(project) = &mut self.project {
-            project.zero_shot.is_stale = true;
-        }
         let text = format!("{} got the classes of the labels.", n_images(n_labelled));
-        self.notices.push(Tone::Success, text, None, Some(Remedy::Act(Action::Undo)));
+        let details = "They are trained on. Confirm or correct some: only those are judged on.".to_owned();
+        self.notices.push(Tone::Success, text, Some(details), Some(Remedy::Act(Action::Undo)));
     }
 
     /// Has a learning curve drawn.
@@ -438,14 +525,17 @@ impl AppState {
         };
         let n_labels = answers.texts.labels.len();
         let val = project.zero_shot.report.as_deref().cloned();
-        let mut n_val = vec![0; n_labels];
-        if val.is_some() {
-            project.truth(&answers.texts.labels).iter().for_each(|(_, label)| n_val[*label as usize] += 1);
-        }
+        let n_val = val.as_ref().map_or_else(
+            || vec![0; n_labels],
+            |report| report.per_class.iter().map(|class| class.support as usize).collect(),
+        );
         let usable: Vec<ImageId> = project
             .data
             .present()
-            .filter(|(id, image)| image.skipped.is_none() && project.live.row(*id).is_some())
+            .filter(|(id, image)| {
+                let is_answered = |row: u32| (row as usize) < answers.predictions.len();
+                image.skipped.is_none() && project.live.row(*id).is_some_and(is_answered)
+            })
             .map(|(id, _)| id)
             .collect();
         let taken = usable.len().min(MAX_PROOF);
@@ -461,7 +551,7 @@ impl AppState {
         project.export.error = None;
         let contents: Contents = project.export.contents;
         let request = HeadExport {
-            dir: project.export_dir(),
+            dir: project.zero_shot_export_dir(),
             contents,
             epoch,
             model: model_choice(&project.data),
@@ -483,6 +573,8 @@ impl AppState {
         if answers.number != project.zero_shot.last_number || project.zero_shot.labels == Err(LabelError::None) {
             return;
         }
+        // Figures are of the answers that they came with.
+        (project.zero_shot.report, project.zero_shot.effects) = (None, Vec::new());
         project.zero_shot.answers = Some(Arc::new(answers));
         project.zero_shot.error = None;
         project.zero_shot.is_stale = true;
@@ -495,7 +587,7 @@ impl AppState {
         effects: Vec<DescriptionEffect>,
     ) {
         let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) else { return };
-        if number == project.zero_shot.last_number {
+        if project.zero_shot.answers.as_ref().is_some_and(|answers| answers.number == number) {
             project.zero_shot.report = report;
             project.zero_shot.effects = effects;
         }
@@ -524,10 +616,13 @@ impl AppState {
 /// # Errors
 /// The reason, for a tooltip.
 pub(super) fn has_answers(project: &OpenProject) -> Result<(), &'static str> {
-    match &project.zero_shot.answers {
-        None => Err("Type labels first: one class a line"),
-        Some(_) if project.zero_shot.labels.is_err() => Err("Something is wrong with the labels"),
-        Some(_) => Ok(()),
+    let zero_shot = &project.zero_shot;
+    match &zero_shot.labels {
+        Err(LabelError::None) => Err("Type labels first: one class a line"),
+        Err(_) => Err("Something is wrong with the labels"),
+        Ok(_) if zero_shot.error.is_some() => Err("The labels could not be read"),
+        Ok(_) if !zero_shot.is_current() => Err("The labels are still being read"),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -163,7 +163,7 @@ fn pooling_text<S: serde::Serializer>(pooling: &Pooling, s: S) -> Result<S::Ok, 
 }
 
 /// Everything known about an installed or imported backbone.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Manifest {
     /// Name for people: the model's own, else its folder's or file's.
     pub name: String,

@@ -133,6 +133,13 @@ impl Backbone {
         self.manifest.input.dims.first().copied().flatten()
     }
 
+    /// Whether an image's features depend on the others of a run: the graph quantises by what it sees, as dynamically
+    /// quantised exports do. Such images are run one by one.
+    pub fn is_batch_dependent(&self) -> bool {
+        let graph = self.model.graph.as_ref();
+        graph.is_some_and(|graph| graph.node.iter().any(|n| n.op_type() == "DynamicQuantizeLinear"))
+    }
+
     /// The graph cut at the feature layer: image input to `features`, f32 `[N, D]`.
     ///
     /// # Errors

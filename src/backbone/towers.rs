@@ -24,7 +24,7 @@ pub struct TextFiles {
 /// Finds the text tower of the image graph of `files`, which has `inputs`.
 ///
 /// In this order: the same graph where it takes tokens too; `text_model` of the same precision beside `vision_model`, of
-/// full precision, of any; `textual/model.onnx` beside `visual/`; any other file beside it whose name speaks of text.
+/// full precision, of any; `textual/model.onnx` beside `visual/`; a file beside it whose name goes with its own.
 pub fn find_text(files: &ModelFiles, inputs: &[Port]) -> Option<TextFiles> {
     if inputs.iter().any(is_tokens) {
         return Some(TextFiles { onnx: files.onnx.clone(), is_joint: true, side_dirs: files.side_dirs.clone() });
@@ -59,17 +59,7 @@ pub fn text_graphs(vision: &Path) -> Vec<PathBuf> {
     {
         found.push(above.join("textual").join("model.onnx"));
     }
-    let mut others: Vec<PathBuf> = fs::read_dir(if dir.as_os_str().is_empty() { Path::new(".") } else { &dir })
-        .into_iter()
-        .flatten()
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| {
-            let stem = p.file_stem().map(|s| s.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-            p.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) && stem.contains("text") && p != vision
-        })
-        .collect();
-    others.sort();
-    found.extend(others);
+    found.extend(named_like(vision, &dir));
     let mut unique: Vec<PathBuf> = Vec::new();
     for path in found {
         if path.is_file() && !unique.contains(&path) {
@@ -77,6 +67,38 @@ pub fn text_graphs(vision: &Path) -> Vec<PathBuf> {
         }
     }
     unique
+}
+
+/// Graphs beside `vision` whose names speak of text: those that are called as it is otherwise (`s0_image`, `s0_text`), else
+/// the only one beside the only other. Towers of several models in one folder are not mixed.
+fn named_like(vision: &Path, dir: &Path) -> Vec<PathBuf> {
+    let stem = |p: &Path| p.file_stem().map(|s| s.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let mut graphs: Vec<PathBuf> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| {
+            p.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) && p.file_name() != vision.file_name()
+        })
+        .collect();
+    graphs.sort();
+    let (texts, others): (Vec<PathBuf>, Vec<PathBuf>) = graphs.into_iter().partition(|p| stem(p).contains("text"));
+    // What is left of a name without the words that tell towers apart.
+    let bare = |path: &Path| {
+        let mut name = stem(path);
+        for word in ["textual", "text", "visual", "vision", "image", "img", "encoder", "tower", "model"] {
+            name = name.replace(word, "");
+        }
+        name.chars().filter(|c| c.is_alphanumeric()).collect::<String>()
+    };
+    let own = bare(vision);
+    let alike: Vec<PathBuf> = texts.iter().filter(|p| bare(p) == own).cloned().collect();
+    match (alike.is_empty(), texts.len(), others.len()) {
+        (false, ..) => alike,
+        (true, 1, 0) => texts,
+        _ => Vec::new(),
+    }
 }
 
 /// Whether an input takes tokens: integers of two dimensions.
@@ -166,5 +188,13 @@ mod tests {
         }
         assert_eq!(text_graphs(&immich.join("visual/model.onnx")), [immich.join("textual/model.onnx")]);
         assert!(text_graphs(&dir.path().join("lone.onnx")).is_empty());
+        // Towers of two models in one folder.
+        let flat = dir.path().join("flat");
+        fs::create_dir(&flat).unwrap();
+        for name in ["s0_image.onnx", "s0_text.onnx", "s2_image.onnx", "a_text.onnx"] {
+            fs::write(flat.join(name), b"").unwrap();
+        }
+        assert_eq!(text_graphs(&flat.join("s0_image.onnx")), [flat.join("s0_text.onnx")]);
+        assert!(text_graphs(&flat.join("s2_image.onnx")).is_empty(), "another model's is worse than none");
     }
 }

@@ -149,12 +149,14 @@ pub(super) struct TrainArgs {
     /// With --head text: file of the classes' texts, one class a line [default: the names of the classes]
     #[arg(long, value_name = "F")]
     pub(super) labels_file: Option<PathBuf>,
-    /// With --head text: how images correct texts
-    #[arg(long, value_enum, default_value = "linear")]
-    pub(super) few_shot: FewShot,
+    /// With --head text: how images correct texts [default: linear]
+    #[arg(long, value_enum)]
+    pub(super) few_shot: Option<FewShot>,
     /// With --head text: what texts are put into, as for zero-shot
     #[arg(long, value_name = "none|photo|ensemble|FILE")]
     pub(super) templates: Option<String>,
+    #[command(flatten)]
+    pub(super) text: TextArgs,
     /// Train on at most N images of each class
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) shots: Option<u32>,
@@ -220,6 +222,13 @@ pub(super) struct DualArgs {
     /// Dual encoder: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
     #[arg(long, value_name = "M")]
     pub(super) model: Option<String>,
+    #[command(flatten)]
+    pub(super) text: TextArgs,
+}
+
+/// What the user says of a text tower.
+#[derive(Debug, Args)]
+pub(super) struct TextArgs {
     /// Text graph, where it does not lie beside the image graph
     #[arg(long, value_name = "F.onnx")]
     pub(super) text_model: Option<PathBuf>,

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::args::{FewShot, HeadChoice, TrainArgs};
 use super::output::{Listing, count, list_skipped, percent, print, print_json, report_json, report_text};
 use super::terminal::Terminal;
-use super::zero_shot::{read_labels, read_templates};
+use super::zero_shot::{overrides, read_labels, read_templates};
 use crate::backbone::Backbone;
 use crate::dataset::split::SplitConfig;
 use crate::export::describe::Meta;
@@ -16,7 +16,6 @@ use crate::head::few_shot::FewShotMethod;
 use crate::head::text::Mix;
 use crate::head::{self, ChosenBy, ClassWeight, HeadKind};
 use crate::progress::Reporter;
-use crate::text::encoder::TextOverrides;
 use crate::workflow::embed::EmbedConfig;
 use crate::workflow::export::{Contents, ExportInput, check_target, export};
 use crate::workflow::few_shot::{TextHeadConfig, train_with_texts};
@@ -27,6 +26,13 @@ use crate::workflow::zero_shot::DualEncoder;
 pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     if let Some(dir) = &args.export {
         check_target(dir)?;
+    }
+    let needs_text = args.labels_file.is_some() || args.few_shot.is_some() || args.templates.is_some();
+    if args.head != HeadChoice::Text && (needs_text || args.text.is_given()) {
+        bail!("--labels-file, --few-shot, --templates and what is said of a text tower go with --head text");
+    }
+    if args.head == HeadChoice::Text && args.balanced {
+        bail!("--balanced goes with the linear head: a text head starts from texts, which know no counts");
     }
     let text = match args.head {
         HeadChoice::Text => Some((
@@ -41,12 +47,12 @@ pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let outcome = match text {
         None => train(&backbone, &config, &cache, terminal)?,
         Some((labels, templates)) => {
-            let mut dual = DualEncoder::open(&backbone, &TextOverrides::default(), &cache)?;
+            let mut dual = DualEncoder::open(&backbone, &overrides(&args.text), &cache)?;
             backbone = dual.joined(&backbone);
             let method = match args.few_shot {
-                FewShot::Linear => FewShotMethod::Linear,
-                FewShot::Gda => FewShotMethod::Gda,
-                FewShot::Tip => FewShotMethod::Tip,
+                None | Some(FewShot::Linear) => FewShotMethod::Linear,
+                Some(FewShot::Gda) => FewShotMethod::Gda,
+                Some(FewShot::Tip) => FewShotMethod::Tip,
             };
             let texts = TextHeadConfig { labels, templates, method };
             train_with_texts(&mut dual, &backbone, &config, &texts, &cache, terminal)?

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::args::{DualArgs, Truth, ZeroShotArgs};
+use super::args::{DualArgs, TextArgs, Truth, ZeroShotArgs};
 use super::output::{
     Listing, count, list_skipped, percent, print, print_json, report_json, report_text, unless_closed,
 };
@@ -87,10 +87,17 @@ pub(super) fn run(args: &ZeroShotArgs, terminal: &Terminal) -> Result<()> {
 /// Opens the dual encoder that flags speak of.
 pub(super) fn open_dual(args: &DualArgs, cache: &SharedCache) -> Result<DualEncoder, WorkflowError> {
     let backbone = open_model(args.model.as_deref(), None, cache)?;
-    DualEncoder::open(&backbone, &overrides(args), cache)
+    DualEncoder::open(&backbone, &overrides(&args.text), cache)
 }
 
-pub(super) fn overrides(args: &DualArgs) -> TextOverrides {
+impl TextArgs {
+    /// Whether anything is said.
+    pub(super) fn is_given(&self) -> bool {
+        overrides(self) != TextOverrides::default()
+    }
+}
+
+pub(super) fn overrides(args: &TextArgs) -> TextOverrides {
     TextOverrides {
         graph: args.text_model.clone(),
         tokenizer: args.tokenizer.clone(),

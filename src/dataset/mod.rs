@@ -173,6 +173,12 @@ pub enum SkipReason {
         /// The class's name.
         class: String,
     },
+    /// An image in a folder that is called like no label.
+    #[error("its folder {class:?} is called like no label")]
+    NoLabel {
+        /// The folder.
+        class: String,
+    },
     /// A copy of it cannot be written.
     #[error("could not be copied: {message}")]
     NotCopied {

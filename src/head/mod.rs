@@ -296,7 +296,7 @@ impl Head {
         }
     }
 
-    /// The numbers: weights or prototypes of shape `[n_classes, dim]`, and a linear or text head's intercepts of
+    /// The numbers, but for the examples that a head keeps (see [`Affine::kernel`]): weights or prototypes of shape `[n_classes, dim]`, and a linear or text head's intercepts of
     /// shape `[n_classes]`.
     pub fn arrays(&self) -> (ArrayView2<'_, f32>, Option<ArrayView1<'_, f32>>) {
         match self {

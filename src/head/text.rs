@@ -26,6 +26,9 @@ pub struct CosineLogits {
 pub struct TextRecord {
     /// Descriptions of each class.
     pub descriptions: Vec<Vec<String>>,
+    /// Folders of each class that were given.
+    #[serde(default)]
+    pub folders: Vec<Vec<String>>,
     /// Templates that they were put into.
     pub templates: Vec<String>,
     /// Scale of the model's logits.

@@ -236,6 +236,12 @@ fn assign(images: &[FitImage], items: &[SplitItem], val_is_given: bool, config: 
     for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
         splits[i] = split;
     }
+    // Judging on guesses would only show that they are repeated.
+    for (image, split) in images.iter().zip(&mut splits) {
+        if image.is_guessed && *split == Some(Split::Val) {
+            *split = Some(Split::Train);
+        }
+    }
     splits
 }
 
@@ -276,7 +282,7 @@ mod tests {
     use crate::embedding::EmbeddingSpace;
 
     fn image(id: u32, row: u32, class: u32, split: Option<Split>) -> FitImage {
-        FitImage { id: ImageId(id), row, class, split }
+        FitImage { id: ImageId(id), row, class, split, is_guessed: false }
     }
 
     fn request(images: Vec<FitImage>) -> FitRequest {
@@ -316,6 +322,19 @@ mod tests {
         assert_eq!(plan.rows.iter().filter(|r| r.split == Split::Val).count(), 6);
         let one = vec![image(0, 0, 0, None), image(1, 1, 0, None)];
         assert!(matches!(Plan::new(&request(one), &hashes(2)), Err(JobError::Failed { .. })));
+    }
+
+    #[test]
+    fn guesses_are_trained_on_and_never_judged_on() {
+        let mut images: Vec<_> = (0..40).map(|i| image(i, i, i % 2, None)).collect();
+        images[..30].iter_mut().for_each(|i| i.is_guessed = true);
+        let plan = Plan::new(&request(images.clone()), &hashes(40)).unwrap();
+        let of = |split| plan.rows.iter().filter(|r| r.split == split).map(|r| r.id.0).collect::<Vec<_>>();
+        assert!(of(Split::Val).iter().all(|id| *id >= 30), "{:?}", of(Split::Val));
+        assert_eq!(of(Split::Val).len() + of(Split::Train).len(), 40);
+        images.iter_mut().for_each(|i| i.is_guessed = true);
+        let plan = Plan::new(&request(images), &hashes(40)).unwrap();
+        assert!(plan.rows.iter().all(|r| r.split == Split::Train));
     }
 
     #[test]

@@ -97,7 +97,8 @@ fn embed(
     let epoch = request.epoch;
     table.begin(epoch, &backbone.space, backbone.parts());
     let name = backbone.manifest.name.clone();
-    reporter.data(JobData::Space { epoch, name, provider: request.provider });
+    let reads_text = backbone.manifest.text.is_some();
+    reporter.data(JobData::Space { epoch, name, reads_text, provider: request.provider });
     let (ids, paths): (Vec<ImageId>, Vec<_>) = request.images.iter().cloned().unzip();
     let config = EmbedConfig { provider: request.provider, ..EmbedConfig::default() };
     let mut is_stale = false;

@@ -289,6 +289,8 @@ pub struct FitImage {
     pub class: u32,
     /// The split that it is given; `None` leaves it to Graft.
     pub split: Option<Split>,
+    /// Its class is a guess: it may be trained on, and never judged on.
+    pub is_guessed: bool,
 }
 
 /// What a head says of a row of the table.
@@ -543,6 +545,8 @@ pub enum JobData {
         epoch: u64,
         /// Its name for people.
         name: String,
+        /// Whether it has a text tower.
+        reads_text: bool,
         /// Where it runs.
         provider: Provider,
     },

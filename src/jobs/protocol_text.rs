@@ -73,6 +73,8 @@ pub struct TextAnswers {
     pub columns: Vec<Arc<[f32]>>,
     /// The best label of each row.
     pub predictions: Arc<[Prediction]>,
+    /// How sure it is, for ranking images of one label.
+    pub sureness: Arc<[f32]>,
     /// Duration in seconds.
     pub secs: f64,
 }

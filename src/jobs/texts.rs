@@ -45,10 +45,14 @@ pub(super) fn worker(models: Arc<OpenModels>, table: Arc<Table>) -> Work {
 
 /// Columns of cosines that are kept beyond those in use, together; more are forgotten.
 const MAX_KEPT_VALUES: usize = 32 << 20;
-/// Rows that are scored at a time.
+/// Rows that are scored at a time, and how many times over.
 const BLOCK_ROWS: usize = 4096;
+const N_BLOCKS: usize = 4;
 /// Images that are judged on; more would not change the figures, and their intervals would take long.
 const MAX_JUDGED: usize = 20_000;
+
+/// Images that descriptions are judged on.
+const MAX_DESCRIBED: usize = 2000;
 
 /// What stays open from one request to the next.
 struct Desk {
@@ -65,11 +69,15 @@ impl Desk {
         overrides: &TextOverrides,
         reporter: &JobReporter,
     ) -> Result<&mut DualEncoder, JobError> {
-        let is_open = self.open.as_ref().is_some_and(|(c, o, _)| c == choice && o == overrides);
+        let cache = open_cache(reporter);
+        // Asked each time: a model may have been imported again under its name.
+        let backbone = self.models.open(choice, &cache)?;
+        let is_open = self
+            .open
+            .as_ref()
+            .is_some_and(|(c, o, dual)| c == choice && o == overrides && dual.image.manifest == backbone.manifest);
         if !is_open {
             self.open = None;
-            let cache = open_cache(reporter);
-            let backbone = self.models.open(choice, &cache)?;
             let dual = DualEncoder::open(&backbone, overrides, &cache)?;
             self.open = Some((choice.clone(), overrides.clone(), dual));
         }
@@ -101,6 +109,7 @@ impl Desk {
         self.columns.begin(*epoch, &space.key());
         let columns = self.columns.of_classes(&self.table, *epoch, &space, &texts.embeddings, reporter)?;
         let predictions = predictions(&columns, texts.logits);
+        let sureness = sureness(&columns);
         let answers = TextAnswers {
             epoch: *epoch,
             number: *number,
@@ -109,6 +118,7 @@ impl Desk {
             space,
             columns,
             predictions,
+            sureness,
             secs: started.elapsed().as_secs_f64(),
         };
         reporter.data(JobData::ZeroShot(Box::new(answers.clone())));
@@ -149,9 +159,9 @@ impl Desk {
         let has_several = answers.texts.labels.iter().any(|label| label.descriptions.len() > 1);
         let effects = match has_several {
             true => {
-                let rows: Vec<u32> = known.iter().map(|(row, _)| *row as u32).collect();
+                let rows: Vec<u32> = known.iter().take(MAX_DESCRIBED).map(|(row, _)| *row as u32).collect();
                 let images = self.table.select_in(answers.epoch, &rows, &answers.space).ok_or(JobError::Cancelled)?;
-                description_effects(&answers.texts, images.view(), &y)
+                description_effects(&answers.texts, images.view(), &y[..rows.len()], reporter.cancel_token())?
             }
             false => Vec::new(),
         };
@@ -249,23 +259,41 @@ impl Columns {
         }
         for (first, classes) in waiting {
             let weights = embeddings.select(Axis(0), &classes);
+            let mut made: Vec<Vec<f32>> = classes
+                .iter()
+                .map(|&class| {
+                    let mut column = Vec::with_capacity(n_rows);
+                    column.extend(self.known.get(&keys[class]).iter().flat_map(|known| known.iter().copied()));
+                    column
+                })
+                .collect();
             let starts: Vec<usize> = (first..n_rows).step_by(BLOCK_ROWS).collect();
-            let blocks: Vec<Array2<f32>> = starts
+            // A few blocks at a time go into the columns, so that nothing is in memory twice.
+            for starts in starts.chunks(N_BLOCKS) {
+                let blocks: Vec<Array2<f32>> = starts
                 .par_iter()
                 .map(|&start| {
                     if reporter.cancelled() {
                         return Err(JobError::Cancelled);
                     }
                     let rows: Vec<u32> = (start..(start + BLOCK_ROWS).min(n_rows)).map(|r| r as u32).collect();
-                    let images = table.select_in(epoch, &rows, space).ok_or(JobError::Cancelled)?;
+                    let Some(images) = table.select_in(epoch, &rows, space) else {
+                        return Err(match table.parts(epoch) {
+                            Some(parts) if !parts.contains(space) => JobError::failed(
+                                "The images have no vectors in the space of these texts: take the model's own text tower",
+                            ),
+                            _ => JobError::Cancelled,
+                        });
+                    };
                     let lengths = images.view().map_axis(Axis(1), |row| row.dot(&row).sqrt().max(1e-12));
                     Ok(images.view().dot(&weights.t()) / &lengths.insert_axis(Axis(1)))
                 })
-                .collect::<Result<_, _>>()?;
-            for (at, &class) in classes.iter().enumerate() {
-                let mut column = Vec::with_capacity(n_rows);
-                column.extend(self.known.get(&keys[class]).iter().flat_map(|known| known.iter().copied()));
-                blocks.iter().for_each(|block| column.extend(block.column(at)));
+                .collect::<Result<_, JobError>>()?;
+                for (at, column) in made.iter_mut().enumerate() {
+                    blocks.iter().for_each(|block| column.extend(block.column(at)));
+                }
+            }
+            for (column, &class) in made.into_iter().zip(&classes) {
                 self.known.insert(keys[class], column.into());
             }
         }
@@ -299,6 +327,20 @@ fn predictions(columns: &[Column], logits: CosineLogits) -> Arc<[Prediction]> {
     (0..n_rows).into_par_iter().with_min_len(1024).map(of_row).collect::<Vec<_>>().into()
 }
 
+/// How sure the best label of each row is, for ranking: its lead over the second, where probabilities would all round to
+/// 1; a lone label's cosine.
+fn sureness(columns: &[Column]) -> Arc<[f32]> {
+    let n_rows = columns.iter().map(|c| c.len()).min().unwrap_or(0);
+    let of_row = |row: usize| {
+        let (best, second) = columns.iter().fold((f32::NEG_INFINITY, f32::NEG_INFINITY), |(best, second), column| {
+            let cosine = column[row];
+            if cosine > best { (cosine, best) } else { (best, second.max(cosine)) }
+        });
+        if second.is_finite() { best - second } else { best }
+    };
+    (0..n_rows).into_par_iter().with_min_len(1024).map(of_row).collect::<Vec<_>>().into()
+}
+
 /// Probabilities of all labels on one row.
 pub(crate) fn probabilities(columns: &[Column], row: usize, logits: CosineLogits) -> Vec<f32> {
     let of_column = |column: &Column| {
@@ -322,6 +364,8 @@ mod tests {
         assert_eq!(found.iter().map(|p| p.class).collect::<Vec<_>>(), [0, 1]);
         assert!((found[0].confidence - 1.0 / (1.0 + (-2.0f32).exp())).abs() < 1e-6);
         assert!((probabilities(&columns, 0, softmax)[0] - found[0].confidence).abs() < 1e-6);
+        assert!((sureness(&columns)[0] - 0.2).abs() < 1e-6 && (sureness(&columns)[1] - 0.1).abs() < 1e-6);
+        assert_eq!(sureness(&columns[..1]).to_vec(), [0.5, 0.1]);
         let sigmoid = CosineLogits { scale: 10.0, bias: -4.0, activation: Activation::Sigmoid };
         let found = predictions(&columns, sigmoid);
         assert!((found[0].confidence - 1.0 / (1.0 + (-1.0f32).exp())).abs() < 1e-6, "not shared out among labels");

@@ -101,6 +101,8 @@ pub struct ZeroShotSettings {
     pub text_graph: Option<PathBuf>,
     /// What cosines are multiplied with; the model's own without.
     pub logit_scale: Option<f64>,
+    /// Images whose class is only what labels said. Nothing is judged on them until the user confirms or corrects them.
+    pub guessed: IdSet,
 }
 
 /// A project in memory.

@@ -9,7 +9,7 @@ use super::TextError;
 use super::prompts::Templates;
 use super::scale::{self, LogitScale, token_feeds};
 use super::tokenizer::{Family, TextTokenizer, TokenRules, Tokens};
-use super::tower::TextTower;
+use super::tower::{Role, TextTower};
 use crate::backbone::provider::Provider;
 use crate::backbone::session::GraphSession;
 use crate::backbone::towers::TextFiles;
@@ -33,6 +33,8 @@ pub struct TextOverrides {
     pub logit_bias: Option<f64>,
 }
 
+/// Two embeddings of a text that are closer than this differ by rounding alone.
+const SAME_TEXT: f32 = 0.995;
 /// Texts of one run: few, so that cancelling is quick and progress is seen.
 const BATCH: usize = 16;
 
@@ -63,7 +65,27 @@ impl TextEncoder {
             None => TextTokenizer::open(files, tower.fixed_len())?,
         };
         let dim = tower.output.dims.get(1).copied().flatten();
-        Ok(Self { tower, tokenizer, session: None, known: BTreeMap::new(), dim })
+        let mut encoder = Self { tower, tokenizer, session: None, known: BTreeMap::new(), dim };
+        encoder.settle_padding()?;
+        Ok(encoder)
+    }
+
+    /// A CLIP tower without a causal mask was trained on rows that zeros fill up, whatever its tokenizer's files say. In
+    /// one with the mask the filling has no influence: whether it has is seen by trying.
+    fn settle_padding(&mut self) -> Result<(), TextError> {
+        let rules = self.rules();
+        let has_mask = self.tower.others.iter().any(|(_, role)| *role == Role::Mask);
+        if rules.family != Family::Clip || rules.pad_id == 0 || has_mask || !self.tower.knows_its_filling() {
+            return Ok(());
+        }
+        let as_stated = unit(&self.run(&["a"])?);
+        self.tokenizer.set_pad(0);
+        let with_zeros = unit(&self.run(&["a"])?);
+        let cosine: f32 = as_stated.iter().zip(with_zeros.iter()).map(|(a, b)| a * b).sum();
+        if cosine > SAME_TEXT {
+            self.tokenizer.set_pad(rules.pad_id);
+        }
+        Ok(())
     }
 
     /// The tower.
@@ -82,7 +104,7 @@ impl TextEncoder {
     }
 
     /// A digest of all that decides about a text's embedding beside the graph.
-    pub fn digest(&self) -> &str {
+    pub fn digest(&self) -> String {
         self.tokenizer.digest()
     }
 
@@ -115,10 +137,15 @@ impl TextEncoder {
     /// When the tokenizer fails.
     pub fn logit_scale(&self, files: &TextFiles, vision: (&Path, &[usize])) -> Result<LogitScale, TextError> {
         // Any texts that differ will do.
-        let mut sample = vec!["a", "blue water and 42 ships", "the cat sat on the mat", "zebra"];
-        sample.truncate(self.tower.fixed_batch().unwrap_or(sample.len()));
-        let tokens = self.tokens(&sample)?;
-        Ok(scale::find(files, vision, &self.tower, self.rules().family, &tokens))
+        let texts = ["a", "blue water and 42 ships", "the cat sat on the mat", "zebra"];
+        let n_a_run = self.tower.fixed_batch().unwrap_or(texts.len()).max(1);
+        let runs = texts.chunks(n_a_run).map(|texts| {
+            let mut texts = texts.to_vec();
+            texts.resize(n_a_run.max(texts.len()), "");
+            self.tokens(&texts)
+        });
+        let sample = runs.collect::<Result<Vec<Tokens>, TextError>>()?;
+        Ok(scale::find(files, vision, &self.tower, self.rules().family, &sample))
     }
 
     /// Width of an embedding; runs the tower once where its graph does not tell.
@@ -188,10 +215,22 @@ impl TextEncoder {
                 .go_on()
                 .map_err(|source| TextError::Run { path: self.tower.path.clone(), source: Box::new(source) })?;
         }
-        // Texts of about the same length together: little is filled up.
-        let mut order: Vec<&String> = new.iter().collect();
-        order.sort_by_key(|text| (text.len(), *text));
-        for chunk in order.chunks(batch) {
+        // Texts of about the same length together: little is filled up. Without a mask what fills up counts, so that only
+        // texts of exactly the same length may go together.
+        let has_mask = self.tower.others.iter().any(|(_, role)| *role == Role::Mask);
+        let must_match = !has_mask && !self.rules().pads_to_max;
+        let n_tokens = |text: &String| match must_match {
+            true => self.tokenizer.encode(&[text]).map_or(0, |tokens| tokens.len),
+            false => 0,
+        };
+        let mut order: Vec<(usize, &String)> = new.iter().map(|text| (n_tokens(text), text)).collect();
+        order.sort_by_key(|(n, text)| (*n, text.len(), *text));
+        let chunks: Vec<Vec<&String>> = order
+            .chunk_by(|a, b| a.0 == b.0)
+            .flat_map(|alike| alike.chunks(batch))
+            .map(|chunk| chunk.iter().map(|(_, text)| *text).collect())
+            .collect();
+        for chunk in chunks {
             if cancel.is_cancelled() {
                 return Err(TextError::Cancelled);
             }

@@ -6,7 +6,7 @@
 //! dogs=a dog                      the folder `dogs` holds images of this class
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -47,32 +47,88 @@ impl Label {
         }
     }
 
-    /// Whether images in a folder of this name are known to be of this class: its own name or a description, case, plural
-    /// and `_` or `-` for a space aside, or a folder that was given.
-    pub fn is_folder(&self, folder: &str) -> bool {
-        let folder = comparable(folder);
-        let texts = self.descriptions.iter().chain(&self.folders).chain([&self.name]);
-        !self.is_contrast && texts.into_iter().any(|text| comparable(text) == folder)
+    /// A label of one description, for what is searched for.
+    ///
+    /// # Errors
+    /// When nothing is left of it, or it is too long.
+    pub fn phrase(text: &str) -> Result<Self, LabelError> {
+        let name = clean(text);
+        match name.chars().count() {
+            0 => Err(LabelError::None),
+            n_chars if n_chars > MAX_CHARS => Err(LabelError::TooLong { line: 1, n_chars }),
+            _ => Ok(Self { descriptions: vec![name.clone()], name, folders: Vec::new(), is_contrast: false }),
+        }
     }
 }
 
-/// A name without what people write in different ways: case, `_` and `-`, a leading article, the plural's ending.
-fn comparable(name: &str) -> String {
+/// Labels by the names of folders or classes that mean them.
+///
+/// In this order: a folder that was given with the label, the label's own name, that name case, plural, article and `_` or
+/// `-` for a space aside, one of its descriptions in the same way. The first label wins within each.
+#[derive(Clone, Debug, Default)]
+pub struct LabelIndex {
+    exact: HashMap<String, usize>,
+    of_folder: HashMap<String, usize>,
+    of_name: HashMap<String, usize>,
+    of_description: HashMap<String, usize>,
+}
+
+impl LabelIndex {
+    /// Of these labels, by their positions.
+    pub fn new(labels: &[Label]) -> Self {
+        let mut index = Self::default();
+        for (idx, label) in labels.iter().enumerate() {
+            index.exact.entry(label.name.clone()).or_insert(idx);
+            for folder in &label.folders {
+                for form in forms(folder) {
+                    index.of_folder.entry(form).or_insert(idx);
+                }
+            }
+            if label.is_contrast {
+                continue;
+            }
+            for form in forms(&label.name) {
+                index.of_name.entry(form).or_insert(idx);
+            }
+            for form in label.descriptions.iter().flat_map(|d| forms(d)) {
+                index.of_description.entry(form).or_insert(idx);
+            }
+        }
+        index
+    }
+
+    /// The label that a folder or a class of this name means.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        if let Some(idx) = self.exact.get(name).filter(|_| !self.of_folder.contains_key(&plain(name))) {
+            return Some(*idx);
+        }
+        let forms = forms(name);
+        let tiers = [&self.of_folder, &self.of_name, &self.of_description];
+        tiers.into_iter().find_map(|tier| forms.iter().find_map(|form| tier.get(form)).copied())
+    }
+}
+
+/// A name in lower case, with spaces for `_` and `-`, without a leading article.
+fn plain(name: &str) -> String {
     let lower = name.to_lowercase().replace(['_', '-'], " ");
     let mut words: Vec<&str> = lower.split_whitespace().collect();
     if words.len() > 1 && ["a", "an", "the"].contains(&words[0]) {
         words.remove(0);
     }
-    let mut text = words.join(" ");
-    for (ending, singular) in [("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x")] {
-        if let Some(stem) = text.strip_suffix(ending).filter(|stem| stem.chars().count() > 1) {
-            return format!("{stem}{singular}");
+    words.join(" ")
+}
+
+/// What a name may be in the singular, itself first: names mean the same where they share one of these.
+fn forms(name: &str) -> Vec<String> {
+    let name = plain(name);
+    let mut forms = vec![name.clone()];
+    let endings = [("ies", "y"), ("ies", "ie"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", "")];
+    for (ending, singular) in endings {
+        if let Some(stem) = name.strip_suffix(ending).filter(|stem| stem.chars().count() > 1 && !name.ends_with("ss")) {
+            forms.push(format!("{stem}{singular}"));
         }
     }
-    if text.ends_with('s') && !text.ends_with("ss") && text.chars().count() > 2 {
-        text.pop();
-    }
-    text
+    forms
 }
 
 /// What is wrong with what was typed.
@@ -138,6 +194,12 @@ pub fn parse(text: &str) -> Result<Vec<Label>, LabelError> {
             return Err(LabelError::TooLong { line: number, n_chars });
         }
         let name = descriptions[0].clone();
+        // Several folders may hold images of one class.
+        let same = labels.iter_mut().find(|l| l.name == name && l.descriptions == descriptions);
+        if let Some(same) = same.filter(|l| !l.folders.is_empty() && !folders.is_empty()) {
+            same.folders.extend(folders);
+            continue;
+        }
         if let Some(&first) = line_of.get(&name.to_lowercase()) {
             return Err(LabelError::Duplicate { name, first, line: number });
         }
@@ -179,11 +241,13 @@ pub fn read(path: &Path) -> Result<Vec<Label>, TextError> {
 /// When it cannot be read or is not in UTF-8.
 pub fn read_text(path: &Path) -> Result<String, TextError> {
     let bytes = fs::read(path).map_err(|source| TextError::Read { path: path.to_owned(), source })?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes().iter().take(valid).filter(|b| **b == b'\n').count();
         TextError::NotUtf8 { path: path.to_owned(), line }
-    })
+    })?;
+    // Some editors begin a file with a mark that is no text.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
 /// One space between words, no control characters.
@@ -222,22 +286,35 @@ mod tests {
 
     #[test]
     fn folders_are_matched_by_what_they_mean() {
-        let is = |label: &str, folder: &str| parse(label).unwrap()[0].is_folder(folder);
+        let find = |labels: &str, folder: &str| LabelIndex::new(&parse(labels).unwrap()).find(folder);
         for (label, folder) in [
             ("ant", "ants"),
             ("ant", "Ant"),
             ("a dog", "dogs"),
             ("golden retriever", "golden_retriever"),
             ("butterfly", "Butterflies"),
+            ("movie", "movies"),
             ("fox", "foxes"),
+            ("bus", "buses"),
+            ("wolf", "wolves"),
             ("glass", "glass"),
             ("daisy", "daisy"),
             ("n01=tench", "n01"),
             ("bee | honey bee", "honey-bees"),
+            ("none of these", "none of these"),
         ] {
-            assert!(is(label, folder), "{label} {folder}");
+            assert_eq!(find(label, folder), Some(0), "{label} {folder}");
         }
-        assert!(!is("ant", "bees") && !is("as", "a") && !is("none of these", "none of these"));
+        assert_eq!(find("ant", "bees"), None);
+        assert_eq!(find("as", "a"), None);
+        // What a label is called comes before what another one is described by.
+        assert_eq!(find("cat | kitty\nkitty", "kitty"), Some(1));
+        assert_eq!((find("dog\ndogs", "dogs"), find("dog\ndogs", "dog")), (Some(1), Some(0)));
+        assert_eq!(find("bee\nants=bee hive", "ants"), Some(1));
+        let shared = parse("tabby=cat\nsiamese=cat\ndog").unwrap();
+        assert_eq!((shared.len(), shared[0].folders.len()), (2, 2));
+        assert_eq!(Label::phrase(" E=mc2 | x ").unwrap().name, "E=mc2 | x");
+        assert_eq!(Label::phrase("  "), Err(LabelError::None));
     }
 
     #[test]

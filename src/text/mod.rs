@@ -72,6 +72,16 @@ pub enum TextError {
         /// Its outputs, as text.
         outputs: String,
     },
+    /// The output that the user named is not there.
+    #[error("the text tower {} has no output {name:?}; it has {outputs}", .path.display())]
+    UnknownOutput {
+        /// The graph.
+        path: PathBuf,
+        /// What was asked for.
+        name: String,
+        /// Its outputs, as text.
+        outputs: String,
+    },
     /// The text tower takes no tokens.
     #[error("the text tower {} takes no tokens (its inputs are {inputs})", .path.display())]
     NoTokenInput {

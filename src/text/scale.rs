@@ -43,16 +43,17 @@ const SIGLIP: (f64, f64) = (117.33, -12.93);
 const LARGEST_LOG: f64 = 8.0;
 
 /// Finds scale and bias of the model of `files`, whose image graph is `vision` and takes `image_dims`; `sample` are a few
-/// texts' tokens.
+/// texts' tokens, as many a run as the graph takes.
 pub fn find(
     files: &TextFiles,
     vision: (&Path, &[usize]),
     tower: &TextTower,
     family: Family,
-    sample: &Tokens,
+    sample: &[Tokens],
 ) -> LogitScale {
     let (vision, image_dims) = vision;
-    let is_siglip = matches!(family, Family::Siglip | Family::Siglip2);
+    // A bias is what a model has that says of each text by itself whether it fits.
+    let is_siglip = matches!(family, Family::Siglip | Family::Siglip2) || has_bias(files);
     let activation = if is_siglip { Activation::Sigmoid } else { Activation::Softmax };
     let no_bias = || Sourced { value: 0.0, origin: Origin::Guess { why: "there is none in this family".to_owned() } };
     let of = |scale: f64, bias: Option<f64>, origin: Origin| LogitScale {
@@ -78,8 +79,8 @@ pub fn find(
     let guess = |value: f64, why: &str| Sourced::guess(value, why);
     match is_siglip {
         true => LogitScale {
-            scale: guess(SIGLIP.0, "the base model's, since these files do not say"),
-            bias: guess(SIGLIP.1, "the base model's, since these files do not say"),
+            scale: guess(SIGLIP.0, "those of the first SigLIP base model, since these files do not say"),
+            bias: guess(SIGLIP.1, "those of the first SigLIP base model, since these files do not say"),
             activation,
         },
         false => LogitScale {
@@ -88,6 +89,20 @@ pub fn find(
             activation,
         },
     }
+}
+
+/// Whether the model's settings speak of a bias: those of open_clip do for every model that was trained with one.
+fn has_bias(files: &TextFiles) -> bool {
+    let keys = ["logit_bias", "init_logit_bias"];
+    files.side_dirs.iter().flat_map(|dir| ["config.json", "open_clip_config.json"].map(|name| dir.join(name))).any(
+        |path| {
+            let json: Option<Value> = fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok());
+            json.is_some_and(|json| {
+                let places = [Some(&json), json.get("model_cfg")];
+                places.into_iter().flatten().any(|v| keys.iter().any(|key| v.get(*key).is_some_and(Value::is_number)))
+            })
+        },
+    )
 }
 
 /// `logit_scale` and `logit_bias` of a `config.json`: what is multiplied, not its logarithm. (`logit_scale_init_value` is
@@ -123,7 +138,7 @@ fn measured(
     model: &ModelProto,
     image_dims: &[usize],
     tower: &TextTower,
-    sample: &Tokens,
+    sample: &[Tokens],
     has_bias: bool,
 ) -> Option<(f64, f64)> {
     const LOGITS: &str = "logits_per_image";
@@ -140,14 +155,21 @@ fn measured(
     let dims: Vec<usize> = image.dims.iter().zip(image_dims).map(|(own, given)| own.unwrap_or(*given)).collect();
     let n_values: usize = dims.iter().product();
     let pixels: Vec<f32> = (0..n_values).map(|i| ((i * 7919 % 257) as f32 / 128.0) - 1.0).collect();
-    let mut feeds = vec![Feed { input: &image.name, dims, values: Values::F32(pixels) }];
-    feeds.extend(token_feeds(tower, sample));
-    let outputs = session.run_feeds(feeds, &wanted).ok()?;
-    let [logits, images, texts] = outputs.as_slice() else { return None };
-    let image = images.values.get(..row_len(images)?)?;
-    let cosines: Vec<f64> = texts.values.chunks_exact(row_len(texts)?).map(|text| cosine(image, text)).collect();
-    let logits: Vec<f64> = logits.values.iter().take(cosines.len()).map(|&v| f64::from(v)).collect();
-    line(&cosines, &logits, has_bias)
+    let (mut cosines, mut all_logits) = (Vec::new(), Vec::new());
+    for tokens in sample {
+        let mut feeds = vec![Feed { input: &image.name, dims: dims.clone(), values: Values::F32(pixels.clone()) }];
+        // A joint graph may want a mask that the text's half does without.
+        let mut of_tokens = token_feeds(tower, tokens);
+        of_tokens.retain(|feed| inputs.iter().any(|input| input.name == feed.input));
+        feeds.extend(of_tokens);
+        let outputs = session.run_feeds(feeds, &wanted).ok()?;
+        let [logits, images, texts] = outputs.as_slice() else { return None };
+        let image = images.values.get(..row_len(images)?)?;
+        let found: Vec<f64> = texts.values.chunks_exact(row_len(texts)?).map(|text| cosine(image, text)).collect();
+        all_logits.extend(logits.values.iter().take(found.len()).map(|&v| f64::from(v)));
+        cosines.extend(found);
+    }
+    line(&cosines, &all_logits, has_bias)
 }
 
 /// Slope and intercept of `y` over `x`; `None` where the points are too close together to tell.

@@ -51,6 +51,8 @@ pub struct TokenRules {
     pub pads_to_max: bool,
     /// What fills a row up.
     pub pad_id: u32,
+    /// Whether case and punctuation are taken off first.
+    pub canonical: bool,
 }
 
 /// Rows of tokens.
@@ -62,7 +64,7 @@ pub struct Tokens {
     pub len: usize,
     /// Tokens, row after row.
     pub ids: Vec<i64>,
-    /// 1 where a token is of the text, 0 where it fills up.
+    /// 1 where a token is attended to: those of the text, in SigLIP also what fills up.
     pub mask: Vec<i64>,
     /// For each text, whether it was longer than the model reads.
     pub is_cut: Vec<bool>,
@@ -74,8 +76,8 @@ pub struct TextTokenizer {
     inner: Tokenizer,
     rules: TokenRules,
     path: PathBuf,
-    /// Digest of the file and the rules: equal where the tokens are.
-    digest: String,
+    /// Hash of the file.
+    file: [u8; 32],
 }
 
 /// Length of a CLIP text where nothing says it.
@@ -117,11 +119,13 @@ impl TextTokenizer {
         inner.with_padding(None);
         let truncation = TruncationParams { max_length: rules.max_len, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(|e| failed(one_line(&e.to_string())))?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(json.as_bytes());
-        hasher.update(format!("{rules:?}").as_bytes());
-        let digest = hasher.finalize().to_hex()[..32].to_owned();
-        Ok(Self { inner, rules, path, digest })
+        let file = *blake3::hash(json.as_bytes()).as_bytes();
+        Ok(Self { inner, rules, path, file })
+    }
+
+    /// The same with rows filled up with `pad_id`.
+    pub(super) fn set_pad(&mut self, pad_id: u32) {
+        self.rules.pad_id = pad_id;
     }
 
     /// Its rules.
@@ -135,8 +139,11 @@ impl TextTokenizer {
     }
 
     /// A digest of all that decides about tokens.
-    pub fn digest(&self) -> &str {
-        &self.digest
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.file);
+        hasher.update(format!("{:?}", self.rules).as_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
     }
 
     /// The tokens of texts.
@@ -158,8 +165,10 @@ impl TextTokenizer {
             let n_filled = len - ids.len();
             tokens.ids.extend(ids.iter().map(|&id| i64::from(id)));
             tokens.ids.extend(std::iter::repeat_n(i64::from(self.rules.pad_id), n_filled));
+            // SigLIP was trained to look at what fills its rows up, too.
+            let of_filling = i64::from(matches!(self.rules.family, Family::Siglip | Family::Siglip2));
             tokens.mask.extend(std::iter::repeat_n(1, ids.len()));
-            tokens.mask.extend(std::iter::repeat_n(0, n_filled));
+            tokens.mask.extend(std::iter::repeat_n(of_filling, n_filled));
             tokens.is_cut.push(!row.get_overflowing().is_empty());
         }
         Ok(tokens)
@@ -168,9 +177,9 @@ impl TextTokenizer {
     /// A text as its family wants it before the tokenizer's own steps, which may be missing from its file.
     fn prepare(&self, text: &str) -> String {
         match self.rules.family {
-            Family::Siglip => canonical(text),
+            _ if self.rules.canonical => canonical(text),
             Family::Siglip2 => text.to_lowercase(),
-            Family::Clip | Family::WordPiece | Family::Other => text.to_owned(),
+            _ => text.to_owned(),
         }
     }
 }
@@ -312,7 +321,8 @@ fn rules(json: &Value, settings: &Settings, tokenizer: &Tokenizer, fixed_len: Op
         Family::WordPiece | Family::Other => of_config.or(in_file).or(named),
     };
     let pads_to_max = fixed_len.is_some() || matches!(family, Family::Clip | Family::Siglip | Family::Siglip2);
-    TokenRules { family, max_len, pads_to_max, pad_id: pad_id.unwrap_or(0) }
+    let canonical = family == Family::Siglip || settings.clean() == Some("canonicalize");
+    TokenRules { family, max_len, pads_to_max, pad_id: pad_id.unwrap_or(0), canonical }
 }
 
 fn family(json: &Value, settings: &Settings, tokenizer: &Tokenizer) -> Family {

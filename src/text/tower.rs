@@ -68,7 +68,14 @@ impl TextTower {
         let listed = |ports: &[Port]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let no_output = || TextError::NoTextOutput { path: path.clone(), outputs: listed(&outputs) };
         let output = match output {
-            Some(name) => outputs.iter().find(|o| o.name == name),
+            Some(name) => {
+                let unknown = || TextError::UnknownOutput {
+                    path: path.clone(),
+                    name: name.to_owned(),
+                    outputs: listed(&outputs),
+                };
+                Some(outputs.iter().find(|o| o.name == name).ok_or_else(unknown)?)
+            }
             None => embedding(&outputs, files, &inputs_of(graph)),
         };
         let output = output.cloned().ok_or_else(no_output)?;
@@ -100,6 +107,11 @@ impl TextTower {
     /// The number of texts that a run takes, where the graph fixes it.
     pub fn fixed_batch(&self) -> Option<usize> {
         self.ids.dims.first().copied().flatten()
+    }
+
+    /// Whether tokens may follow a text's end in its rows.
+    pub(super) fn knows_its_filling(&self) -> bool {
+        self.fixed_len() != Some(1)
     }
 
     /// Whether a text's embedding depends on the others of a run: the graph quantises by what it sees.

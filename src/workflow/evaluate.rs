@@ -15,8 +15,10 @@ use crate::dataset::{SkipReason, Skipped, Split};
 use crate::export::describe::{FORMAT, Meta};
 use crate::export::files;
 use crate::head::softmax;
+use crate::head::text::TextRecord;
 use crate::metrics::Report;
 use crate::progress::Reporter;
+use crate::text::labels::{Label, LabelIndex};
 
 /// An export, opened.
 #[derive(Debug)]
@@ -57,6 +59,25 @@ impl Classifier {
             return Err(not(format!("the preprocessing in {} and {} differ", files::CLASSIFIER, files::META)));
         }
         Ok(Self { meta, backbone })
+    }
+
+    /// The labels of a classifier that was made from texts, by the names of folders that mean them.
+    fn label_index(&self) -> Option<LabelIndex> {
+        let text: TextRecord = serde_json::from_value(self.meta.head.get("text")?.clone()).ok()?;
+        let labels: Vec<Label> = self
+            .meta
+            .classes
+            .names()
+            .iter()
+            .enumerate()
+            .map(|(i, name)| Label {
+                name: name.clone(),
+                descriptions: text.descriptions.get(i).cloned().unwrap_or_default(),
+                folders: text.folders.get(i).cloned().unwrap_or_default(),
+                is_contrast: false,
+            })
+            .collect();
+        Some(LabelIndex::new(&labels))
     }
 }
 
@@ -133,6 +154,11 @@ pub fn evaluate(
     let n_found = found.samples.len();
     let mut labelled: Vec<(PathBuf, ClassIdx)> = Vec::new();
     let mut n_unlabelled = 0;
+    let index = classifier.label_index();
+    let class_of = |name: &str| {
+        let known = classifier.meta.classes.idx(name);
+        known.or_else(|| index.as_ref()?.find(name).map(ClassIdx::from))
+    };
     for sample in found.samples {
         if judged.is_some() && sample.split != judged {
             continue;
@@ -141,7 +167,7 @@ pub fn evaluate(
             n_unlabelled += 1;
             continue;
         };
-        match classifier.meta.classes.idx(name) {
+        match class_of(name) {
             Some(class) => labelled.push((sample.path, class)),
             None => {
                 let reason = SkipReason::UnknownClass { class: name.to_owned() };

@@ -18,7 +18,7 @@ use crate::head::{self, HeadError, TrainedHead};
 use crate::progress::{CancelToken, Reporter, Stage};
 use crate::rng::SplitMix64;
 use crate::text::TextError;
-use crate::text::labels::{Label, LabelError};
+use crate::text::labels::{Label, LabelError, LabelIndex};
 use crate::text::prompts::Templates;
 
 /// The label of each class, in the order of the classes, and those labels that no class is called by.
@@ -26,15 +26,22 @@ use crate::text::prompts::Templates;
 /// # Errors
 /// When a class has no label.
 pub fn labels_of_classes(classes: &ClassSet, labels: &[Label]) -> Result<(Vec<Label>, Vec<String>), WorkflowError> {
+    let index = LabelIndex::new(labels);
     let mut of_class = Vec::with_capacity(classes.len());
-    let mut is_used = vec![false; labels.len()];
+    let mut class_of: Vec<Option<&String>> = vec![None; labels.len()];
     for name in classes.names() {
-        let position = labels.iter().position(|label| label.is_folder(name));
-        let position = position.ok_or_else(|| WorkflowError::ClassWithoutLabel { class: name.clone() })?;
-        is_used[position] = true;
+        let position = index.find(name).ok_or_else(|| WorkflowError::ClassWithoutLabel { class: name.clone() })?;
+        if let Some(other) = class_of[position].replace(name) {
+            return Err(WorkflowError::SharedLabel {
+                label: labels[position].name.clone(),
+                class: other.clone(),
+                other: name.clone(),
+            });
+        }
         of_class.push(labels[position].clone());
     }
-    let unused = labels.iter().zip(is_used).filter(|(_, used)| !used).map(|(label, _)| label.name.clone()).collect();
+    let unused =
+        labels.iter().zip(class_of).filter(|(_, c)| c.is_none()).map(|(label, _)| label.name.clone()).collect();
     Ok((of_class, unused))
 }
 

@@ -93,7 +93,7 @@ pub enum WorkflowError {
         path: PathBuf,
     },
     /// The validation folder shares no class with the training folder.
-    #[error("no image of {} belongs to a class of the training images", .path.display())]
+    #[error("no image of {} is in a folder that is called like a class", .path.display())]
     NoValidation {
         /// The validation folder.
         path: PathBuf,
@@ -104,9 +104,21 @@ pub enum WorkflowError {
         /// The class.
         class: String,
     },
+    /// Two classes would start from the same text.
+    #[error(
+        "the classes {class:?} and {other:?} have the same label {label:?}: give each a line FOLDER=LABEL of its own"
+    )]
+    SharedLabel {
+        /// The label.
+        label: String,
+        /// One class.
+        class: String,
+        /// The other class.
+        other: String,
+    },
     /// No class folder has a label's name.
     #[error(
-        "no class folder in {} has a label's name: name the folders as the labels (case, plural and _ aside), or write          FOLDER=LABEL in a labels file", .path.display()
+        "no class folder in {} has a label's name: name the folders as the labels, or write FOLDER=LABEL in a labels file", .path.display()
     )]
     NoTruth {
         /// The folder.
@@ -158,7 +170,7 @@ pub enum WorkflowError {
     Metrics(#[from] MetricsError),
     /// Texts cannot be used.
     #[error(transparent)]
-    Text(#[from] TextError),
+    Text(TextError),
     /// Exporting failed.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -173,6 +185,15 @@ pub enum WorkflowError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl From<TextError> for WorkflowError {
+    fn from(error: TextError) -> Self {
+        match error {
+            TextError::Cancelled => Self::Cancelled,
+            error => Self::Text(error),
+        }
+    }
 }
 
 impl WorkflowError {

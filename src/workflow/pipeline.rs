@@ -225,6 +225,7 @@ impl Pipeline<'_> {
 
     fn batch_size(&self, provider: Provider) -> usize {
         let wanted = if provider == Provider::Cpu { self.config.batch_size } else { self.config.gpu_batch_size };
+        let wanted = if self.backbone.is_batch_dependent() { 1 } else { wanted };
         self.backbone.fixed_batch().unwrap_or(wanted).max(1)
     }
 

@@ -18,12 +18,12 @@ use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::{EmbeddingSpace, Embeddings};
 use crate::export::describe::DataMeta;
 use crate::head::text::{CosineLogits, TextRecord, ensemble, ensembles};
-use crate::head::{Block, Head, HeadKind, TextHead, TrainRecord, TrainedHead, softmax, unit_blocks};
+use crate::head::{Activation, Block, Head, HeadKind, TextHead, TrainRecord, TrainedHead, softmax, unit_blocks};
 use crate::metrics::Report;
-use crate::progress::{Reporter, Stage};
+use crate::progress::{CancelToken, Reporter, Stage};
 use crate::text::TextError;
 use crate::text::encoder::{TextEncoder, TextOverrides};
-use crate::text::labels::Label;
+use crate::text::labels::{Label, LabelIndex};
 use crate::text::prompts::{Prompts, Templates};
 use crate::text::scale::LogitScale;
 
@@ -84,16 +84,30 @@ impl DualEncoder {
         if dim != image.space.dim {
             let widths = TextError::Widths {
                 image: image.space.dim,
-                image_output: joint,
+                image_output: joint.clone(),
                 text: dim,
                 text_output: text.tower().output.name.clone(),
             };
             return Err(widths.into());
         }
+        // A projected vector and one that is not lie in different spaces, also where they are equally wide.
+        let is_pooled = |name: &str| name == "pooler_output";
+        let is_named = overrides.image_output.is_some() || overrides.output.is_some();
+        if !is_named && is_pooled(&joint) != is_pooled(&text.tower().output.name) {
+            let outputs = manifest.outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(match is_pooled(&joint) {
+                true => TextError::NoProjection { model, outputs },
+                false => TextError::NoTextOutput {
+                    path: text.tower().path.clone(),
+                    outputs: text.tower().output.to_string(),
+                },
+            }
+            .into());
+        }
         let text_space = EmbeddingSpace {
             backbone: text.tower().id.clone(),
             layer: text.tower().output.name.clone(),
-            preprocess: text.digest().to_owned(),
+            preprocess: text.digest(),
             dim,
         };
         Ok(Self { image, text, logits, text_space })
@@ -199,6 +213,8 @@ pub struct ClassTexts {
     pub embeddings: Array2<f32>,
     /// What makes logits of cosines.
     pub logits: CosineLogits,
+    /// The labels by the names of folders and classes.
+    pub index: LabelIndex,
 }
 
 impl ClassTexts {
@@ -211,7 +227,8 @@ impl ClassTexts {
     ) -> Self {
         let classes = ClassSet::from_ordered(labels.iter().map(|l| l.name.clone()));
         let embeddings = ensembles(texts.view(), &prompts.of_label());
-        Self { labels, classes, templates, prompts, texts, embeddings, logits }
+        let index = LabelIndex::new(&labels);
+        Self { labels, classes, templates, prompts, texts, embeddings, logits, index }
     }
 
     /// Some of the labels, in that order.
@@ -236,6 +253,7 @@ impl ClassTexts {
     pub fn record(&self) -> TextRecord {
         TextRecord {
             descriptions: self.labels.iter().map(|l| l.descriptions.clone()).collect(),
+            folders: self.labels.iter().map(|l| l.folders.clone()).collect(),
             templates: self.templates.clone(),
             scale: self.logits.scale,
             bias: self.logits.bias,
@@ -245,7 +263,7 @@ impl ClassTexts {
 
     /// The label that images in a folder of this name are known to be of; the first of several.
     pub fn class_of_folder(&self, folder: &str) -> Option<ClassIdx> {
-        self.labels.iter().position(|label| label.is_folder(folder)).map(ClassIdx::from)
+        self.index.find(folder).map(ClassIdx::from)
     }
 }
 
@@ -265,32 +283,67 @@ pub struct DescriptionEffect {
 /// Leaves out each description of classes that have several, and judges what is left.
 ///
 /// `images`: array of shape `[n_images, dim]` in the space of texts; `y`: their true classes. In order of classes and
-/// descriptions.
-pub fn description_effects(texts: &ClassTexts, images: ArrayView2<'_, f32>, y: &[ClassIdx]) -> Vec<DescriptionEffect> {
+/// descriptions. Only the class's own column changes, so that a description costs a product and a pass over the images.
+///
+/// # Errors
+/// When `cancel` is cancelled.
+pub fn description_effects(
+    texts: &ClassTexts,
+    images: ArrayView2<'_, f32>,
+    y: &[ClassIdx],
+    cancel: &CancelToken,
+) -> Result<Vec<DescriptionEffect>, WorkflowError> {
     let unit = unit_blocks(images, &[Block::plain(images.ncols())]);
-    let cosines = unit.dot(&texts.embeddings.t());
-    let judge = |cosines: &Array2<f32>| {
-        let scale = texts.logits.scale as f32;
-        let probabilities = softmax(&cosines.mapv(|c| c * scale));
-        let n = y.len().max(1) as f64;
-        let top = super::evaluate::top(probabilities.view());
-        let n_right = top.iter().zip(y).filter(|((class, _), truth)| class == *truth).count();
-        let loss = crate::metrics::log_loss(probabilities.view(), y);
-        (n_right as f64 / n, loss)
+    let logits = unit.dot(&texts.embeddings.t()) * texts.logits.scale as f32;
+    let n = y.len().max(1) as f64;
+    // Of each image: its largest logit, and the sum of exponentials below it.
+    let rows: Vec<(f64, f64)> = logits
+        .outer_iter()
+        .map(|row| {
+            let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            (f64::from(max), row.iter().map(|v| f64::from(v - max).exp()).sum())
+        })
+        .collect();
+    let top = |row: ndarray::ArrayView1<'_, f32>, changed: Option<(usize, f32)>| {
+        let value = |class: usize, v: f32| changed.filter(|(c, _)| *c == class).map_or(v, |(_, new)| new);
+        let best = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (class, &v)| {
+            let v = value(class, v);
+            if v > best.1 { (class, v) } else { best }
+        });
+        best.0
     };
-    let (accuracy, loss) = judge(&cosines);
+    let judge = |changed: Option<(usize, &Array1<f32>)>| {
+        let (mut n_right, mut loss) = (0, 0.0);
+        for (row, (values, truth)) in logits.outer_iter().zip(y).enumerate() {
+            let (max, sum) = rows[row];
+            let changed = changed.map(|(class, column)| (class, column[row]));
+            let (sum, of_truth) = match changed {
+                None => (sum, values[truth.as_usize()]),
+                Some((class, new)) => {
+                    let sum = sum - (f64::from(values[class]) - max).exp() + (f64::from(new) - max).exp();
+                    (sum, if class == truth.as_usize() { new } else { values[truth.as_usize()] })
+                }
+            };
+            n_right += usize::from(top(values, changed) == truth.as_usize());
+            loss += sum.max(f64::MIN_POSITIVE).ln() + max - f64::from(of_truth);
+        }
+        (n_right as f64 / n, loss / n)
+    };
+    let (accuracy, loss) = judge(None);
     let mut effects = Vec::new();
     for (class, (label, rows)) in texts.labels.iter().zip(&texts.prompts.of_description).enumerate() {
         if rows.len() < 2 {
             continue;
         }
         for (left_out, description) in label.descriptions.iter().enumerate() {
+            if cancel.is_cancelled() {
+                return Err(WorkflowError::Cancelled);
+            }
             let kept: Vec<usize> =
                 rows.iter().enumerate().filter(|(i, _)| *i != left_out).flat_map(|(_, rows)| rows.clone()).collect();
-            let embedding: Array1<f32> = ensemble(texts.texts.select(Axis(0), &kept).view());
-            let mut without = cosines.clone();
-            without.column_mut(class).assign(&unit.dot(&embedding));
-            let (accuracy_without, loss_without) = judge(&without);
+            let embedding = ensemble(texts.texts.select(Axis(0), &kept).view());
+            let column = unit.dot(&embedding) * texts.logits.scale as f32;
+            let (accuracy_without, loss_without) = judge(Some((class, &column)));
             effects.push(DescriptionEffect {
                 class: label.name.clone(),
                 description: description.clone(),
@@ -299,7 +352,7 @@ pub fn description_effects(texts: &ClassTexts, images: ArrayView2<'_, f32>, y: &
             });
         }
     }
-    effects
+    Ok(effects)
 }
 
 /// Images to classify by texts.
@@ -392,9 +445,15 @@ pub fn zero_shot(
         let y: Vec<ClassIdx> = path_idx.iter().map(|&i| truth[i]).collect();
         // Classes are judged against each other, whatever the activation: each image has one true class.
         report = Some(Report::new(softmax(&logits).view(), &y, &texts.classes, 0)?);
-        effects = description_effects(&texts, embeddings.view(), &y);
+        effects = description_effects(&texts, embeddings.view(), &y, reporter.cancel_token())?;
         y
     };
+    let mut notes = notes;
+    if texts.labels.len() == 1 && trained.head.activation() == Activation::Softmax {
+        notes.push(
+            "With one label there is no choice, so every image is of it: add others, or “none of these”.".to_owned(),
+        );
+    }
     let answers = Answers { paths: paths.clone(), probabilities, skipped };
     let predictions = Predictions { classes: texts.classes.clone(), answers, unknown_below: None };
     let shown = LabelledEmbeddings { embeddings, classes, paths };
@@ -437,7 +496,7 @@ impl Found {
                     None => {
                         let class = dataset.classes.name(folder).unwrap_or_default().to_owned();
                         *unmatched.entry(class.clone()).or_default() += 1;
-                        found.skipped.push(Skipped { path: sample.path, reason: SkipReason::UnknownClass { class } });
+                        found.skipped.push(Skipped { path: sample.path, reason: SkipReason::NoLabel { class } });
                     }
                 }
             }
@@ -486,7 +545,7 @@ pub fn search(
     embed_config: &EmbedConfig,
     reporter: &dyn Reporter,
 ) -> Result<(Vec<Hit>, Vec<Skipped>), WorkflowError> {
-    let labels = crate::text::labels::parse(phrase).map_err(TextError::from)?;
+    let labels = [Label::phrase(phrase).map_err(TextError::from)?];
     let texts = dual.classes(&labels, &Templates::None, cache, reporter)?;
     let (paths, mut skipped) = list_inputs(images, reporter)?;
     let n_tried = paths.len() + skipped.len();

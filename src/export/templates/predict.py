@@ -35,5 +35,5 @@ port = session.get_inputs()[0]
 for path in sys.argv[1:]:
     x = pixels(path)[None].astype({"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(port.type, np.float32))
     x = np.repeat(x, port.shape[0] if isinstance(port.shape[0], int) else 1, axis=0)
-    p = session.run(["probabilities"], {port.name: x})[0][0]
-    print(path, CLASSES[p.argmax()], *(f"{name}={v:.6f}" for name, v in zip(CLASSES, p)), sep="\t")
+    logits, p = (row[0] for row in session.run(["logits", "probabilities"], {port.name: x}))
+    print(path, CLASSES[logits.argmax()], *(f"{name}={v:.6f}" for name, v in zip(CLASSES, p)), sep="\t")

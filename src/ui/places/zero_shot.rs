@@ -7,7 +7,7 @@ mod results;
 
 use eframe::egui::{CentralPanel, Frame, Margin, Panel, ScrollArea, Ui};
 
-use crate::app::{Action, OpenProject, Place};
+use crate::app::{Action, Command, OpenProject, Place};
 use crate::jobs::LaneKind;
 use crate::text::labels::LabelError;
 use crate::ui::cx::Cx;
@@ -86,8 +86,20 @@ impl ZeroShotPlace {
         if let Some(why) = &zero_shot.error {
             Frame::new().inner_margin(margin).show(ui, |ui| {
                 let banner = Banner::new(Meaning::Negative, "These labels could not be read").text(why);
-                if banner.actions(&["Go to Model"]).show(ui) == widgets::NoticeEvent::Action(0) {
-                    cx.act(Action::go(Place::Model));
+                let settings = &project.data.settings.zero_shot;
+                let is_own = settings.text_graph.is_some() || settings.logit_scale.is_some();
+                let actions: &[&str] = match is_own {
+                    true => &["Read again", "Go to Model", "As the model has it"],
+                    false => &["Read again", "Go to Model"],
+                };
+                match banner.actions(actions).show(ui) {
+                    widgets::NoticeEvent::Action(0) => cx.send(Command::ReadAgain),
+                    widgets::NoticeEvent::Action(1) => cx.act(Action::go(Place::Model)),
+                    widgets::NoticeEvent::Action(_) => {
+                        cx.send(Command::SetTextGraph(None));
+                        cx.send(Command::SetLogitScale(None));
+                    }
+                    _ => {}
                 }
             });
         }
@@ -129,15 +141,10 @@ fn scrolled(ui: &mut Ui, id: &str, pad: f32, add: impl FnOnce(&mut Ui)) {
 
 fn header(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
     place_header(ui, "Zero-shot", &state_line(cx, project), |ui| {
-        let is_narrow = ui.available_width() < LEAST;
-        for (action, is_primary) in [(Action::UseAsClasses, true), (Action::ExportZeroShot, false)] {
-            if is_narrow && !is_primary {
-                continue;
-            }
-            let button = Button::new(action.label()).tip(action.tooltip()).availability(action.availability(cx.state));
-            if ui.add(if is_primary { button.primary() } else { button }).clicked() {
-                cx.act(action);
-            }
+        let action = Action::ExportZeroShot;
+        let button = Button::new(action.label()).tip(action.tooltip()).availability(action.availability(cx.state));
+        if ui.add(button).clicked() {
+            cx.act(action);
         }
     });
 }
@@ -177,6 +184,14 @@ fn waiting(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         if chosen.is_some() {
             cx.act(Action::AddFolder);
         }
+    } else if project.live.reads_text == Some(false) {
+        let chosen = EmptyState::new(icons::TEXT_T, "This model does not read words")
+            .text("It has no text tower. The starter model has one, and so has any CLIP or SigLIP folder that you import.")
+            .actions(&["Go to Model"])
+            .show(ui);
+        if chosen.is_some() {
+            cx.act(Action::go(Place::Model));
+        }
     } else if project.zero_shot.labels == Err(LabelError::None) {
         let has_classes = Action::LabelByClassNames.availability(cx.state).is_ok();
         let state = EmptyState::new(icons::TAG, "Type what the images may show")
@@ -187,9 +202,23 @@ fn waiting(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
             cx.act(Action::LabelByClassNames);
         }
     } else if project.zero_shot.error.is_none() && project.zero_shot.labels.is_ok() {
-        ui.vertical_centered(|ui| {
-            let embeds = cx.state.activity(LaneKind::Embed).is_some() && project.live.n_embedded == 0;
-            widgets::busy_line(ui, if embeds { "The model looks at the images" } else { "Reading the labels" });
-        });
+        let embeds = cx.state.activity(LaneKind::Embed).is_some() && project.live.n_embedded == 0;
+        let reads = cx.state.activity(LaneKind::Text).is_some();
+        if embeds || reads {
+            EmptyState::new(
+                icons::HOURGLASS,
+                if embeds { "The model looks at the images" } else { "Reading the labels" },
+            )
+            .text("Scores appear as soon as there are any.")
+            .show(ui);
+        } else if project.live.n_embedded == 0 {
+            let waits = Action::ResumeEmbedding.availability(cx.state).is_ok();
+            let state = EmptyState::new(icons::PAUSE, "The model has not looked at the images")
+                .text("Labels are compared with what it sees in them.");
+            let chosen = if waits { state.actions(&["Resume embedding"]).show(ui) } else { state.show(ui) };
+            if chosen.is_some() {
+                cx.act(Action::ResumeEmbedding);
+            }
+        }
     }
 }

@@ -54,6 +54,9 @@ pub fn badges(ui: &mut Ui, card: &ModelCard, in_use: bool) {
     }
     if card.manifest.is_ok() {
         widgets::badge(ui, "Features", Meaning::Neutral);
+        if card.manifest.as_ref().is_ok_and(|manifest| manifest.text.is_some() && manifest.joint.is_some()) {
+            widgets::badge(ui, "Zero-shot", Meaning::Neutral);
+        }
     } else {
         widgets::badge_icon(ui, icons::WARNING_CIRCLE, "Cannot be used", Meaning::Negative);
     }

@@ -24,6 +24,9 @@ pub(super) fn heads_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, figu
         |ui| {
             let mut options = vec![(None, "Best")];
             options.extend(figures.iter().map(|f| (Some(f.kind), f.kind.label())));
+            // What was chosen is shown, also where it cannot be fitted now.
+            let missing = chosen.filter(|kind| !figures.iter().any(|f| f.kind == *kind));
+            options.extend(missing.map(|kind| (Some(kind), kind.label())));
             ui.add_enabled_ui(can_edit(cx.state).is_ok(), |ui| {
                 if segmented(ui, "Head in use", &mut chosen, &options).changed() {
                     cx.send(Command::ChooseHead(chosen));

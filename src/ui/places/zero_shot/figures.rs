@@ -5,12 +5,12 @@ use egui_plot::{Line, PlotPoints, Points};
 
 use crate::app::{Action, OpenProject};
 use crate::ui::cx::Cx;
-use crate::ui::icons;
 use crate::ui::places::evaluate::{ConfusionCard, headline, per_class_card};
 use crate::ui::theme::tokens;
 use crate::ui::widgets::{
     self, Banner, Button, Card, ChartAxis, Column, EmptyState, Meaning, Sort, Table, chart, columns, legend, percent,
 };
+use crate::ui::{format, icons};
 
 /// Narrower than this, the table of classes stands below the matrix, in points.
 const LEAST_FOR_TABLE: f32 = 760.0;
@@ -26,11 +26,21 @@ impl Figures {
     pub(super) fn ui(&mut self, _: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         let Some(report) = &project.zero_shot.report else {
             EmptyState::new(icons::TARGET, "The truth is not known")
-                .text("Images whose class is called like a label are judged: folders of images, or images that you have labelled.")
+                .text("Images whose class is called like a label are judged: folders of images, or images that you have labelled. What labels themselves have said is no truth.")
                 .show(ui);
             return;
         };
         headline(ui, report, "images of a known class");
+        let n_guessed = project.data.settings.zero_shot.guessed.len();
+        if n_guessed > 0 {
+            widgets::caption(
+                ui,
+                &format!(
+                    "{} got their class from labels and are not judged, until you confirm or correct them.",
+                    format::images(n_guessed)
+                ),
+            );
+        }
         if ui.available_width() < LEAST_FOR_TABLE {
             self.confusion.plain(ui, report);
             per_class_card(ui, report, &mut self.sort);

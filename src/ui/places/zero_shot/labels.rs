@@ -15,7 +15,7 @@ use crate::ui::theme::tokens;
 use crate::ui::widgets::{self, Button, Card, key_values, percent, select, slider, text_area, toggle};
 
 /// Seconds without a key after which what is typed is kept in the project.
-const PAUSE_SECS: f64 = 1.0;
+const PAUSE_SECS: f64 = 3.0;
 /// Height of the list of labels before it scrolls, in points.
 const LIST_HEIGHT: f32 = 260.0;
 
@@ -34,9 +34,13 @@ enum Choice {
 pub(super) struct LabelsCard {
     /// When a key was last pressed, until what was typed is kept.
     typed_at: Option<f64>,
-    /// The user's own templates as they are typed.
+    /// The user's own templates as they are typed, until they are meant.
     own: Option<String>,
     own_error: Option<String>,
+    /// The logarithm of the logit scale while its slider is dragged.
+    dragged_scale: Option<f32>,
+    /// Whether the labels have had the keyboard's focus since the place came up.
+    was_focused: bool,
 }
 
 impl LabelsCard {
@@ -50,7 +54,7 @@ impl LabelsCard {
             bridge(cx, ui, project);
         }
         if let Some(answers) = &project.zero_shot.answers {
-            tower(cx, ui, project, &answers.facts);
+            self.tower(cx, ui, project, &answers.facts);
         }
     }
 
@@ -81,6 +85,9 @@ impl LabelsCard {
             }
         });
         let Some(response) = response else { return };
+        if !std::mem::replace(&mut self.was_focused, true) && text.is_empty() {
+            response.request_focus();
+        }
         let now = ui.input(|i| i.time);
         if response.changed() {
             cx.send(Command::TypeLabels(text));
@@ -134,7 +141,7 @@ impl LabelsCard {
                     Choice::Plain => Some(Some(plain)),
                     Choice::Photo => Some(Some(photo)),
                     Choice::Ensemble => Some(Some(ensemble)),
-                    Choice::Own => None,
+                    Choice::Own => settings.templates.is_none().then_some(Some(photo)),
                 };
                 if let Some(templates) = templates {
                     cx.send(Command::SetTemplates(templates));
@@ -151,26 +158,85 @@ impl LabelsCard {
     }
 
     fn own_templates(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, kept: Option<&[String]>) {
-        let own = self.own.get_or_insert_with(|| kept.unwrap_or_default().join("\n"));
-        let response = text_area(ui, "Templates, one a line", own, "a photo of a {}", 3);
+        let kept = kept.unwrap_or_default();
+        let mut text = self.own.clone().unwrap_or_else(|| kept.join("\n"));
+        let response = text_area(ui, "Templates, one a line", &mut text, PHOTO, 3);
         if response.changed() {
-            self.own_error = match Templates::own(own) {
-                Ok(Templates::Own(templates)) => {
-                    cx.send(Command::SetTemplates(Some(templates)));
-                    None
-                }
-                Ok(_) => None,
-                Err(error) => Some(sentence(&error.to_string())),
-            };
+            self.own = Some(text.clone());
+        }
+        let own = Templates::own(&text);
+        self.own_error = own.as_ref().err().map(|error| sentence(&error.to_string()));
+        // Meant when the field is left: all labels are read again with them.
+        if response.lost_focus()
+            && let Ok(Templates::Own(templates)) = own
+        {
+            self.own = None;
+            if templates != kept {
+                cx.send(Command::SetTemplates(Some(templates)));
+            }
         }
         match &self.own_error {
             Some(error) => {
                 ui.colored_label(tokens(ui).negative.text, error);
             }
             None => {
-                widgets::caption(ui, "The label goes where {} stands.");
+                widgets::caption(ui, "The label goes where {} stands. Click elsewhere to use them.");
             }
         }
+    }
+
+    /// What reads the labels.
+    fn tower(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, facts: &TextFacts) {
+        let settings = &project.data.settings.zero_shot;
+        Card::new().title("Text tower").show(ui, |ui| {
+            let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let own_graph = name(&facts.text_graph);
+            let tokens_text = format!("{}, {} at most", facts.rules.family.label(), facts.rules.max_len);
+            let logits = &facts.logits;
+            let scale = match logits.bias.value {
+                0.0 => format!("{:.2} × cosine", logits.scale.value),
+                bias => format!("{:.2} × cosine {bias:+.2}", logits.scale.value),
+            };
+            let origin = logits.scale.origin.to_string();
+            key_values(
+                ui,
+                &[
+                    ("Model", &facts.model),
+                    ("Text graph", &own_graph),
+                    ("Tokens", &tokens_text),
+                    ("Logits", &scale),
+                    ("", &origin),
+                ],
+            );
+            ui.add_enabled_ui(can_edit(cx.state).is_ok(), |ui| {
+                if facts.text_graphs.len() > 1 {
+                    let names: Vec<String> = facts.text_graphs.iter().map(name).collect();
+                    let options: Vec<(usize, &str)> = names.iter().enumerate().map(|(i, n)| (i, n.as_str())).collect();
+                    let now = facts.text_graphs.iter().position(|path| *path == facts.text_graph).unwrap_or(0);
+                    let mut chosen = now;
+                    if select(ui, "Precision of the text graph", &mut chosen, &options).changed() {
+                        cx.send(Command::SetTextGraph(facts.text_graphs.get(chosen).cloned()));
+                    }
+                }
+                widgets::caption(ui, "Logit scale: the larger, the surer it sounds");
+                let mut log = self.dragged_scale.unwrap_or_else(|| (logits.scale.value as f32).max(1.0).ln());
+                let shown = |log: f32| format!("{:.0}", log.exp());
+                let response = slider(ui, "Logit scale", &mut log, 0.0..=5.3, shown);
+                if response.dragged() {
+                    self.dragged_scale = Some(log);
+                } else if response.drag_stopped() || response.changed() {
+                    let log = self.dragged_scale.take().unwrap_or(log);
+                    cx.send(Command::SetLogitScale(Some(f64::from(log.exp()))));
+                }
+                if settings.logit_scale.is_some() || settings.text_graph.is_some() {
+                    let button = Button::new("As the model has it").quiet().small();
+                    if ui.add(button).clicked() {
+                        cx.send(Command::SetLogitScale(None));
+                        cx.send(Command::SetTextGraph(None));
+                    }
+                }
+            });
+        });
     }
 }
 
@@ -181,74 +247,28 @@ fn bridge(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
             ui,
             "The surest images of each label become examples of a class. Correct a few, and heads learn from them.",
         );
+        widgets::caption(ui, "Share of each label's images");
         let mut share = project.zero_shot.share;
         let format = |share: f32| percent(share);
         if slider(ui, "Share of each label's images", &mut share, 0.0..=1.0, format).changed() {
             cx.send(Command::SetShare(share));
         }
-        let n_taken: usize = project.zero_shot.groups.iter().map(|g| g.taken.len()).sum();
+        let groups = &project.zero_shot.groups;
+        let n_taken: usize = groups.iter().map(|g| g.taken.len()).sum();
+        let n_classes = groups.iter().filter(|g| !g.taken.is_empty()).count();
         widgets::body(
             ui,
-            &match n_taken {
-                0 => "No image without a class among them".to_owned(),
-                n => format!("{} without a class", format::images(n)),
+            &match (n_taken, n_classes) {
+                (0, _) => "No image without a class among them".to_owned(),
+                (n, 1) => format!("{} of 1 class", format::images(n)),
+                (n, n_classes) => format!("{} of {n_classes} classes", format::images(n)),
             },
         );
         let action = Action::UseAsClasses;
-        let button = Button::new(action.label()).fill_width().tip(action.tooltip()).label("Use the surest as classes");
+        let button = Button::new(action.label()).primary().fill_width().tip(action.tooltip());
         if ui.add(button.availability(action.availability(cx.state))).clicked() {
             cx.act(action);
         }
-    });
-}
-
-/// What reads the labels.
-fn tower(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, facts: &TextFacts) {
-    let settings = &project.data.settings.zero_shot;
-    Card::new().title("Text tower").show(ui, |ui| {
-        let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let own_graph = name(&facts.text_graph);
-        let tokens_text = format!("{}, {} at most", facts.rules.family.label(), facts.rules.max_len);
-        let logits = &facts.logits;
-        let scale = match logits.bias.value {
-            0.0 => format!("{:.2} × cosine", logits.scale.value),
-            bias => format!("{:.2} × cosine {bias:+.2}", logits.scale.value),
-        };
-        let origin = logits.scale.origin.to_string();
-        key_values(
-            ui,
-            &[
-                ("Model", &facts.model),
-                ("Text graph", &own_graph),
-                ("Tokens", &tokens_text),
-                ("Logits", &scale),
-                ("", &origin),
-            ],
-        );
-        ui.add_enabled_ui(can_edit(cx.state).is_ok(), |ui| {
-            if facts.text_graphs.len() > 1 {
-                let names: Vec<String> = facts.text_graphs.iter().map(name).collect();
-                let options: Vec<(usize, &str)> = names.iter().enumerate().map(|(i, n)| (i, n.as_str())).collect();
-                let now = facts.text_graphs.iter().position(|path| *path == facts.text_graph).unwrap_or(0);
-                let mut chosen = now;
-                if select(ui, "Precision of the text graph", &mut chosen, &options).changed() {
-                    cx.send(Command::SetTextGraph(facts.text_graphs.get(chosen).cloned()));
-                }
-            }
-            let mut log = (logits.scale.value as f32).max(1.0).ln();
-            let shown = |log: f32| format!("{:.0}", log.exp());
-            let response = slider(ui, "Logit scale", &mut log, 0.0..=5.3, shown);
-            if response.drag_stopped() || (response.changed() && !response.dragged()) {
-                cx.send(Command::SetLogitScale(Some(f64::from(log.exp()))));
-            }
-            if settings.logit_scale.is_some() || settings.text_graph.is_some() {
-                let button = Button::new("As the model has it").quiet().small();
-                if ui.add(button).clicked() {
-                    cx.send(Command::SetLogitScale(None));
-                    cx.send(Command::SetTextGraph(None));
-                }
-            }
-        });
     });
 }
 

@@ -43,7 +43,8 @@ impl Results {
         let begins = self.sorted_by != sort_by;
         self.sorted_by = sort_by;
         match sort_by {
-            Some(label) => sorted(cx, ui, project, answers, label, (pad, begins)),
+            Some(_) => sorted(cx, ui, project, answers, (pad, begins)),
+            None if project.zero_shot.is_search() => sorted(cx, ui, project, answers, (pad, begins)),
             None => groups(cx, ui, project, answers, (pad, begins)),
         }
     }
@@ -53,6 +54,9 @@ impl Results {
 pub(super) fn order_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
     let Some(answers) = &project.zero_shot.answers else { return };
     let labels = &answers.texts.labels;
+    if labels.len() < 2 {
+        return;
+    }
     let has_images = |i: &usize| project.zero_shot.groups.get(*i).is_some_and(|g| !g.images.is_empty());
     let all: Vec<usize> = match labels.len() {
         n if n <= MAX_ORDERS => (0..n).collect(),
@@ -132,7 +136,7 @@ fn group(
     let Some(of) = answers.texts.labels.get(label) else { return };
     let t = tokens(ui);
     let head = Rect::from_min_size(rect.min, vec2(rect.width(), HEAD));
-    let class = project.class_of_label(of).and_then(|id| project.data.class(id));
+    let class = group.class.and_then(|id| project.data.class(id));
     let mut x = head.left();
     if let Some(class) = class {
         let colour = class_colour(usize::from(class.colour), Theme::of(ui));
@@ -159,27 +163,49 @@ fn group(
     for (i, (id, p)) in group.images.iter().take(n_fit).enumerate() {
         let min = pos2(rect.left() + i as f32 * (side + GAP), head.bottom());
         let at = Rect::from_min_size(min, vec2(side, side + LINE));
-        let is_taken = group.taken.contains(id);
-        // Where more follow, the last says how many.
-        let n_more = if i + 1 == n_fit { n - n_fit } else { 0 };
-        tile(cx, ui, project, answers, (*id, &percent(*p)), at, is_taken, n_more);
-        if n_more > 0 && ui.interact(at, Id::unique("more").with(label), Sense::click()).clicked() {
-            cx.send(Command::SortByLabel(Some(label)));
+        // Where more follow, the last is the way to them.
+        if i + 1 == n_fit && n > n_fit {
+            more(cx, ui, (label, &of.name), (n, n + 1 - n_fit), (*id, at));
+            continue;
         }
+        let is_open = project.data.image(*id).is_some_and(|image| image.class.is_none());
+        tile(cx, ui, project, answers, (*id, &sure(*p)), at, i < group.n_surest && is_open);
     }
 }
 
-/// All images, the best fit first.
-fn sorted(
+/// In place of the last thumbnail: how many more there are, and the way to all of them.
+fn more(
     cx: &mut Cx<'_>,
     ui: &mut Ui,
-    project: &OpenProject,
-    answers: &TextAnswers,
-    label: usize,
-    (pad, begins): (f32, bool),
+    (label, name): (usize, &str),
+    (n, n_more): (usize, usize),
+    (id, rect): (ImageId, Rect),
 ) {
+    let t = tokens(ui);
+    let picture = Rect::from_min_size(rect.min, vec2(rect.width(), rect.width()));
+    let response = ui.interact(picture, Id::unique("more").with(label), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Show all {n} images of {name}")));
+    cx.project_thumb(ui, picture, id);
+    let round = CornerRadius::same(radius::SMALL);
+    ui.painter().rect_filled(picture, round, t.surface.gamma_multiply(0.78));
+    let text = format!("+{}", format::thousands(n_more));
+    ui.painter().text(picture.center(), Align2::CENTER_CENTER, text, font(size::BODY, Weight::SemiBold), t.text_strong);
+    if response.hovered() || response.has_focus() {
+        ui.painter().rect_stroke(picture, round, Stroke::new(1.5, t.border_control), StrokeKind::Inside);
+    }
+    if response.clicked() {
+        cx.send(Command::SortByLabel(Some(label)));
+    }
+}
+
+/// A probability that is never said to be certain.
+fn sure(p: f32) -> String {
+    if p > 0.9994 { "> 99.9 %".to_owned() } else { percent(p) }
+}
+
+/// All images, the best fit first.
+fn sorted(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, answers: &TextAnswers, (pad, begins): (f32, bool)) {
     let images = &project.zero_shot.sorted;
-    let taken = project.zero_shot.groups.get(label).map(|g| g.taken.as_slice()).unwrap_or_default();
     let mut scroll = ScrollArea::vertical().id_salt("sorted images").auto_shrink([false, false]);
     if begins {
         scroll = scroll.vertical_scroll_offset(0.0);
@@ -195,7 +221,7 @@ fn sorted(
         for (i, (id, cosine)) in images.iter().enumerate().take(last).skip(first) {
             let min = origin + vec2((i % n_columns) as f32 * (side + GAP), (i / n_columns) as f32 * pitch);
             let at = Rect::from_min_size(min, vec2(side, side + LINE));
-            tile(cx, ui, project, answers, (*id, &format!("{cosine:.3}")), at, taken.contains(id), 0);
+            tile(cx, ui, project, answers, (*id, &format!("{cosine:.3}")), at, false);
         }
     });
 }
@@ -209,7 +235,6 @@ fn tile(
     (id, value): (ImageId, &str),
     rect: Rect,
     is_taken: bool,
-    n_more: usize,
 ) {
     let Some(image) = project.data.image(id) else { return };
     let t = tokens(ui);
@@ -219,21 +244,10 @@ fn tile(
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{file}, {value}")));
     let round = CornerRadius::same(radius::SMALL);
     cx.project_thumb(ui, picture, id);
-    if n_more > 0 {
-        ui.painter().rect_filled(picture, round, t.surface.gamma_multiply(0.78));
-        let text = format!("+{}", format::thousands(n_more));
-        ui.painter().text(
-            picture.center(),
-            Align2::CENTER_CENTER,
-            text,
-            font(size::BODY, Weight::SemiBold),
-            t.text_strong,
-        );
-    }
     if response.hovered() || response.has_focus() {
         ui.painter().rect_stroke(picture, round, Stroke::new(1.5, t.border_control), StrokeKind::Inside);
     }
-    if is_taken && n_more == 0 {
+    if is_taken {
         let at = picture.right_top() + vec2(-11.0, 11.0);
         ui.painter().circle_filled(at, 8.0, t.accent.solid);
         ui.painter().text(at, Align2::CENTER_CENTER, icons::CHECK, icons::font(11.0), t.accent.on_solid);
@@ -245,15 +259,16 @@ fn tile(
         let colour = class_colour(usize::from(class.colour), Theme::of(ui));
         ui.painter().circle_filled(pos2(x + 4.0, line.y), 4.0, colour);
         x += 13.0;
-        let said = project.zero_shot.prediction(&project.live, id).and_then(|(l, _)| answers.texts.labels.get(l));
-        let is_wrong = said.is_some_and(|label| project.class_of_label(label) != Some(class_id));
-        if is_wrong {
+        let said = project.zero_shot.prediction(&project.live, id).and_then(|(l, _)| project.zero_shot.groups.get(l));
+        // A search says of no image what it is.
+        let is_wrong = said.is_some_and(|group| group.class != Some(class_id));
+        if is_wrong && !project.zero_shot.is_search() {
             let at = pos2(rect.right() - 8.0, line.y);
             ui.painter().text(at, Align2::CENTER_CENTER, icons::X_CIRCLE, icons::font(12.0), t.negative.text);
         }
     }
     ui.painter().text(pos2(x, line.y), Align2::LEFT_CENTER, value, font(size::CAPTION, Weight::Medium), t.text_weak);
-    if response.clicked() && n_more == 0 {
+    if response.clicked() {
         cx.send(Command::Look(Some(id)));
         cx.send(Command::Go(Place::Images));
     }
@@ -274,6 +289,6 @@ fn about(ui: &mut Ui, project: &OpenProject, answers: &TextAnswers, id: ImageId,
     order.sort_by(|a, b| all[*b].total_cmp(&all[*a]));
     for label in order.into_iter().take(3) {
         let name = answers.texts.labels.get(label).map_or("", |l| l.name.as_str());
-        widgets::body(ui, &format!("{} {}", percent(all[label]), shortened(name)));
+        widgets::body(ui, &format!("{} {}", sure(all[label]), shortened(name)));
     }
 }
