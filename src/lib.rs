@@ -17,7 +17,7 @@
 //! | 0 | [`rng`] | a seeded generator whose sequence never changes |
 //! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it |
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
-//! | 1 | [`head`] | linear and prototype heads: fitted, chosen, calibrated |
+//! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated |
 //! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals |
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
@@ -25,7 +25,7 @@
 //! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
 //! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees |
-//! | 3 | [`workflow`] | the work, synchronous: scan, embed, train, evaluate, predict, export |
+//! | 3 | [`workflow`] | the work, synchronous: scan, embed, train, zero-shot, evaluate, predict, export |
 //! | 4 | [`jobs`] | the work beside the screen: named threads with queues, cancelling, one end for every job |
 //! | 5 | [`app`] | the application without a screen: commands and events in, state and effects out |
 //! | 6 | `ui` | the screen, with eframe and egui: shell, places, widgets, theme; only with the feature `gui` |
@@ -35,7 +35,7 @@
 //!
 //! ```text
 //!    keys, buttons, drops ──► Command ──► app::update ─┬─► AppState ──► ui draws it
-//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, export, project
+//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, export, project
 //!    jobs ──► JobEvent ──► app::on_event ──► AppState, Effect        (and a call of the waker, which knows no egui)
 //! ```
 //!
@@ -53,7 +53,8 @@
 //! | preprocess | [`image::preprocess::PixelBatch`] | `[N, 3, H, W]` f32 (or as the model wants it), per [`image::spec::PreprocessSpec`] |
 //! | encode | [`embedding::Embeddings`] | `[N, D]` f32, tagged with its [`embedding::EmbeddingSpace`] |
 //! | label | [`workflow::train::LabelledEmbeddings`] | rows <-> files <-> classes, one a split |
-//! | fit | [`head::Head`] | linear `W [K, D]`, `b [K]`; prototypes `P [K, D]`; both as [`head::Affine`] |
+//! | read | [`workflow::zero_shot::ClassTexts`] | labels -> prompts -> tokens -> texts `[n, D]`, classes `[K, D]`, unit length |
+//! | fit | [`head::Head`] | linear `W [K, D]`, `b [K]`; prototypes `P [K, D]`; texts, with or without examples; all as [`head::Affine`] |
 //! | infer | [`head::Scores`] | `[N, K]`; says whether logits, cosine or probability |
 //! | judge | [`metrics::Report`] | figures with 95 % intervals |
 //! | export | [`export::bundle::Bundle`] | head + preprocessing + space + class order |
@@ -67,6 +68,14 @@
 //! nothing fights over the cores. A large backbone has a single session instead, which decoders feed through a bounded
 //! channel and take turns with ([`workflow::embed`]). Features are cached by content hash and embedding
 //! space. The result does not depend on batch size or thread count.
+//!
+//! ## Texts
+//!
+//! A dual encoder's image tower gives two things in one run: features, and the image's vector in the space that it shares
+//! with texts ([`backbone::Backbone::beside`]); each part is cached by itself. Zero-shot classes are embeddings of texts
+//! in that space, so that a head made of them is applied, judged and exported like any other; a text head
+//! ([`head::few_shot`]) starts from them and learns from features. A label costs its own text and one column of cosines:
+//! what was computed for others is kept. Images that only labels have called so are trained on and never judged on.
 //!
 //! ## Invariants
 //!

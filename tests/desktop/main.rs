@@ -24,7 +24,7 @@ use graft::store::project::{Access, Opened, ProjectFile};
 
 /// For things that take work; generous, since the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
-const PLACES: [&str; 5] = ["model", "images", "train", "evaluate", "export"];
+const PLACES: [&str; 6] = ["model", "images", "train", "evaluate", "zero-shot", "export"];
 
 /// A display, or `None` with a message that is seen even where tests are quiet.
 fn display() -> Option<Display> {
@@ -187,6 +187,14 @@ fn a_folder_dropped_on_the_window_becomes_a_verified_classifier() {
     let mut seen = Vec::new();
     for (i, place) in PLACES.into_iter().enumerate() {
         display.ctrl(char::from(b'1' + i as u8));
+        if place == "zero-shot" {
+            // The list of labels has the keyboard: what is typed is compared with the images.
+            display.settled_screen(Duration::from_secs(10));
+            let lines = ["fish", "windmill", "building", "mammal", "tool"].join("\n");
+            let keysym = |c: char| if c == '\n' { 0xff0d } else { u32::from(c) };
+            display.keys(&lines.chars().map(keysym).collect::<Vec<_>>());
+            std::thread::sleep(Duration::from_secs(if screenshots().is_some() { 6 } else { 1 }));
+        }
         let screen = display.settled_screen(Duration::from_secs(10));
         assert!(n_colours(&screen) > 20 && !seen.contains(&screen), "{place} shows nothing of its own");
         if place != "export" {
@@ -194,6 +202,10 @@ fn a_folder_dropped_on_the_window_becomes_a_verified_classifier() {
         }
         seen.push(screen);
     }
+
+    // Leaving the place is meaning what was typed.
+    let typed = || Some(project(home.path())?.project.settings.zero_shot.labels);
+    wait_for("the labels", &mut app, || typed().filter(|labels| labels.lines().count() == 5));
 
     // Another label for the first image, by hand, and back.
     display.ctrl('2');
