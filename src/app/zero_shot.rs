@@ -277,9 +277,11 @@ impl OpenProject {
             }
         }
         for group in &mut groups {
+            // Where probabilities have rounded to the same, the lead over the second label tells.
+            let lead = |id: ImageId| sureness[id.as_usize()];
             group
                 .images
-                .sort_by(|a, b| sureness[b.0.as_usize()].total_cmp(&sureness[a.0.as_usize()]).then(a.0.cmp(&b.0)));
+                .sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| lead(b.0).total_cmp(&lead(a.0))).then(a.0.cmp(&b.0)));
         }
         let mut sorted = Vec::new();
         // One label alone is a search: its images are shown by how well they fit.
