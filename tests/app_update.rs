@@ -207,6 +207,7 @@ fn opened(n: usize, access: Access) -> OpenedProject {
         split: None,
         is_present: true,
         skipped: None,
+        is_guessed: false,
     };
     let class = |name: &str, colour| Some(Class { name: name.into(), colour });
     let project = Project {
@@ -908,6 +909,13 @@ impl App {
 
     /// Answers: image `i` is of label `i % n_labels`, the surer the smaller `i`.
     fn answer(&mut self, id: JobId, request: &ZeroShotRequest, n_rows: usize) {
+        self.data_only(id, request, n_rows);
+        let (epoch, number) = (request.epoch, request.number);
+        self.finish(id, JobOutput::ZeroShotJudged { epoch, number, report: None, effects: Vec::new() });
+    }
+
+    /// Answers that are not judged yet.
+    fn data_only(&mut self, id: JobId, request: &ZeroShotRequest, n_rows: usize) {
         let n = request.labels.len();
         let columns: Vec<Arc<[f32]>> = (0..n)
             .map(|label| {
@@ -953,8 +961,6 @@ impl App {
             secs: 0.01,
         };
         self.event(id, Body::Data(JobData::ZeroShot(Box::new(answers))));
-        let (epoch, number) = (request.epoch, request.number);
-        self.finish(id, JobOutput::ZeroShotJudged { epoch, number, report: None, effects: Vec::new() });
     }
 
     fn zero_shot(&self) -> &ZeroShot {
@@ -1051,7 +1057,10 @@ fn the_bridge_takes_the_surest_that_have_no_class_and_is_one_edit() {
     let names: Vec<String> = app.project().data.sorted_classes().into_iter().map(|(_, c)| c.name.clone()).collect();
     assert_eq!(names, ["ant", "bee", "wasp"]);
     // What labels said is no truth to judge them by, nor heads; what the user says of it is.
-    let guessed = |app: &App| app.project().data.settings.zero_shot.guessed.iter().map(|i| i.0).collect::<Vec<_>>();
+    let guessed = |app: &App| {
+        let all = app.project().data.images.iter().enumerate().filter(|(_, image)| image.is_guessed);
+        all.map(|(id, _)| id).collect::<Vec<_>>()
+    };
     assert_eq!(guessed(&app), [0, 1, 3, 4, 6, 7, 9]);
     app.do_it(Command::Go(Place::ZeroShot));
     let ant = app.project().data.class_by_name("ant");
@@ -1063,7 +1072,7 @@ fn the_bridge_takes_the_surest_that_have_no_class_and_is_one_edit() {
     app.answer(id, &request, 20);
     let (_, fit) = app.asked.iter().rev().find(|(_, r)| matches!(r, JobRequest::Fit(_))).unwrap();
     let JobRequest::Fit(fit) = fit else { unreachable!() };
-    assert!(fit.images.iter().all(|i| i.is_guessed == [3, 4, 6, 7, 9].contains(&i.id.0)));
+    assert!(fit.images.iter().all(|i| i.is_guessed == [3, 4, 6, 7, 9].contains(&i.id.as_usize())));
     app.do_it(Command::Act(Action::Undo));
     app.do_it(Command::Act(Action::Undo));
     assert_eq!((app.class_of(0), app.class_of(1)), (None, None));
@@ -1107,4 +1116,61 @@ fn labels_are_exported_as_they_answer() {
     assert_eq!(export.head.trained.head.kind(), HeadKind::ZeroShot);
     assert_eq!((export.shown.len(), export.n_train_per_class), (6, vec![0, 0]));
     assert!(parse("wasp\nant").is_ok());
+}
+
+#[test]
+fn a_label_of_several_classes_takes_nothing_by_chance() {
+    let mut app = App::with_project(6);
+    app.embed_all();
+    app.do_it(Command::Label { images: Target::Images((2..6).map(ImageId).collect()), class: None });
+    app.type_labels("ant=insect\nbee=insect\nstone | wasp");
+    let (id, request) = app.take_zero_shot();
+    app.answer(id, &request, 6);
+    app.do_it(Command::SetShare(1.0));
+    let group = &app.zero_shot().groups[0];
+    assert!(group.is_ambiguous() && group.taken.is_empty() && group.classes.len() == 2);
+    // A class that is called like another description of a label is that label's.
+    app.do_it(Command::AddClass("wasps".into()));
+    app.do_it(Command::SortByLabel(None));
+    app.do_it(Command::SetShare(1.0));
+    app.do_it(Command::Act(Action::UseAsClasses));
+    assert_eq!((app.class_of(3), app.class_of(4)), (Some("wasps"), None));
+    assert_eq!(app.project().counts.n_guessed, 2);
+}
+
+#[test]
+fn taking_back_what_a_notice_tells_of_leaves_what_is_typed() {
+    let mut app = App::with_project(20);
+    app.embed_all();
+    app.do_it(Command::Label { images: Target::Images((0..10).map(ImageId).collect()), class: None });
+    app.type_labels("ant\nwasp");
+    let (id, request) = app.take_zero_shot();
+    app.answer(id, &request, 20);
+    app.do_it(Command::Act(Action::UseAsClasses));
+    assert!(app.class_of(0).is_some());
+    app.type_labels("ant\nwasp\nb");
+    assert!(Action::Undo.full_label(&app.state).contains("edit the labels"));
+    app.do_it(Command::TakeBack);
+    assert_eq!((app.class_of(0), app.zero_shot().text.as_str()), (None, "ant\nwasp\nb"));
+    // What was undone cannot be made again over what was typed since.
+    assert!(Action::Redo.availability(&app.state).is_err());
+    app.do_it(Command::Act(Action::Redo));
+    assert_eq!((app.class_of(0), app.zero_shot().text.as_str()), (None, "ant\nwasp\nb"));
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!(app.zero_shot().text, "ant\nwasp");
+}
+
+#[test]
+fn answers_stay_where_only_their_figures_are_cancelled() {
+    let mut app = App::with_project(6);
+    app.embed_all();
+    app.type_labels("wasp\nant");
+    let (id, request) = app.take_zero_shot();
+    app.data_only(id, &request, 6);
+    assert!(app.zero_shot().is_judging());
+    assert_eq!(Action::ExportZeroShot.availability(&app.state), Err("The figures are still being made"));
+    app.do_it(Command::Act(Action::CancelWork));
+    app.event(id, Body::Finished(Err(JobError::Cancelled)));
+    assert!(app.zero_shot().error.is_none() && !app.zero_shot().is_judging());
+    assert_eq!(Action::ExportZeroShot.availability(&app.state), Ok(()));
 }

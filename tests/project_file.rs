@@ -88,7 +88,16 @@ impl Model {
 }
 
 fn image(root: RootId, rel: impl Into<PathBuf>) -> Image {
-    Image { root, rel: rel.into(), hash: None, class: None, split: None, is_present: true, skipped: None }
+    Image {
+        root,
+        rel: rel.into(),
+        hash: None,
+        class: None,
+        split: None,
+        is_present: true,
+        skipped: None,
+        is_guessed: false,
+    }
 }
 
 /// A file of `n` images and two classes, and the model of it.
@@ -178,8 +187,11 @@ fn act(model: &mut Model, rng: &mut SplitMix64) {
         }
         1 => drop(model.class(&format!("class {}", rng.below(1_000_000)))),
         2..=4 => {
-            let (ids, class) = (some(rng), pick(rng));
-            let changes = model.project.label_changes(ids, class);
+            let (ids, class): (Vec<ImageId>, _) = (some(rng), pick(rng));
+            let changes = match class {
+                Some(class) if rng.below(2) == 0 => model.project.guessed_label_changes(&ids, class),
+                class => model.project.label_changes(ids, class),
+            };
             model.did("label", changes);
         }
         5 => {
@@ -427,7 +439,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
     // It takes part in everything from then on.
     opened.file.write(&[Write::Undid, Write::Redid, Write::Redid, Write::Heads(heads())]).unwrap();
     drop(opened);
-    assert_eq!(version(), 2);
+    assert_eq!(version(), 3);
     let opened = open(&path);
     assert_eq!(opened.info.migrated_from, None);
     assert_eq!(opened.project.images[2].class, Some(ClassId(0)));
@@ -464,7 +476,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = open_error(&path);
-    assert!(matches!(error, ProjectFileError::TooNew { version: 99, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, ProjectFileError::TooNew { version: 99, known: 3, .. }), "{error:?}");
     assert!(error.to_string().contains("update Graft"));
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(names(dir.path()), ["p.graft"]);

@@ -11,7 +11,7 @@ use eframe::egui::{self, Event, Key, Modifiers, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use graft::app::gallery::SelectOp;
-use graft::app::{AppState, Command, DropInto, Place, RuntimeState};
+use graft::app::{AppState, Command, DropInto, Place, RuntimeState, Target};
 use graft::jobs::LaneKind;
 use graft::project::ImageId;
 use graft::store::dirs;
@@ -717,13 +717,27 @@ fn the_surest_images_become_classes_and_one_undo_takes_it_back() {
     let kinds: Vec<_> = window.project().live.figures().iter().map(|f| f.kind.label()).collect();
     assert_eq!(kinds, ["Linear", "Prototype", "Text"]);
     window.click("Learning curve");
+    assert!(
+        graft::app::Action::DrawCurve.availability(window.state()).is_err(),
+        "guesses say nothing of how good they are"
+    );
+    let classes = window.project().data.sorted_classes().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    for &class in &classes {
+        let of_class = window.project().data.present().filter(|(_, image)| image.class == Some(class));
+        let images = Target::Images(of_class.map(|(id, _)| id).collect());
+        window.dispatch(Command::Label { images, class: Some(class) });
+    }
+    assert_eq!(window.project().counts.n_guessed, 0);
+    window.wait("heads are fitted again", is_quiet);
     window.click("Draw the learning curve");
     window
         .wait("the curve is drawn", |s| s.project.as_ref().is_some_and(|p| p.zero_shot.curve.is_some()) && is_quiet(s));
     let curve = window.project().zero_shot.curve.clone().unwrap();
     assert_eq!(curve.points.iter().map(|p| p.shots).collect::<Vec<_>>(), [0, 1, 2, 4]);
     assert!(window.sees("starts from the labels"));
-    window.dispatch(Command::Act(graft::app::Action::Undo));
+    for _ in 0..=classes.len() {
+        window.dispatch(Command::Act(graft::app::Action::Undo));
+    }
     assert_eq!((window.project().counts.n_unlabelled, window.project().data.sorted_classes().len()), (18, 0));
 }
 
@@ -740,6 +754,8 @@ fn labels_are_exported_like_any_head() {
     assert_eq!(meta.classes.names(), ["fish", "windmill", "tool"], "in the order in which they were typed");
     assert!(meta.verification.classifier.max_abs_difference < 1e-4 && meta.verification.n == 9);
     assert_eq!(meta.embedding_space.layer, "image_embeds", "no text tower is needed any more");
+    // Beside the folder of the trained head, which it must not replace.
+    let dir = dir.with_file_name("by name zero-shot");
     let readme = std::fs::read_to_string(dir.join("README.md")).unwrap();
     assert!(readme.contains("the names of its classes alone"), "{readme}");
 }

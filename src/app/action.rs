@@ -347,11 +347,13 @@ impl Action {
         match self {
             Self::Undo => {
                 writable()?;
-                check(open?.history.undoable().is_some(), "There is nothing to undo")
+                let open = open?;
+                check(open.history.undoable().is_some() || open.has_unkept_labels(), "There is nothing to undo")
             }
             Self::Redo => {
                 writable()?;
-                check(open?.history.redoable().is_some(), "There is nothing to redo")
+                let open = open?;
+                check(open.history.redoable().is_some() && !open.has_unkept_labels(), "There is nothing to redo")
             }
             Self::AddClass => writable(),
             Self::CloseProject | Self::SaveCopy | Self::SelectNone => open.map(drop),
@@ -394,7 +396,7 @@ impl Action {
                 check(!state.is_busy_with(|p| matches!(p, Purpose::Export { .. })), "An export is being written")
             }
             Self::ExportZeroShot => {
-                zero_shot::has_answers(open?)?;
+                zero_shot::can_export(open?)?;
                 let is_one = open?.zero_shot.answers.as_ref().is_some_and(|a| a.texts.labels.len() < 2);
                 check(!is_one, "A classifier needs two labels or more")?;
                 check(!state.is_busy_with(|p| matches!(p, Purpose::Export { .. })), "An export is being written")
@@ -459,6 +461,9 @@ impl Action {
     pub fn full_label(self, state: &AppState) -> String {
         let history = state.project.as_ref().map(|p| &p.history);
         let title = match self {
+            Self::Undo if state.project.as_ref().is_some_and(super::OpenProject::has_unkept_labels) => {
+                return format!("{}: {}", self.label(), super::zero_shot::EDIT_LABELS);
+            }
             Self::Undo => history.and_then(|h| h.undoable()),
             Self::Redo => history.and_then(|h| h.redoable()),
             _ => None,

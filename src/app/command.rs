@@ -160,6 +160,8 @@ pub enum Command {
     AskRelocate(RootId),
     /// Shows a folder in the system's file manager.
     ShowFolder(PathBuf),
+    /// Takes back the edit that a notice tells of.
+    TakeBack,
     /// Tells that something did not work.
     Notify(String),
     /// Takes a notice away.

@@ -1,6 +1,6 @@
 //! The edits behind the commands: each one reversible, titled for the undo menu.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::Action;
 use super::command::{Effect, Target};
@@ -10,7 +10,7 @@ use super::state::{AppState, Purpose};
 use super::words::n_images;
 use crate::dataset::Split;
 use crate::jobs::{JobRequest, LaneKind, ProjectRequest};
-use crate::project::{Change, ClassId, Edit, ImageId, ProjectSettings};
+use crate::project::{Change, ClassId, Edit, IdSet, ImageId, ProjectSettings};
 use crate::store::project::Write;
 
 impl AppState {
@@ -48,7 +48,7 @@ impl AppState {
         let (title, n_changes) = (edit.title.clone(), edit.changes.len());
         self.commit(edit, effects);
         if n_changes > 0 && done(self) == Some(title) {
-            self.notices.push(Tone::Info, text, None, Some(Remedy::Act(Action::Undo)));
+            self.notices.push(Tone::Info, text, None, Some(Remedy::TakeBack));
         }
     }
 
@@ -64,8 +64,13 @@ impl AppState {
     }
 
     pub(super) fn undo(&mut self, effects: &mut Vec<Effect>) {
-        // What was typed last is part of what is undone.
+        // What was typed last is what is undone.
         self.keep_labels(effects);
+        self.take_back(effects);
+    }
+
+    /// Takes back the last edit.
+    pub(super) fn take_back(&mut self, effects: &mut Vec<Effect>) {
         let Some(project) = self.project.as_mut().filter(|p| p.is_writable()) else { return };
         let Some(inverse) = project.history.undo().map(Edit::inverse) else { return };
         self.notices.forget_undo();
@@ -76,6 +81,8 @@ impl AppState {
     }
 
     pub(super) fn redo(&mut self, effects: &mut Vec<Effect>) {
+        // What was typed since would be lost; as an edit it ends what can be made again.
+        self.keep_labels(effects);
         let Some(project) = self.project.as_mut().filter(|p| p.is_writable()) else { return };
         let Some(edit) = project.history.redo().cloned() else { return };
         self.notices.forget_undo();
@@ -191,7 +198,7 @@ impl AppState {
             return;
         }
         let title = format!("merge “{}” into “{}”", a.name, b.name);
-        let mut changes = project.data.label_changes(images_of(project, from), Some(into));
+        let mut changes = project.data.move_changes(images_of(project, from), Some(into));
         changes.push(Change::Class { id: from, before: Some(a.clone()), after: None });
         let text = format!("Merged “{}” into “{}”.", a.name, b.name);
         self.commit_told(Edit { title, changes }, text, effects);
@@ -217,16 +224,8 @@ impl AppState {
             },
             None => None,
         };
-        let mut changes = project.data.label_changes(images.iter().copied(), class);
+        let changes = project.data.label_changes(images, class);
         let n = n_images(n_moved(&changes));
-        // What the user says is no guess any more, also where it is what was guessed.
-        let before = &project.data.settings;
-        if before.zero_shot.guessed.iter().any(|id| images.contains(&id)) {
-            let mut after = before.clone();
-            let said: std::collections::BTreeSet<ImageId> = images.into_iter().collect();
-            after.zero_shot.guessed = before.zero_shot.guessed.iter().filter(|id| !said.contains(id)).collect();
-            changes.push(Change::Settings { before: Box::new(before.clone()), after: Box::new(after) });
-        }
         let title = match name {
             Some(name) => format!("label {n} “{name}”"),
             None => format!("take the label off {n}"),
@@ -303,11 +302,16 @@ fn target_images(project: &OpenProject, target: &Target) -> Vec<ImageId> {
 }
 
 fn n_moved(changes: &[Change]) -> usize {
-    let n = |change: &Change| match change {
-        Change::Presence(moved) => moved.images.len(),
-        Change::Label(moved) => moved.images.len(),
-        Change::Split(moved) => moved.images.len(),
-        Change::Class { .. } | Change::Settings { .. } => 0,
+    let images = |change: &Change| match change {
+        Change::Presence(moved) | Change::Guess(moved) => moved.images.clone(),
+        Change::Label(moved) => moved.images.clone(),
+        Change::Split(moved) => moved.images.clone(),
+        Change::Class { .. } | Change::Settings { .. } => IdSet::default(),
     };
-    changes.iter().map(n).sum()
+    // One that gets another class and is no guess any more moves once.
+    match changes {
+        [] => 0,
+        [one] => images(one).len(),
+        several => several.iter().flat_map(|c| images(c).iter().collect::<Vec<_>>()).collect::<BTreeSet<_>>().len(),
+    }
 }

@@ -415,6 +415,7 @@ mod tests {
             split: None,
             is_present: true,
             skipped: None,
+            is_guessed: false,
         };
         let mut project = Project {
             roots: vec!["/r".into()],

@@ -275,12 +275,6 @@ impl Live {
         for (idx, (id, _)) in classes.iter().enumerate() {
             idx_of_class[id.as_usize()] = u32::try_from(idx).ok();
         }
-        let mut is_guessed = vec![false; project.images.len()];
-        for id in project.settings.zero_shot.guessed.iter() {
-            if let Some(flag) = is_guessed.get_mut(id.as_usize()) {
-                *flag = true;
-            }
-        }
         let mut seen = vec![false; classes.len()];
         let images: Vec<FitImage> = project
             .present()
@@ -289,8 +283,7 @@ impl Live {
                 let class = idx_of_class.get(image.class?.as_usize()).copied().flatten()?;
                 let row = self.row(id)?;
                 seen[class as usize] = true;
-                let is_guessed = is_guessed.get(id.as_usize()).copied().unwrap_or(false);
-                Some(FitImage { id, row, class, split: image.split, is_guessed })
+                Some(FitImage { id, row, class, split: image.split, is_guessed: image.is_guessed })
             })
             .collect();
         (seen.iter().filter(|s| **s).count() >= 2).then_some(Labelled { classes, images })

@@ -23,6 +23,8 @@ pub enum Tone {
 pub enum Remedy {
     /// An action.
     Act(Action),
+    /// Takes back the edit that is told of, which is the last one: another edit takes this notice away.
+    TakeBack,
     /// Shows a folder.
     OpenFolder(PathBuf),
     /// Asks where a folder that is gone is now.
@@ -85,7 +87,7 @@ impl Notices {
 
     /// Takes away what offers to undo something of a project that is not shown any more, or of an older edit.
     pub(super) fn forget_undo(&mut self) {
-        self.shown.retain(|n| n.remedy != Some(Remedy::Act(Action::Undo)));
+        self.shown.retain(|n| n.remedy != Some(Remedy::TakeBack));
     }
 
     /// Oldest first.

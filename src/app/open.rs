@@ -229,6 +229,7 @@ impl AppState {
                     split: image.split,
                     is_present: false,
                     skipped: image.skipped,
+                    is_guessed: false,
                 });
             }
         }
@@ -260,7 +261,7 @@ impl AppState {
         self.commit_with(writes, Edit { title, changes }, effects);
         if n_added > 0 {
             let text = format!("Added {}.", n_images(n_added));
-            self.notices.push(Tone::Success, text, None, Some(Remedy::Act(Action::Undo)));
+            self.notices.push(Tone::Success, text, None, Some(Remedy::TakeBack));
         }
         if n_known > back.len() && n_new == 0 && !is_edit {
             self.notices.info("All of these images are in the project already.");

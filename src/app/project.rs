@@ -26,6 +26,10 @@ pub struct Counts {
     pub n_skipped: usize,
     /// Usable images of each class, by [`ClassId`].
     pub of_class: Vec<usize>,
+    /// Usable images of each class that labels have not guessed, by [`ClassId`].
+    pub of_class_known: Vec<usize>,
+    /// Usable images whose class is a guess of labels.
+    pub n_guessed: usize,
     /// Images that the user or the layout put into train, val and test.
     pub n_given: [usize; 3],
 }
@@ -34,6 +38,11 @@ impl Counts {
     /// Usable images of a class.
     pub fn of(&self, class: ClassId) -> usize {
         self.of_class.get(class.as_usize()).copied().unwrap_or(0)
+    }
+
+    /// Usable images of a class that labels have not guessed.
+    pub fn known_of(&self, class: ClassId) -> usize {
+        self.of_class_known.get(class.as_usize()).copied().unwrap_or(0)
     }
 }
 
@@ -157,13 +166,19 @@ impl OpenProject {
             filter.class = ClassFilter::Any;
         }
         filter.predicted = filter.predicted.filter(|class| is_there(*class));
-        let mut counts = Counts { of_class: vec![0; self.data.classes.len()], ..Counts::default() };
+        let zeros = vec![0; self.data.classes.len()];
+        let mut counts = Counts { of_class: zeros.clone(), of_class_known: zeros, ..Counts::default() };
         for (_, image) in self.data.present() {
             if image.skipped.is_some() {
                 counts.n_skipped += 1;
                 continue;
             }
             counts.n_images += 1;
+            if image.is_guessed && image.class.is_some() {
+                counts.n_guessed += 1;
+            } else if let Some(n) = image.class.and_then(|c| counts.of_class_known.get_mut(c.as_usize())) {
+                *n += 1;
+            }
             match image.class.and_then(|c| counts.of_class.get_mut(c.as_usize())) {
                 Some(n) => *n += 1,
                 None => counts.n_unlabelled += 1,
@@ -190,10 +205,15 @@ impl OpenProject {
         self.export.dir.clone().unwrap_or_else(|| self.usual_export_dir())
     }
 
-    /// Where an export of the labels goes: not over that of a trained head.
+    /// Where an export of the labels goes: beside that of a trained head, never over it.
     pub fn zero_shot_export_dir(&self) -> PathBuf {
-        let usual = || self.path.with_file_name(format!("{} zero-shot export", self.name()));
-        self.export.dir.clone().unwrap_or_else(usual)
+        match &self.export.dir {
+            Some(chosen) => {
+                let name = chosen.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                chosen.with_file_name(format!("{name} zero-shot"))
+            }
+            None => self.path.with_file_name(format!("{} zero-shot export", self.name())),
+        }
     }
 
     /// Where an export goes that the user has not said anything about: beside the project.
@@ -205,13 +225,13 @@ impl OpenProject {
 /// Whether heads are to be fitted again after a change.
 fn matters_to_heads(change: &Change) -> bool {
     match change {
-        Change::Presence(_) | Change::Label(_) | Change::Split(_) => true,
+        Change::Presence(_) | Change::Label(_) | Change::Split(_) | Change::Guess(_) => true,
         // A new class has no images yet, and those of one that goes are told by their labels.
         Change::Class { before: Some(before), after: Some(after), .. } => before.name != after.name,
         Change::Class { .. } => false,
         Change::Settings { before, after } => {
             let of = |s: &ProjectSettings| (s.val_fraction, s.seed);
-            of(before) != of(after) || before.zero_shot.guessed != after.zero_shot.guessed
+            of(before) != of(after)
         }
     }
 }

@@ -176,6 +176,7 @@ impl AppState {
                 }
             }
             Command::AskRelocate(root) => effects.push(Effect::Screen(ScreenEffect::Dialog(Dialog::Relocate(root)))),
+            Command::TakeBack => self.take_back(effects),
             Command::ShowFolder(path) => effects.push(Effect::Screen(ScreenEffect::OpenFolder(path))),
             Command::Notify(text) => self.notices.push(Tone::Warning, text, None, None),
             Command::Dismiss(id) => self.notices.dismiss(id),

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use super::command::Effect;
+use super::live;
 use super::live::model_choice;
 use super::notices::{Remedy, Tone};
 use super::project::OpenProject;
 use super::state::{AppState, Place, Purpose, RuntimeState};
 use super::words::n_images;
-use super::{Action, live};
 use crate::export::bundle::Contents;
 use crate::head::TrainedHead;
 use crate::jobs::{
-    CurveRequest, ExportRequest, FitRequest, FitTexts, HeadExport, JobRequest, LaneKind, ModelChoice, TextAnswers,
-    TextRequest, ZeroShotRequest,
+    CurveRequest, ExportRequest, FitRequest, FitTexts, HeadExport, JobRequest, TextAnswers, TextRequest,
+    ZeroShotRequest,
 };
 use crate::metrics::Report;
-use crate::project::{Change, ClassId, Edit, IdSet, ImageId, Project, ZeroShotSettings};
+use crate::project::{ClassId, Edit, ImageId, Project, ZeroShotSettings};
 use crate::text::encoder::TextOverrides;
 use crate::text::labels::{self, Label, LabelError, LabelIndex};
 use crate::text::prompts::Templates;
@@ -40,9 +40,21 @@ pub struct LabelGroup {
     pub n_surest: usize,
     /// Those of the surest that have no class yet: the bridge gives them the label's.
     pub taken: Vec<ImageId>,
-    /// The class that is called like the label.
+    /// The classes that the label means, in the order of their names: several where folders of its own are given.
+    pub classes: Vec<ClassId>,
+    /// The one that the bridge gives, where it is clear which.
     pub class: Option<ClassId>,
 }
+
+impl LabelGroup {
+    /// Whether the label means several classes, of which none is called like it: which one an image gets would be chance.
+    pub fn is_ambiguous(&self) -> bool {
+        self.class.is_none() && self.classes.len() > 1
+    }
+}
+
+/// What the edit of typed labels is called.
+pub(super) const EDIT_LABELS: &str = "edit the labels";
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,9 +86,9 @@ pub struct ZeroShot {
     pub labels: Result<Vec<Label>, LabelError>,
     /// What it says of the images, by the last labels that were right.
     pub answers: Option<Arc<TextAnswers>>,
-    /// Figures of these answers, where classes of images are known.
+    /// Figures, where classes of images are known; of the answers before while [`ZeroShot::is_judging`].
     pub report: Option<Box<Report>>,
-    /// What each description is worth, where that is known.
+    /// What each description is worth, where that is known; as the figures.
     pub effects: Vec<DescriptionEffect>,
     /// Why labels cannot be read.
     pub error: Option<String>,
@@ -97,6 +109,8 @@ pub struct ZeroShot {
     is_share_stale: bool,
     asked: Option<Asked>,
     last_number: u64,
+    /// The answers that the figures are of.
+    judged: u64,
 }
 
 impl Default for ZeroShot {
@@ -118,6 +132,7 @@ impl Default for ZeroShot {
             is_share_stale: false,
             asked: None,
             last_number: 0,
+            judged: 0,
         }
     }
 }
@@ -138,16 +153,25 @@ impl ZeroShot {
             && self.labels.is_ok()
     }
 
+    /// Whether figures of the answers are still being made; those of the answers before are there.
+    pub fn is_judging(&self) -> bool {
+        self.answers.as_ref().is_some_and(|answers| answers.number != self.judged)
+    }
+
     /// Whether one label alone is compared with all images, which is a search and no classifier.
     pub fn is_search(&self) -> bool {
         self.answers.as_ref().is_some_and(|answers| answers.texts.labels.len() == 1)
     }
 
     pub(super) fn failed(&mut self, number: u64, why: String) {
-        // What fails of an older request says nothing of what is typed now.
-        if number == self.last_number {
+        if self.answers.as_ref().is_some_and(|answers| answers.number == number) {
+            // The answers are there: only figures are not.
+            tracing::debug!(why, "labels are not judged");
+            (self.report, self.effects, self.judged) = (None, Vec::new(), number);
+        } else if number == self.last_number {
             self.error = Some(why);
         }
+        // What fails of an older request says nothing of what is typed now.
     }
 
     pub(super) fn read_again(&mut self) {
@@ -199,14 +223,9 @@ fn overrides(settings: &ZeroShotSettings) -> TextOverrides {
 }
 
 impl OpenProject {
-    /// The class that a label is called by, if there is one.
-    pub fn class_of_label(&self, label: &Label) -> Option<ClassId> {
-        let exact = self.data.class_by_name(&label.name);
-        exact.or_else(|| {
-            let index = LabelIndex::new(std::slice::from_ref(label));
-            let all = self.data.sorted_classes();
-            all.into_iter().find(|(_, class)| index.find(&class.name).is_some()).map(|(id, _)| id)
-        })
+    /// Whether labels are typed that are not yet part of the project.
+    pub fn has_unkept_labels(&self) -> bool {
+        self.is_writable() && self.zero_shot.text != self.data.settings.zero_shot.labels
     }
 
     /// Labels of all classes that have images, for a learning curve; `None` where one has none.
@@ -225,7 +244,8 @@ impl OpenProject {
         // What the last fit started from stays so while one types.
         let texts = &match answers {
             Some(answers) => Arc::clone(&answers.texts),
-            None if zero_shot.text.is_empty() => return None,
+            // What cannot be read is no text to start from.
+            None if zero_shot.labels.is_err() || zero_shot.error.is_some() => return None,
             None => self.live.asked_texts()?.0.texts,
         };
         let classes = self.data.sorted_classes();
@@ -236,7 +256,8 @@ impl OpenProject {
             return None;
         }
         let of_labels = used().filter_map(|(_, label)| Some(&texts.labels.get((*label)?)?.descriptions));
-        let key = format!("{:?} {:?} {}", texts.templates, of_labels.collect::<Vec<_>>(), texts.logits.scale);
+        let graph = &self.data.settings.zero_shot.text_graph;
+        let key = format!("{:?} {:?} {} {graph:?}", texts.templates, of_labels.collect::<Vec<_>>(), texts.logits.scale);
         Some((FitTexts { texts: Arc::clone(texts), label_of_class }, key))
     }
 
@@ -269,11 +290,18 @@ impl OpenProject {
             }
         }
         for (id, class) in self.data.sorted_classes() {
-            let group = answers.texts.index.find(&class.name).and_then(|label| groups.get_mut(label));
-            if let Some(group) = group
-                && (group.class.is_none() || labels.iter().any(|l| l.name == class.name))
+            if let Some(label) = answers.texts.index.find(&class.name)
+                && let Some(group) = groups.get_mut(label)
             {
-                group.class = Some(id);
+                group.classes.push(id);
+                if labels[label].name == class.name {
+                    group.class = Some(id);
+                }
+            }
+        }
+        for group in &mut groups {
+            if let (None, [only]) = (group.class, group.classes.as_slice()) {
+                group.class = Some(*only);
             }
         }
         for group in &mut groups {
@@ -302,7 +330,7 @@ impl OpenProject {
         let (share, is_search) = (self.zero_shot.share, self.zero_shot.is_search());
         for (group, is_contrast) in self.zero_shot.groups.iter_mut().zip(is_contrast) {
             let n = (group.images.len() as f32 * share).ceil() as usize;
-            group.n_surest = if is_contrast || is_search { 0 } else { n };
+            group.n_surest = if is_contrast || is_search || group.is_ambiguous() { 0 } else { n };
             let surest = group.images.iter().take(group.n_surest).map(|(id, _)| *id);
             let is_open = |id: &ImageId| self.data.image(*id).is_some_and(|image| image.class.is_none());
             group.taken = surest.filter(is_open).collect();
@@ -315,13 +343,7 @@ impl OpenProject {
         for (id, class) in self.data.sorted_classes() {
             label_of_class[id.as_usize()] = index.find(&class.name);
         }
-        let mut is_guessed = vec![false; self.data.images.len()];
-        for id in self.data.settings.zero_shot.guessed.iter() {
-            if let Some(flag) = is_guessed.get_mut(id.as_usize()) {
-                *flag = true;
-            }
-        }
-        let known = self.data.present().filter(|(id, image)| image.skipped.is_none() && !is_guessed[id.as_usize()]);
+        let known = self.data.present().filter(|(_, image)| image.skipped.is_none() && !image.is_guessed);
         known
             .filter_map(|(id, image)| {
                 let label = (*label_of_class.get(image.class?.as_usize())?)?;
@@ -338,8 +360,7 @@ impl OpenProject {
             return None;
         }
         let settings = &self.data.settings.zero_shot;
-        let how =
-            |s: &ZeroShotSettings| ZeroShotSettings { labels: String::new(), guessed: IdSet::default(), ..s.clone() };
+        let how = |s: &ZeroShotSettings| ZeroShotSettings { labels: String::new(), ..s.clone() };
         let (epoch, now) = (self.live.epoch, how(settings));
         let same = self
             .zero_shot
@@ -409,10 +430,9 @@ impl AppState {
 
     /// Makes what is typed part of the project.
     pub(super) fn keep_labels(&mut self, effects: &mut Vec<Effect>) {
-        let Some(project) = self.project.as_ref().filter(|p| p.is_writable()) else { return };
-        let text = project.zero_shot.text.clone();
-        if text != project.data.settings.zero_shot.labels {
-            self.change_settings("edit the labels", |s| s.zero_shot.labels = text, effects);
+        if let Some(project) = self.project.as_ref().filter(|p| p.has_unkept_labels()) {
+            let text = project.zero_shot.text.clone();
+            self.change_settings(EDIT_LABELS, |s| s.zero_shot.labels = text, effects);
         }
     }
 
@@ -453,8 +473,7 @@ impl AppState {
             settings: project.data.settings.clone(),
             ..Project::default()
         };
-        let mut guessed: Vec<ImageId> = project.data.settings.zero_shot.guessed.iter().collect();
-        let n_before = guessed.len();
+        let mut n_labelled = 0;
         for (label, group) in answers.texts.labels.iter().zip(&project.zero_shot.groups) {
             // What has got a class since it was shown keeps it.
             let is_open =
@@ -463,28 +482,23 @@ impl AppState {
             if label.is_contrast || taken.is_empty() {
                 continue;
             }
-            let class = project.class_of_label(label).unwrap_or_else(|| {
+            let class = group.class.unwrap_or_else(|| {
                 let (id, change) = after.add_class_change(&label.name);
                 after.apply(&Edit { title: String::new(), changes: vec![change.clone()] });
                 changes.push(change);
                 id
             });
-            changes.extend(project.data.label_changes(taken.iter().copied(), Some(class)));
-            guessed.extend(taken);
+            changes.extend(project.data.guessed_label_changes(&taken, class));
+            n_labelled += taken.len();
         }
-        let n_labelled = guessed.len() - n_before;
         if n_labelled == 0 {
             return;
         }
-        let before = project.data.settings.clone();
-        let mut settings = before.clone();
-        settings.zero_shot.guessed = guessed.into_iter().collect();
-        changes.push(Change::Settings { before: Box::new(before), after: Box::new(settings) });
         let title = format!("use labels as classes of {}", n_images(n_labelled));
         self.commit(Edit { title, changes }, effects);
         let text = format!("{} got the classes of the labels.", n_images(n_labelled));
         let details = "They are trained on. Confirm or correct some: only those are judged on.".to_owned();
-        self.notices.push(Tone::Success, text, Some(details), Some(Remedy::Act(Action::Undo)));
+        self.notices.push(Tone::Success, text, Some(details), Some(Remedy::TakeBack));
     }
 
     /// Has a learning curve drawn.
@@ -492,7 +506,9 @@ impl AppState {
         self.keep_labels(effects);
         let Some(project) = &mut self.project else { return };
         let Some(labels) = project.labels_of_classes() else { return };
-        let Some(images) = project.live.labelled(&project.data) else { return };
+        let Some(mut images) = project.live.labelled(&project.data) else { return };
+        // Judged on what labels themselves have said, they would look perfect.
+        images.images.retain(|image| !image.is_guessed);
         let settings = &project.data.settings;
         let fit = FitRequest {
             revision: project.revision,
@@ -575,8 +591,6 @@ impl AppState {
         if answers.number != project.zero_shot.last_number || project.zero_shot.labels == Err(LabelError::None) {
             return;
         }
-        // Figures are of the answers that they came with.
-        (project.zero_shot.report, project.zero_shot.effects) = (None, Vec::new());
         project.zero_shot.answers = Some(Arc::new(answers));
         project.zero_shot.error = None;
         project.zero_shot.is_stale = true;
@@ -592,6 +606,7 @@ impl AppState {
         if project.zero_shot.answers.as_ref().is_some_and(|answers| answers.number == number) {
             project.zero_shot.report = report;
             project.zero_shot.effects = effects;
+            project.zero_shot.judged = number;
         }
     }
 
@@ -628,15 +643,24 @@ pub(super) fn has_answers(project: &OpenProject) -> Result<(), &'static str> {
     }
 }
 
+/// Why labels cannot be exported, if they cannot: figures go with them.
+///
+/// # Errors
+/// The reason, for a tooltip.
+pub(super) fn can_export(project: &OpenProject) -> Result<(), &'static str> {
+    has_answers(project)?;
+    if project.zero_shot.is_judging() { Err("The figures are still being made") } else { Ok(()) }
+}
+
 /// Why no learning curve can be drawn, if none can.
 ///
 /// # Errors
 /// The reason, for a tooltip.
 pub(super) fn can_draw_curve(state: &AppState, project: &OpenProject) -> Result<(), &'static str> {
     has_answers(project)?;
-    let n_used = project.data.sorted_classes().iter().filter(|(id, _)| project.counts.of(*id) > 1).count();
+    let n_used = project.data.sorted_classes().iter().filter(|(id, _)| project.counts.known_of(*id) > 1).count();
     if n_used < 2 {
-        return Err("It needs two classes with two images or more each");
+        return Err("It needs two classes with two images or more each, that you have labelled or confirmed");
     }
     if project.labels_of_classes().is_none() {
         return Err("Each class needs a label of its name");
@@ -645,14 +669,4 @@ pub(super) fn can_draw_curve(state: &AppState, project: &OpenProject) -> Result<
         return Err("It is being drawn");
     }
     Ok(())
-}
-
-/// Whether the lane of texts is at something that the user waits for.
-pub fn is_reading(state: &AppState) -> bool {
-    state.activity(LaneKind::Text).is_some()
-}
-
-/// The model of a project, for whoever asks about it.
-pub fn model_of(project: &OpenProject) -> ModelChoice {
-    model_choice(&project.data)
 }

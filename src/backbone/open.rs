@@ -107,7 +107,11 @@ impl Backbone {
         model: Arc<ModelProto>,
         known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
     ) -> Result<Self, BackboneError> {
-        let preprocess = manifest.preprocess.spec.digest();
+        let mut preprocess = manifest.preprocess.spec.digest();
+        if quantises_by_run(&model) {
+            // Such images are run one by one: what was made in runs of several is other.
+            preprocess.push_str("-single");
+        }
         let space = EmbeddingSpace { backbone: manifest.id.clone(), layer: feature.label(), preprocess, dim: 0 };
         let mut backbone = Self { manifest, feature, space, beside: Vec::new(), model };
         backbone.check_inputs()?;
@@ -136,8 +140,7 @@ impl Backbone {
     /// Whether an image's features depend on the others of a run: the graph quantises by what it sees, as dynamically
     /// quantised exports do. Such images are run one by one.
     pub fn is_batch_dependent(&self) -> bool {
-        let graph = self.model.graph.as_ref();
-        graph.is_some_and(|graph| graph.node.iter().any(|n| n.op_type() == "DynamicQuantizeLinear"))
+        quantises_by_run(&self.model)
     }
 
     /// The graph cut at the feature layer: image input to `features`, f32 `[N, D]`.
@@ -445,4 +448,9 @@ impl About {
             source: field(&["source", "sources"]),
         }
     }
+}
+/// Whether a graph quantises by the values of a run.
+fn quantises_by_run(model: &ModelProto) -> bool {
+    let is_dynamic = |n: &crate::onnx::proto::NodeProto| n.op_type() == "DynamicQuantizeLinear";
+    model.graph.as_ref().is_some_and(|graph| graph.node.iter().any(is_dynamic))
 }

@@ -174,7 +174,7 @@ impl Plan {
             .map(|i| Some(SplitItem { class: ClassIdx(i.class), group: *hashes.get(i.row as usize)? }))
             .collect();
         let items = items.ok_or(JobError::Cancelled)?;
-        let val_is_given = images.iter().any(|i| i.split == Some(Split::Val));
+        let val_is_given = images.iter().any(|i| i.split == Some(Split::Val) && !i.is_guessed);
         let config = SplitConfig { val_fraction: request.val_fraction, seed: request.seed, shots: None };
         let mut splits = assign(&images, &items, val_is_given, &config);
         let n_train = splits.iter().filter(|s| **s == Some(Split::Train)).count();
@@ -226,32 +226,36 @@ impl Plan {
 }
 
 /// As in `workflow::train`: given validation images stay what they are, else a part of each class is split off.
+///
+/// What labels have guessed is trained on only: judging on it would show that the guesses are repeated. A test image stays
+/// out of training, so a guessed one takes no part.
 fn assign(images: &[FitImage], items: &[SplitItem], val_is_given: bool, config: &SplitConfig) -> Vec<Option<Split>> {
-    if val_is_given {
-        return images.iter().map(|i| Some(i.split.unwrap_or(Split::Train))).collect();
-    }
-    let open: Vec<usize> = (0..items.len()).filter(|&i| images[i].split != Some(Split::Test)).collect();
+    let fixed = |image: &FitImage| match (image.is_guessed, image.split) {
+        (true, Some(Split::Test)) => Some(None),
+        (true, _) => Some(Some(Split::Train)),
+        (false, Some(Split::Test)) => Some(Some(Split::Test)),
+        (false, split) if val_is_given => Some(Some(split.unwrap_or(Split::Train))),
+        (false, _) => None,
+    };
+    let mut splits: Vec<Option<Split>> = images.iter().map(|image| fixed(image).flatten()).collect();
+    let open: Vec<usize> = (0..items.len()).filter(|&i| fixed(&images[i]).is_none()).collect();
     let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
-    let mut splits = vec![Some(Split::Test); items.len()];
     for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
         splits[i] = split;
-    }
-    // Judging on guesses would only show that they are repeated.
-    for (image, split) in images.iter().zip(&mut splits) {
-        if image.is_guessed && *split == Some(Split::Val) {
-            *split = Some(Split::Train);
-        }
     }
     splits
 }
 
-/// One image of each picture: of copies the one in the test split, else in the validation split, else the first (as
-/// `dataset::duplicates` has it for files).
+/// One image of each picture: of copies one whose class is no guess, the one in the test split, else in the validation
+/// split, else the first (as `dataset::duplicates` has it for files).
 fn without_duplicates(images: &[FitImage]) -> (Vec<FitImage>, Vec<Duplicate>) {
-    let rank = |image: &FitImage| match image.split {
-        Some(Split::Test) => 0,
-        Some(Split::Val) => 1,
-        Some(Split::Train) | None => 2,
+    let rank = |image: &FitImage| {
+        let of_split = match image.split {
+            Some(Split::Test) => 0,
+            Some(Split::Val) => 1,
+            Some(Split::Train) | None => 2,
+        };
+        (image.is_guessed, of_split)
     };
     let mut of_row: BTreeMap<u32, &FitImage> = BTreeMap::new();
     for image in images {
@@ -306,6 +310,10 @@ mod tests {
         assert_eq!(unique.iter().map(|i| i.id.0).collect::<Vec<_>>(), [1, 3]);
         let of = |id: u32, is_conflict, is_leak| Duplicate { id: ImageId(id), of: ImageId(1), is_conflict, is_leak };
         assert_eq!(duplicates, [of(0, false, true), of(2, true, false)]);
+        // What the user said comes before what labels guessed.
+        let guess = FitImage { is_guessed: true, ..image(0, 5, 0, Some(Split::Test)) };
+        let (unique, _) = without_duplicates(&[guess, image(1, 5, 1, None)]);
+        assert_eq!(unique.iter().map(|i| (i.id.0, i.class)).collect::<Vec<_>>(), [(1, 1)]);
     }
 
     #[test]
@@ -332,6 +340,15 @@ mod tests {
         let of = |split| plan.rows.iter().filter(|r| r.split == split).map(|r| r.id.0).collect::<Vec<_>>();
         assert!(of(Split::Val).iter().all(|id| *id >= 30), "{:?}", of(Split::Val));
         assert_eq!(of(Split::Val).len() + of(Split::Train).len(), 40);
+        assert_eq!(of(Split::Val).len(), 2, "a fifth of those that are known");
+        // In folders of their own, too.
+        let mut given: Vec<_> = images.clone();
+        given[..10].iter_mut().for_each(|i| i.split = Some(Split::Val));
+        given[10..20].iter_mut().for_each(|i| i.split = Some(Split::Test));
+        let plan = Plan::new(&request(given), &hashes(40)).unwrap();
+        assert!(!plan.val_is_given);
+        assert!(plan.rows.iter().all(|r| r.split == Split::Train || r.id.0 >= 30));
+        assert!(plan.rows.iter().all(|r| !(10..20).contains(&r.id.0)), "what is to be tested on is not trained on");
         images.iter_mut().for_each(|i| i.is_guessed = true);
         let plan = Plan::new(&request(images), &hashes(40)).unwrap();
         assert!(plan.rows.iter().all(|r| r.split == Split::Train));

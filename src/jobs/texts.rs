@@ -159,9 +159,12 @@ impl Desk {
         let has_several = answers.texts.labels.iter().any(|label| label.descriptions.len() > 1);
         let effects = match has_several {
             true => {
-                let rows: Vec<u32> = known.iter().take(MAX_DESCRIBED).map(|(row, _)| *row as u32).collect();
+                // Spread over all: those of one class lie together.
+                let every = known.len().div_ceil(MAX_DESCRIBED).max(1);
+                let (rows, y): (Vec<u32>, Vec<ClassIdx>) =
+                    known.iter().step_by(every).map(|(row, class)| (*row as u32, *class)).unzip();
                 let images = self.table.select_in(answers.epoch, &rows, &answers.space).ok_or(JobError::Cancelled)?;
-                description_effects(&answers.texts, images.view(), &y[..rows.len()], reporter.cancel_token())?
+                description_effects(&answers.texts, images.view(), &y, reporter.cancel_token())?
             }
             false => Vec::new(),
         };

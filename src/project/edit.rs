@@ -26,6 +26,8 @@ pub enum Change {
     Label(Moved<Option<ClassId>>),
     /// The split that the user or the layout puts images in; `None` leaves it to Graft.
     Split(Moved<Option<Split>>),
+    /// Whether the class of images is only a guess.
+    Guess(Moved<bool>),
     /// A class: added (`before` is `None`), changed, or deleted (`after` is `None`).
     Class {
         /// Which.
@@ -53,6 +55,7 @@ impl Change {
             Self::Presence(moved) => Self::Presence(turn(moved)),
             Self::Label(moved) => Self::Label(turn(moved)),
             Self::Split(moved) => Self::Split(turn(moved)),
+            Self::Guess(moved) => Self::Guess(turn(moved)),
             Self::Class { id, before, after } => Self::Class { id: *id, before: after.clone(), after: before.clone() },
             Self::Settings { before, after } => Self::Settings { before: after.clone(), after: before.clone() },
         }

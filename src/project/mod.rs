@@ -39,6 +39,9 @@ pub struct Image {
     pub is_present: bool,
     /// Why it cannot be used, if it cannot.
     pub skipped: Option<String>,
+    /// Whether its class is only what typed labels said: it is trained on, and nothing is judged on it until the user
+    /// confirms or corrects it.
+    pub is_guessed: bool,
 }
 
 /// A class of the project.
@@ -101,8 +104,6 @@ pub struct ZeroShotSettings {
     pub text_graph: Option<PathBuf>,
     /// What cosines are multiplied with; the model's own without.
     pub logit_scale: Option<f64>,
-    /// Images whose class is only what labels said. Nothing is judged on them until the user confirms or corrects them.
-    pub guessed: IdSet,
 }
 
 /// A project in memory.
@@ -179,6 +180,7 @@ impl Project {
             Change::Presence(moved) => self.each(&moved.images, |image| image.is_present = moved.after),
             Change::Label(moved) => self.each(&moved.images, |image| image.class = moved.after),
             Change::Split(moved) => self.each(&moved.images, |image| image.split = moved.after),
+            Change::Guess(moved) => self.each(&moved.images, |image| image.is_guessed = moved.after),
             Change::Class { id, after, .. } => {
                 let idx = id.as_usize();
                 if self.classes.len() <= idx {
@@ -223,10 +225,31 @@ impl Project {
         }
     }
 
-    /// The change that gives images a class.
+    /// The changes with which the user gives images a class: what was a guess is none any more, also where the class is
+    /// the one that was guessed.
     pub fn label_changes(&self, ids: impl IntoIterator<Item = ImageId>, class: Option<ClassId>) -> Vec<Change> {
+        let ids: Vec<ImageId> = ids.into_iter().collect();
+        let mut changes = self.move_changes(ids.iter().copied(), class);
+        changes.extend(self.guess_changes(ids, false));
+        changes
+    }
+
+    /// The changes that give images the class that labels say.
+    pub fn guessed_label_changes(&self, ids: &[ImageId], class: ClassId) -> Vec<Change> {
+        let mut changes = self.move_changes(ids.iter().copied(), Some(class));
+        changes.extend(self.guess_changes(ids.iter().copied(), true));
+        changes
+    }
+
+    /// The change that gives images another class, guesses or not: for classes that are merged.
+    pub fn move_changes(&self, ids: impl IntoIterator<Item = ImageId>, class: Option<ClassId>) -> Vec<Change> {
         let now = ids.into_iter().filter_map(|id| Some((id, self.image(id)?.class)));
         edit::moves(now, &class).map(Change::Label).collect()
+    }
+
+    fn guess_changes(&self, ids: impl IntoIterator<Item = ImageId>, is_guessed: bool) -> Vec<Change> {
+        let now = ids.into_iter().filter_map(|id| Some((id, self.image(id)?.is_guessed)));
+        edit::moves(now, &is_guessed).map(Change::Guess).collect()
     }
 
     /// The change that puts images into a split.
@@ -269,6 +292,7 @@ mod tests {
                 split: None,
                 is_present: true,
                 skipped: None,
+                is_guessed: false,
             });
         }
         for name in ["bee", "ant"] {
@@ -285,6 +309,7 @@ mod tests {
         let mut changes = project.label_changes(ids(0..4), Some(ClassId(0)));
         changes.extend(project.split_changes(ids(2..5), Some(Split::Val)));
         changes.extend(project.presence_changes(ids(9..10), false));
+        changes.extend(project.guessed_label_changes(&[ImageId(5), ImageId(6)], ClassId(1)));
         let settings = ProjectSettings { unknown_below: Some(0.5), ..ProjectSettings::default() };
         changes.push(Change::Settings { before: Box::default(), after: Box::new(settings) });
         let first = Edit { title: "first".into(), changes };
@@ -292,7 +317,12 @@ mod tests {
         project.apply(&first);
         assert_eq!(project.images[3].class, Some(ClassId(0)));
         assert_eq!(project.present().count(), 9);
+        assert!(project.images[5].is_guessed && project.images[5].class == Some(ClassId(1)));
         let middle = project.clone();
+        // What the user says is no guess, also where it is the same; merging says nothing.
+        let confirm = project.label_changes(ids(5..6), Some(ClassId(1)));
+        assert!(matches!(confirm.as_slice(), [Change::Guess(moved)] if !moved.after));
+        assert_eq!(project.move_changes(ids(5..6), Some(ClassId(0))).len(), 1);
 
         // Deleting a class: its images lose it, and get it back.
         let labelled = project.present().filter(|(_, i)| i.class == Some(ClassId(0))).map(|(id, _)| id);

@@ -75,7 +75,9 @@ impl TextEncoder {
     fn settle_padding(&mut self) -> Result<(), TextError> {
         let rules = self.rules();
         let has_mask = self.tower.others.iter().any(|(_, role)| *role == Role::Mask);
-        if rules.family != Family::Clip || rules.pad_id == 0 || has_mask || !self.tower.knows_its_filling() {
+        // Where a graph quantises by what it sees, filling shows in its output with the mask too: nothing can be seen.
+        let is_known = has_mask || !self.tower.knows_its_filling() || self.tower.is_batch_dependent();
+        if rules.family != Family::Clip || rules.pad_id == 0 || is_known {
             return Ok(());
         }
         let as_stated = unit(&self.run(&["a"])?);

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ use super::TextError;
 
 /// A longer description is no label; what a model reads ends far before.
 pub const MAX_CHARS: usize = 1000;
+/// More labels are no list that somebody means; the largest benchmarks have 22 000 classes.
+pub const MAX_LABELS: usize = 50_000;
+/// A larger file is no list of labels or templates, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
 /// Name of the class of pictures that no label fits.
 pub const NONE_OF_THESE: &str = "none of these";
 /// What stands for it: words that fit anything a little, so that a label must fit better than they do.
@@ -63,14 +68,38 @@ impl Label {
 
 /// Labels by the names of folders or classes that mean them.
 ///
-/// In this order: a folder that was given with the label, the label's own name, that name case, plural, article and `_` or
-/// `-` for a space aside, one of its descriptions in the same way. The first label wins within each.
+/// In this order: a folder that was given with the label; the label's own name; that name but for case, article and `_` or
+/// `-` for a space; but for the plural; one of its descriptions in the same way; a given folder but for the plural. The
+/// first label wins within each.
 #[derive(Clone, Debug, Default)]
 pub struct LabelIndex {
     exact: HashMap<String, usize>,
-    of_folder: HashMap<String, usize>,
-    of_name: HashMap<String, usize>,
-    of_description: HashMap<String, usize>,
+    folders: Tier,
+    names: Tier,
+    descriptions: Tier,
+}
+
+/// Names by how they are written, and those in the plural by their singular.
+#[derive(Clone, Debug, Default)]
+struct Tier {
+    plain: HashMap<String, usize>,
+    singular: HashMap<String, usize>,
+}
+
+impl Tier {
+    fn add(&mut self, name: &str, idx: usize) {
+        let name = plain(name);
+        for singular in singulars(&name) {
+            self.singular.entry(singular).or_insert(idx);
+        }
+        self.plain.entry(name).or_insert(idx);
+    }
+
+    /// Names that differ in the plural from `name`, which is plain.
+    fn find_plural(&self, name: &str) -> Option<usize> {
+        let of_singular = singulars(name).iter().find_map(|singular| self.plain.get(singular).copied());
+        of_singular.or_else(|| self.singular.get(name).copied())
+    }
 }
 
 impl LabelIndex {
@@ -79,19 +108,10 @@ impl LabelIndex {
         let mut index = Self::default();
         for (idx, label) in labels.iter().enumerate() {
             index.exact.entry(label.name.clone()).or_insert(idx);
-            for folder in &label.folders {
-                for form in forms(folder) {
-                    index.of_folder.entry(form).or_insert(idx);
-                }
-            }
-            if label.is_contrast {
-                continue;
-            }
-            for form in forms(&label.name) {
-                index.of_name.entry(form).or_insert(idx);
-            }
-            for form in label.descriptions.iter().flat_map(|d| forms(d)) {
-                index.of_description.entry(form).or_insert(idx);
+            label.folders.iter().for_each(|folder| index.folders.add(folder, idx));
+            if !label.is_contrast {
+                index.names.add(&label.name, idx);
+                label.descriptions.iter().for_each(|text| index.descriptions.add(text, idx));
             }
         }
         index
@@ -99,12 +119,14 @@ impl LabelIndex {
 
     /// The label that a folder or a class of this name means.
     pub fn find(&self, name: &str) -> Option<usize> {
-        if let Some(idx) = self.exact.get(name).filter(|_| !self.of_folder.contains_key(&plain(name))) {
-            return Some(*idx);
-        }
-        let forms = forms(name);
-        let tiers = [&self.of_folder, &self.of_name, &self.of_description];
-        tiers.into_iter().find_map(|tier| forms.iter().find_map(|form| tier.get(form)).copied())
+        let plain = plain(name);
+        let folder = self.folders.plain.get(&plain).or_else(|| self.exact.get(name));
+        let written = folder.or_else(|| self.names.plain.get(&plain)).copied();
+        written
+            .or_else(|| self.names.find_plural(&plain))
+            .or_else(|| self.descriptions.plain.get(&plain).copied())
+            .or_else(|| self.descriptions.find_plural(&plain))
+            .or_else(|| self.folders.find_plural(&plain))
     }
 }
 
@@ -118,17 +140,19 @@ fn plain(name: &str) -> String {
     words.join(" ")
 }
 
-/// What a name may be in the singular, itself first: names mean the same where they share one of these.
-fn forms(name: &str) -> Vec<String> {
-    let name = plain(name);
-    let mut forms = vec![name.clone()];
-    let endings = [("ies", "y"), ("ies", "ie"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", "")];
-    for (ending, singular) in endings {
-        if let Some(stem) = name.strip_suffix(ending).filter(|stem| stem.chars().count() > 1 && !name.ends_with("ss")) {
-            forms.push(format!("{stem}{singular}"));
-        }
+/// What a plain name may be in the singular, the likeliest first.
+fn singulars(name: &str) -> Vec<String> {
+    const ENDINGS: [(&str, &str); 5] = [("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe")];
+    // Only these take an "e" before the "s": a cap and a cape are two things.
+    const WITH_E: [&str; 6] = ["s", "x", "z", "ch", "sh", "o"];
+    if name.ends_with("ss") {
+        return Vec::new();
     }
-    forms
+    let singular = |(ending, singular): &(&str, &str)| {
+        let stem = name.strip_suffix(ending).filter(|stem| stem.chars().count() > 1)?;
+        (*ending != "es" || WITH_E.iter().any(|end| stem.ends_with(end))).then(|| format!("{stem}{singular}"))
+    };
+    ENDINGS.iter().filter_map(singular).collect()
 }
 
 /// What is wrong with what was typed.
@@ -137,6 +161,9 @@ pub enum LabelError {
     /// There is no label.
     #[error("there are no labels: give one class a line")]
     None,
+    /// There are too many.
+    #[error("there are more than {MAX_LABELS} labels")]
+    TooMany,
     /// A line or a description in it is empty.
     #[error("line {line} has an empty description: put words on both sides of each “|”")]
     Empty {
@@ -175,7 +202,7 @@ pub enum LabelError {
 /// The first thing that is wrong, with its line.
 pub fn parse(text: &str) -> Result<Vec<Label>, LabelError> {
     let mut labels: Vec<Label> = Vec::new();
-    let mut line_of: BTreeMap<String, usize> = BTreeMap::new();
+    let mut line_of: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (idx, line) in text.lines().enumerate() {
         let number = idx + 1;
         let line = line.trim_start_matches('\u{feff}').trim();
@@ -194,22 +221,27 @@ pub fn parse(text: &str) -> Result<Vec<Label>, LabelError> {
             return Err(LabelError::TooLong { line: number, n_chars });
         }
         let name = descriptions[0].clone();
-        // Several folders may hold images of one class.
-        let same = labels.iter_mut().find(|l| l.name == name && l.descriptions == descriptions);
-        if let Some(same) = same.filter(|l| !l.folders.is_empty() && !folders.is_empty()) {
-            same.folders.extend(folders);
-            continue;
-        }
-        if let Some(&first) = line_of.get(&name.to_lowercase()) {
-            return Err(LabelError::Duplicate { name, first, line: number });
-        }
-        line_of.insert(name.to_lowercase(), number);
         let is_contrast = name.to_lowercase() == NONE_OF_THESE;
         let label = match is_contrast && descriptions.len() == 1 {
-            true => Label::none_of_these(),
+            true => Label { folders, ..Label::none_of_these() },
             false => Label { name, descriptions, folders, is_contrast },
         };
-        labels.push(label);
+        let key = label.name.to_lowercase();
+        let Some(&(first, idx)) = line_of.get(&key) else {
+            if labels.len() == MAX_LABELS {
+                return Err(LabelError::TooMany);
+            }
+            line_of.insert(key, (number, labels.len()));
+            labels.push(label);
+            continue;
+        };
+        // Several folders may hold images of one class.
+        let same: &mut Label = &mut labels[idx];
+        let is_same = same.name == label.name && same.descriptions == label.descriptions;
+        if !is_same || same.folders.is_empty() || label.folders.is_empty() {
+            return Err(LabelError::Duplicate { name: label.name, first, line: number });
+        }
+        same.folders.extend(label.folders);
     }
     if labels.is_empty() { Err(LabelError::None) } else { Ok(labels) }
 }
@@ -238,9 +270,14 @@ pub fn read(path: &Path) -> Result<Vec<Label>, TextError> {
 /// Reads a text file.
 ///
 /// # Errors
-/// When it cannot be read or is not in UTF-8.
+/// When it cannot be read, is far too large or is not in UTF-8.
 pub fn read_text(path: &Path) -> Result<String, TextError> {
-    let bytes = fs::read(path).map_err(|source| TextError::Read { path: path.to_owned(), source })?;
+    let failed = |source| TextError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(TextError::TooLarge { path: path.to_owned() });
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes().iter().take(valid).filter(|b| **b == b'\n').count();
@@ -301,18 +338,38 @@ mod tests {
             ("daisy", "daisy"),
             ("n01=tench", "n01"),
             ("bee | honey bee", "honey-bees"),
+            ("ants", "ant"),
+            ("potato", "potatoes"),
+            ("knife", "knives"),
+            ("glasses=eyewear\nglass", "glasses"),
+            ("background=none of these\nant", "background"),
             ("none of these", "none of these"),
         ] {
             assert_eq!(find(label, folder), Some(0), "{label} {folder}");
         }
         assert_eq!(find("ant", "bees"), None);
         assert_eq!(find("as", "a"), None);
+        assert_eq!(find("cap", "capes"), None);
+        // An "s" that could belong to either is an "s".
+        for (labels, folder) in [
+            ("cap\ncape", "capes"),
+            ("pin\npine", "pines"),
+            ("cub\ncube", "cubes"),
+            ("can\ncane", "Canes"),
+            ("cafe\ncave", "caves"),
+            ("pines\npin", "pins"),
+            ("glasses=eyewear\nglass", "glass"),
+        ] {
+            assert_eq!(find(labels, folder), Some(1), "{labels} {folder}");
+        }
         // What a label is called comes before what another one is described by.
         assert_eq!(find("cat | kitty\nkitty", "kitty"), Some(1));
         assert_eq!((find("dog\ndogs", "dogs"), find("dog\ndogs", "dog")), (Some(1), Some(0)));
         assert_eq!(find("bee\nants=bee hive", "ants"), Some(1));
         let shared = parse("tabby=cat\nsiamese=cat\ndog").unwrap();
         assert_eq!((shared.len(), shared[0].folders.len()), (2, 2));
+        let rest = parse("sky=none of these\nsoil=none of these\nant").unwrap();
+        assert!(rest.len() == 2 && rest[0].is_contrast && rest[0].folders == ["sky", "soil"]);
         assert_eq!(Label::phrase(" E=mc2 | x ").unwrap().name, "E=mc2 | x");
         assert_eq!(Label::phrase("  "), Err(LabelError::None));
     }
@@ -326,5 +383,9 @@ mod tests {
         assert!(matches!(error, TextError::NotUtf8 { line: 2, .. }), "{error}");
         let error = read(&dir.path().join("none.txt")).unwrap_err();
         assert!(matches!(error, TextError::Read { .. }));
+        fs::write(&path, vec![b'a'; MAX_BYTES as usize + 1]).unwrap();
+        assert!(matches!(read(&path).unwrap_err(), TextError::TooLarge { .. }));
+        let many: String = (0..=MAX_LABELS).map(|i| format!("{i}\n")).collect();
+        assert_eq!(parse(&many), Err(LabelError::TooMany));
     }
 }

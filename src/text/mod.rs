@@ -152,6 +152,12 @@ pub enum TextError {
         /// The first line that is not.
         line: usize,
     },
+    /// A text file is far larger than a list of labels or templates.
+    #[error("{} is too large for a list of labels or templates", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something is wrong with what was typed.
     #[error(transparent)]
     Label(#[from] labels::LabelError),

@@ -18,7 +18,7 @@ use crate::head::softmax;
 use crate::head::text::TextRecord;
 use crate::metrics::Report;
 use crate::progress::Reporter;
-use crate::text::labels::{Label, LabelIndex};
+use crate::text::labels::{Label, LabelIndex, NONE_OF_THESE};
 
 /// An export, opened.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Classifier {
                 name: name.clone(),
                 descriptions: text.descriptions.get(i).cloned().unwrap_or_default(),
                 folders: text.folders.get(i).cloned().unwrap_or_default(),
-                is_contrast: false,
+                is_contrast: name == NONE_OF_THESE,
             })
             .collect();
         Some(LabelIndex::new(&labels))

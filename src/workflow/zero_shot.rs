@@ -26,6 +26,7 @@ use crate::text::encoder::{TextEncoder, TextOverrides};
 use crate::text::labels::{Label, LabelIndex};
 use crate::text::prompts::{Prompts, Templates};
 use crate::text::scale::LogitScale;
+use crate::text::tokenizer::Family;
 
 /// Both towers of a dual encoder.
 #[derive(Debug)]
@@ -92,8 +93,10 @@ impl DualEncoder {
         }
         // A projected vector and one that is not lie in different spaces, also where they are equally wide.
         let is_pooled = |name: &str| name == "pooler_output";
+        // A SigLIP model has no projection: both names mean the same there.
+        let is_siglip = matches!(text.rules().family, Family::Siglip | Family::Siglip2);
         let is_named = overrides.image_output.is_some() || overrides.output.is_some();
-        if !is_named && is_pooled(&joint) != is_pooled(&text.tower().output.name) {
+        if !is_named && !is_siglip && is_pooled(&joint) != is_pooled(&text.tower().output.name) {
             let outputs = manifest.outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             return Err(match is_pooled(&joint) {
                 true => TextError::NoProjection { model, outputs },
@@ -317,15 +320,26 @@ pub fn description_effects(
         for (row, (values, truth)) in logits.outer_iter().zip(y).enumerate() {
             let (max, sum) = rows[row];
             let changed = changed.map(|(class, column)| (class, column[row]));
-            let (sum, of_truth) = match changed {
-                None => (sum, values[truth.as_usize()]),
+            let (log_sum, of_truth) = match changed {
+                None => (max + sum.ln(), values[truth.as_usize()]),
                 Some((class, new)) => {
-                    let sum = sum - (f64::from(values[class]) - max).exp() + (f64::from(new) - max).exp();
-                    (sum, if class == truth.as_usize() { new } else { values[truth.as_usize()] })
+                    let of_truth = if class == truth.as_usize() { new } else { values[truth.as_usize()] };
+                    // Taking the largest away from the sum would leave nothing but rounding.
+                    let log_sum = match f64::from(values[class]) < max && f64::from(new) <= max {
+                        true => {
+                            max + (sum - (f64::from(values[class]) - max).exp() + (f64::from(new) - max).exp()).ln()
+                        }
+                        false => {
+                            let value = |(c, v): (usize, &f32)| f64::from(if c == class { new } else { *v });
+                            let max = values.iter().enumerate().map(value).fold(f64::NEG_INFINITY, f64::max);
+                            max + values.iter().enumerate().map(|v| (value(v) - max).exp()).sum::<f64>().ln()
+                        }
+                    };
+                    (log_sum, of_truth)
                 }
             };
             n_right += usize::from(top(values, changed) == truth.as_usize());
-            loss += sum.max(f64::MIN_POSITIVE).ln() + max - f64::from(of_truth);
+            loss += log_sum - f64::from(of_truth);
         }
         (n_right as f64 / n, loss / n)
     };

@@ -84,8 +84,8 @@ fn images(transaction: &Transaction<'_>, n_roots: usize, n_classes: usize) -> Re
     // Only a hint; a row that is missing is found below.
     let n: i64 = transaction.query_row("SELECT coalesce(max(id) + 1, 0) FROM image", [], |row| row.get(0))?;
     let mut images = Vec::with_capacity(usize::try_from(n).unwrap_or(0).min(1 << 24));
-    let mut query =
-        transaction.prepare("SELECT id, root, path, hash, class, split, is_present, skipped FROM image ORDER BY id")?;
+    let mut query = transaction
+        .prepare("SELECT id, root, path, hash, class, split, is_present, skipped, is_guessed FROM image ORDER BY id")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let id = next_id(row, "image", images.len())?;
@@ -116,6 +116,7 @@ fn images(transaction: &Transaction<'_>, n_roots: usize, n_classes: usize) -> Re
             split,
             is_present: row.get(6)?,
             skipped: row.get(7)?,
+            is_guessed: row.get(8)?,
         });
     }
     Ok(images)

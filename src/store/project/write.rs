@@ -108,8 +108,8 @@ impl Writer<'_> {
     fn add_images(&self, first: ImageId, images: &[Image]) -> Result<(), Failure> {
         self.expect_next("image", first.0)?;
         let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO image (id, root, path, hash, class, split, is_present, skipped)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO image (id, root, path, hash, class, split, is_present, skipped, is_guessed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         for (id, image) in (i64::from(first.0)..).zip(images) {
             insert.execute(params![
@@ -121,6 +121,7 @@ impl Writer<'_> {
                 image.split.map(split_name),
                 image.is_present,
                 image.skipped,
+                image.is_guessed,
             ])?;
         }
         Ok(())
@@ -179,6 +180,7 @@ impl Writer<'_> {
             match change {
                 Change::Presence(moved) => self.set("is_present", &moved.images, &moved.after)?,
                 Change::Label(moved) => self.set("class", &moved.images, &moved.after.map(|class| class.0))?,
+                Change::Guess(moved) => self.set("is_guessed", &moved.images, &moved.after)?,
                 Change::Split(moved) => self.set("split", &moved.images, &moved.after.map(split_name))?,
                 Change::Class { id, after, .. } => {
                     self.fill_classes(*id)?;

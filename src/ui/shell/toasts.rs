@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use eframe::egui::Context;
 
-use crate::app::Command;
 use crate::app::notices::{Remedy, Tone};
+use crate::app::{Action, Command};
 use crate::ui::cx::Cx;
 use crate::ui::widgets::{Meaning, NoticeEvent, Toast, toast, toast_area};
 
@@ -46,6 +46,7 @@ impl Toasts {
                 }
                 let action = match &notice.remedy {
                     Some(Remedy::Act(action)) => action.label(),
+                    Some(Remedy::TakeBack) => Action::Undo.label(),
                     Some(Remedy::OpenFolder(_)) => "Open folder",
                     Some(Remedy::Relocate(_)) => "Find the folder…",
                     None => "",
@@ -67,6 +68,7 @@ impl Toasts {
                     NoticeEvent::Action(_) => {
                         match &notice.remedy {
                             Some(Remedy::Act(action)) => cx.act(*action),
+                            Some(Remedy::TakeBack) => cx.send(Command::TakeBack),
                             Some(Remedy::OpenFolder(path)) => cx.send(Command::ShowFolder(path.clone())),
                             Some(Remedy::Relocate(root)) => cx.send(Command::AskRelocate(*root)),
                             None => {}

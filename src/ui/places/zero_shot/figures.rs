@@ -23,15 +23,27 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn ui(&mut self, _: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
-        let Some(report) = &project.zero_shot.report else {
+    pub(super) fn ui(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
+        let zero_shot = &project.zero_shot;
+        if zero_shot.is_judging() && cx.state.activity(crate::jobs::LaneKind::Text).is_some() {
+            let text = if zero_shot.report.is_some() {
+                "Judging; these figures are of the labels before."
+            } else {
+                "Judging…"
+            };
+            widgets::caption(ui, text);
+            if zero_shot.report.is_none() {
+                return;
+            }
+        }
+        let Some(report) = &zero_shot.report else {
             EmptyState::new(icons::TARGET, "The truth is not known")
                 .text("Images whose class is called like a label are judged: folders of images, or images that you have labelled. What labels themselves have said is no truth.")
                 .show(ui);
             return;
         };
         headline(ui, report, "images of a known class");
-        let n_guessed = project.data.settings.zero_shot.guessed.len();
+        let n_guessed = project.counts.n_guessed;
         if n_guessed > 0 {
             widgets::caption(
                 ui,

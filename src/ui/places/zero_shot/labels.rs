@@ -35,12 +35,20 @@ pub(super) struct LabelsCard {
     /// When a key was last pressed, until what was typed is kept.
     typed_at: Option<f64>,
     /// The user's own templates as they are typed, until they are meant.
-    own: Option<String>,
+    own: Option<OwnTemplates>,
     own_error: Option<String>,
     /// The logarithm of the logit scale while its slider is dragged.
     dragged_scale: Option<f32>,
     /// Whether the labels have had the keyboard's focus since the place came up.
     was_focused: bool,
+}
+
+/// Templates as they are typed.
+#[derive(Debug)]
+struct OwnTemplates {
+    text: String,
+    /// What the project had when they were begun: where it has others, by an undo say, these are void.
+    base: Option<Vec<String>>,
 }
 
 impl LabelsCard {
@@ -108,6 +116,9 @@ impl LabelsCard {
         let settings = &project.data.settings.zero_shot;
         let facts = project.zero_shot.answers.as_ref().map(|a| &a.facts);
         Card::new().title("Prompts").show(ui, |ui| {
+            if self.own.as_ref().is_some_and(|own| own.base != settings.templates) {
+                (self.own, self.own_error) = (None, None);
+            }
             let plain = vec!["{}".to_owned()];
             let photo = vec![PHOTO.to_owned()];
             let ensemble: Vec<String> = ENSEMBLE.map(str::to_owned).to_vec();
@@ -134,8 +145,7 @@ impl LabelsCard {
             let mut choice = now;
             if select(ui, "Prompt templates", &mut choice, &options).changed() {
                 self.own_error = None;
-                self.own =
-                    (choice == Choice::Own).then(|| settings.templates.clone().unwrap_or(photo.clone()).join("\n"));
+                let begun = settings.templates.clone().unwrap_or_else(|| photo.clone());
                 let templates = match choice {
                     Choice::Auto => Some(None),
                     Choice::Plain => Some(Some(plain)),
@@ -143,12 +153,13 @@ impl LabelsCard {
                     Choice::Ensemble => Some(Some(ensemble)),
                     Choice::Own => settings.templates.is_none().then_some(Some(photo)),
                 };
+                self.own = (choice == Choice::Own).then(|| OwnTemplates { text: begun.join("\n"), base: Some(begun) });
                 if let Some(templates) = templates {
                     cx.send(Command::SetTemplates(templates));
                 }
             }
             if choice == Choice::Own {
-                self.own_templates(cx, ui, settings.templates.as_deref());
+                self.own_templates(cx, ui, settings.templates.as_ref());
             }
             let mut on = settings.none_of_these;
             if toggle(ui, &mut on, "A class “none of these”").changed() {
@@ -157,23 +168,24 @@ impl LabelsCard {
         });
     }
 
-    fn own_templates(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, kept: Option<&[String]>) {
-        let kept = kept.unwrap_or_default();
-        let mut text = self.own.clone().unwrap_or_else(|| kept.join("\n"));
+    fn own_templates(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, kept: Option<&Vec<String>>) {
+        let mut text = match &self.own {
+            Some(own) => own.text.clone(),
+            None => kept.map(|kept| kept.join("\n")).unwrap_or_default(),
+        };
         let response = text_area(ui, "Templates, one a line", &mut text, PHOTO, 3);
         if response.changed() {
-            self.own = Some(text.clone());
+            self.own = Some(OwnTemplates { text: text.clone(), base: kept.cloned() });
         }
         let own = Templates::own(&text);
         self.own_error = own.as_ref().err().map(|error| sentence(&error.to_string()));
-        // Meant when the field is left: all labels are read again with them.
-        if response.lost_focus()
+        // Meant when the field is left, also by going to another place: all labels are read again with them.
+        if !response.has_focus()
             && let Ok(Templates::Own(templates)) = own
+            && kept != Some(&templates)
         {
-            self.own = None;
-            if templates != kept {
-                cx.send(Command::SetTemplates(Some(templates)));
-            }
+            cx.send(Command::SetTemplates(Some(templates.clone())));
+            self.own = Some(OwnTemplates { text, base: Some(templates) });
         }
         match &self.own_error {
             Some(error) => {

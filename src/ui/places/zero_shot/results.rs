@@ -150,6 +150,8 @@ fn group(
     let mut text = format::images(n);
     if !group.taken.is_empty() {
         text.push_str(&format!(", {} taken", format::thousands(group.taken.len())));
+    } else if group.is_ambiguous() {
+        text.push_str(", none taken: it means several classes");
     }
     let about = cut_line(ui, &text, size::SMALL, Weight::Regular, t.text_weak, rect.width() * 0.3);
     galley_in(ui, Align2::LEFT_CENTER, pos2(x + wide + space::S, head.center().y), about, t.text_weak);
@@ -261,7 +263,7 @@ fn tile(
         x += 13.0;
         let said = project.zero_shot.prediction(&project.live, id).and_then(|(l, _)| project.zero_shot.groups.get(l));
         // A search says of no image what it is.
-        let is_wrong = said.is_some_and(|group| group.class != Some(class_id));
+        let is_wrong = said.is_some_and(|group| !group.classes.contains(&class_id));
         if is_wrong && !project.zero_shot.is_search() {
             let at = pos2(rect.right() - 8.0, line.y);
             ui.painter().text(at, Align2::CENTER_CENTER, icons::X_CIRCLE, icons::font(12.0), t.negative.text);
