@@ -345,7 +345,7 @@ fn sureness(columns: &[Column]) -> Arc<[f32]> {
 }
 
 /// Probabilities of all labels on one row.
-pub(crate) fn probabilities(columns: &[Column], row: usize, logits: CosineLogits) -> Vec<f32> {
+pub fn probabilities(columns: &[Column], row: usize, logits: CosineLogits) -> Vec<f32> {
     let of_column = |column: &Column| {
         let cosine = column.get(row).copied().unwrap_or(0.0);
         (logits.scale * f64::from(cosine) + logits.bias) as f32
