@@ -1,12 +1,16 @@
 //! Which tensors of a graph can serve as features, and how each becomes one vector an image.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::BackboneError;
 use super::manifest::{FeatureChoice, Pooling, Port, Sourced, pooling_name};
 use super::provider::Provider;
+use super::roles::{self, Role};
 use super::session::{GraphSession, Values};
 use crate::image::spec::TensorLayout;
+use crate::onnx::cost::{self, Multiplications};
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
 use crate::onnx::{self, LayerCandidate};
 
@@ -17,6 +21,8 @@ pub struct Layer {
     pub tensor: String,
     /// The operator that makes it.
     pub op_type: String,
+    /// The block that it ends, as far as the exporter named it.
+    pub block: Option<String>,
     /// Its depth in the graph, 0 (image) to 1 (output).
     pub depth: f32,
     /// Dimensions for one image, the batch left out.
@@ -26,6 +32,48 @@ pub struct Layer {
     pub pooling: Pooling,
     /// Width of the features.
     pub dim: usize,
+    /// Multiplications (with an addition each) from an image to here, where they could be counted.
+    pub macs: Option<u64>,
+    /// Parameters of the graph up to here.
+    pub n_params: u64,
+}
+
+/// Layers of about the same depth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerGroup {
+    /// What they have in common, for people.
+    pub title: String,
+    /// Their positions in the list of layers.
+    pub layers: std::ops::Range<usize>,
+}
+
+/// Layers in groups: maps by their size, tokens by thirds of the depth, vectors by themselves.
+pub fn groups(layers: &[Layer]) -> Vec<LayerGroup> {
+    let mut groups: Vec<LayerGroup> = Vec::new();
+    for (idx, layer) in layers.iter().enumerate() {
+        let title = match layer.dims.as_slice() {
+            [_] => "Vectors".to_owned(),
+            [n_tokens, _] => {
+                let third = ["early", "middle", "late"][((layer.depth * 3.0) as usize).min(2)];
+                format!("{n_tokens} tokens, {third}")
+            }
+            [a, b, c] => {
+                let is_nhwc = matches!(
+                    layer.pooling,
+                    Pooling::GlobalAverage { layout: TensorLayout::Nhwc }
+                        | Pooling::GeneralisedMean { layout: TensorLayout::Nhwc }
+                );
+                let (height, width) = if is_nhwc { (a, b) } else { (b, c) };
+                format!("{height} × {width} maps")
+            }
+            _ => "Others".to_owned(),
+        };
+        match groups.last_mut().filter(|group| group.title == title) {
+            Some(group) => group.layers.end = idx + 1,
+            None => groups.push(LayerGroup { title, layers: idx..idx + 1 }),
+        }
+    }
+    groups
 }
 
 fn pooling_text<S: serde::Serializer>(pooling: &Pooling, s: S) -> Result<S::Ok, S::Error> {
@@ -45,7 +93,14 @@ const FEATURE_NAMES: [&str; 8] = [
 ];
 
 /// What serves as features unless the user says otherwise, with the reason.
-pub fn propose(model: &ModelProto, graph: &GraphProto, outputs: &[Port]) -> Option<Sourced<FeatureChoice>> {
+///
+/// `roles` are those of the outputs.
+pub fn propose(
+    model: &ModelProto,
+    graph: &GraphProto,
+    outputs: &[Port],
+    roles: &[Sourced<Role>],
+) -> Option<Sourced<FeatureChoice>> {
     let floats: Vec<&Port> = outputs.iter().filter(|o| o.element.is_float()).collect();
     let named = FEATURE_NAMES.iter().find_map(|name| floats.iter().find(|o| o.name == *name));
     if let Some(output) = named {
@@ -54,11 +109,19 @@ pub fn propose(model: &ModelProto, graph: &GraphProto, outputs: &[Port]) -> Opti
     if let Some(output) = floats.iter().find(|o| matches!(o.dims.len(), 3 | 4)) {
         return Some(choice(output, "the output is a feature map or a token sequence"));
     }
+    let is_vector = |o: &Port, role: &Sourced<Role>| o.element.is_float() && role.value == Role::Features;
+    if let Some((output, role)) = outputs.iter().zip(roles).find(|(o, role)| is_vector(o, role)) {
+        return Some(choice(output, &format!("the output holds features ({})", role.origin)));
+    }
     let output = floats.first()?;
     let choice_of = |tensor: String| FeatureChoice { tensor, pooling: Pooling::None };
     if let Some(tensor) = penultimate(graph, &output.name) {
         let why = "what goes into the last linear layer: pooled features rather than class scores";
         return Some(Sourced::guess(choice_of(tensor), why));
+    }
+    if let Some(tensor) = roles::convolution_head(graph, &output.name) {
+        let why = "what goes into the last convolution, which makes class scores";
+        return Some(Sourced::guess(choice_of(before_quantisation(graph, tensor).to_owned()), why));
     }
     // A head that is not understood: the deepest pooled tensor, if there is one.
     let pools = ["Flatten", "GlobalAveragePool", "ReduceMean", "Squeeze", "Reshape"];
@@ -77,13 +140,15 @@ fn choice(output: &Port, why: &str) -> Sourced<FeatureChoice> {
 }
 
 /// The pooling that fits dimensions of one image (0 where dynamic): none for a vector; for tokens the class token where
-/// one more than a square stands there, else the mean; the global average for a map, whose channels are where its equal
+/// one more than a square stands there (two more with a token of distillation, five more with four registers), else the
+/// mean; the global average for a map, whose channels are where its equal
 /// sides are not, else where `layout` has them. A map that is pooled but still has its sides (`[C, 1, 1]`) is flattened.
 pub fn default_pooling(per_image: &[usize], layout: TensorLayout) -> Pooling {
     match *per_image {
         [n_tokens, _] => {
             let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
-            if n_tokens == 0 || (n_tokens > 1 && is_square(n_tokens - 1)) {
+            let has_special = |n: usize| n_tokens > n && is_square(n_tokens - n);
+            if n_tokens == 0 || has_special(1) || !is_square(n_tokens) && (has_special(2) || has_special(5)) {
                 Pooling::ClsToken
             } else {
                 Pooling::MeanToken
@@ -100,8 +165,15 @@ pub fn default_pooling(per_image: &[usize], layout: TensorLayout) -> Pooling {
 /// Width of the features after pooling; 0 where it is not known.
 pub fn pooled_dim(per_image: &[usize], pooling: Pooling) -> usize {
     match (pooling, per_image) {
-        (Pooling::GlobalAverage { layout: TensorLayout::Nchw }, [c, _, _]) => *c,
-        (Pooling::GlobalAverage { .. } | Pooling::ClsToken | Pooling::MeanToken, [.., last]) => *last,
+        (
+            Pooling::GlobalAverage { layout: TensorLayout::Nchw }
+            | Pooling::GeneralisedMean { layout: TensorLayout::Nchw },
+            [c, _, _],
+        ) => *c,
+        (
+            Pooling::GlobalAverage { .. } | Pooling::GeneralisedMean { .. } | Pooling::ClsToken | Pooling::MeanToken,
+            [.., last],
+        ) => *last,
         (Pooling::None, [dim]) => *dim,
         (Pooling::Flatten, dims) => dims.iter().product(),
         _ => 0,
@@ -112,7 +184,7 @@ pub fn pooled_dim(per_image: &[usize], pooling: Pooling) -> usize {
 pub fn pooling_fits(n_dims_per_image: usize, pooling: Pooling) -> bool {
     match pooling {
         Pooling::None => n_dims_per_image == 1,
-        Pooling::GlobalAverage { .. } => n_dims_per_image == 3,
+        Pooling::GlobalAverage { .. } | Pooling::GeneralisedMean { .. } => n_dims_per_image == 3,
         Pooling::ClsToken | Pooling::MeanToken => n_dims_per_image == 2,
         Pooling::Flatten => n_dims_per_image >= 1,
     }
@@ -179,17 +251,52 @@ fn is_computed(graph: &GraphProto, name: &str, depth: usize) -> bool {
     depth == 0 || node.input.iter().any(|i| is_computed(graph, i, depth - 1))
 }
 
+/// What a graph holds and costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survey {
+    /// Every layer that can serve as features, the earliest first.
+    pub layers: Vec<Layer>,
+    /// Multiplications (with an addition each) of the whole graph for one image, where they could be counted.
+    pub macs: Option<u64>,
+    /// Parameters of the whole graph.
+    pub n_params: u64,
+}
+
 /// Every layer that can serve as features, with its dimensions as found by running the graph once on a blank image of
-/// dimensions `input_dims` (batch first).
+/// dimensions `input_dims` (batch first), and what it and the whole graph cost.
 ///
 /// # Errors
 /// When the graph cannot be run.
-pub fn list(model: &ModelProto, input_dims: &[usize], layout: TensorLayout) -> Result<Vec<Layer>, BackboneError> {
+pub fn survey(model: &ModelProto, input_dims: &[usize], layout: TensorLayout) -> Result<Survey, BackboneError> {
     let candidates = onnx::candidates(model).map_err(onnx_error)?;
-    let names: Vec<&str> = candidates.iter().map(|c| c.tensor.as_str()).collect();
-    let dims = dims_of(model, &names, input_dims)?;
-    let layers = candidates.into_iter().zip(dims).filter_map(|(c, dims)| layer(c, &dims, input_dims[0], layout));
-    Ok(layers.collect())
+    let counted = Multiplications::new(model).map_err(onnx_error)?;
+    let layer_names: BTreeSet<&str> = candidates.iter().map(|c| c.tensor.as_str()).collect();
+    let names: Vec<&str> = layer_names.union(&counted.tensors()).copied().collect();
+    // What is inside of quantised blocks and fused operators cannot always be made an output.
+    let (names, dims) = match dims_of(model, &names, input_dims) {
+        Ok(dims) => (names, dims),
+        Err(error) => {
+            tracing::debug!(%error, "the cost is not known");
+            let names: Vec<&str> = layer_names.into_iter().collect();
+            let dims = dims_of(model, &names, input_dims)?;
+            (names, dims)
+        }
+    };
+    let dims: BTreeMap<String, Vec<usize>> = names.into_iter().map(str::to_owned).zip(dims).collect();
+    let n_images = input_dims.first().copied().unwrap_or(1).max(1);
+    let is_counted = counted.tensors().iter().all(|name| dims.contains_key(*name));
+    let cost = |outputs: &[&str]| -> (Option<u64>, u64) {
+        let macs = counted.macs(model, outputs, &dims).ok().map(|macs| macs / n_images as u64);
+        (macs.filter(|macs| is_counted && *macs > 0), cost::n_params(model, outputs).unwrap_or(0))
+    };
+    let layers = candidates.into_iter().filter_map(|candidate| {
+        let (macs, n_params) = cost(&[&candidate.tensor]);
+        let dims = dims.get(&candidate.tensor)?;
+        layer(candidate, dims, n_images, layout).map(|layer| Layer { macs, n_params, ..layer })
+    });
+    let layers = layers.collect();
+    let (macs, n_params) = cost(&[]);
+    Ok(Survey { layers, macs, n_params })
 }
 
 fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize, layout: TensorLayout) -> Option<Layer> {
@@ -202,10 +309,13 @@ fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize, layout: Ten
     (dim > 0).then(|| Layer {
         tensor: candidate.tensor,
         op_type: candidate.op_type,
+        block: candidate.block,
         depth: candidate.depth_fraction,
         dims: per_image.to_vec(),
         pooling,
         dim,
+        macs: None,
+        n_params: 0,
     })
 }
 
@@ -217,7 +327,7 @@ pub fn dims_of(model: &ModelProto, tensors: &[&str], input_dims: &[usize]) -> Re
     let exposed = onnx::expose(model, tensors).and_then(|m| onnx::prune(&m, tensors)).map_err(onnx_error)?;
     let mut session = GraphSession::load(&onnx::encode(&exposed).map_err(onnx_error)?, 1, Provider::Cpu)?;
     let values = Values::F32(vec![0.0; input_dims.iter().product()]);
-    Ok(session.run(input_dims, values, tensors)?.into_iter().map(|o| o.dims).collect())
+    session.run_dims(input_dims, values, tensors)
 }
 
 fn onnx_error(source: onnx::OnnxError) -> BackboneError {

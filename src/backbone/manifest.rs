@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::architecture::Architecture;
+use super::roles::Role;
 use super::towers::TextFiles;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
 
@@ -149,10 +151,12 @@ pub fn pooling_names() -> impl Iterator<Item = &'static str> {
     POOLINGS.iter().map(|(_, name)| *name)
 }
 
-const POOLINGS: [(Pooling, &str); 6] = [
+const POOLINGS: [(Pooling, &str); 8] = [
     (Pooling::None, "none"),
     (Pooling::GlobalAverage { layout: TensorLayout::Nchw }, "gap"),
     (Pooling::GlobalAverage { layout: TensorLayout::Nhwc }, "gap_nhwc"),
+    (Pooling::GeneralisedMean { layout: TensorLayout::Nchw }, "gem"),
+    (Pooling::GeneralisedMean { layout: TensorLayout::Nhwc }, "gem_nhwc"),
     (Pooling::ClsToken, "cls"),
     (Pooling::MeanToken, "mean"),
     (Pooling::Flatten, "flatten"),
@@ -191,6 +195,12 @@ pub struct Manifest {
     pub source: Option<String>,
     /// Version of the default operator set.
     pub opset: i64,
+    /// The family of architectures that it is of.
+    pub architecture: Sourced<Architecture>,
+    /// What each output holds, in the order of the outputs.
+    pub roles: Vec<Sourced<Role>>,
+    /// Parameters of the image's part of the graph.
+    pub n_params: u64,
     /// What the user should know about its files.
     pub notes: Vec<String>,
 }

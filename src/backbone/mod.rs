@@ -1,17 +1,20 @@
 //! Backbones: what a model is, how its input is prepared, which tensor serves as features, and running it.
 
+pub mod architecture;
 pub mod layers;
 pub mod library;
 pub mod locate;
 pub mod manifest;
 pub mod provider;
 pub mod resolve;
+pub mod roles;
 pub mod runtime;
 pub mod session;
 pub mod towers;
 
 mod open;
 mod own_preprocess;
+pub mod usual;
 
 pub use open::Backbone;
 pub(crate) use open::port;
@@ -93,6 +96,32 @@ pub enum BackboneError {
         /// Name of the input.
         input: String,
     },
+    /// The graph finds objects.
+    #[error(
+        "the model finds objects in images ({why}) and does not describe them as a whole: export its backbone alone, or \
+         name one of its layers"
+    )]
+    Detector {
+        /// What shows it.
+        why: String,
+    },
+    /// The graph needs operators that ONNX Runtime does not have.
+    #[error("the model needs the custom operators {}, which ONNX Runtime does not have", .operators.join(", "))]
+    CustomOperators {
+        /// Their names.
+        operators: Vec<String>,
+    },
+    /// The file is larger than any ONNX file can be.
+    #[error("{} has {:.1} GB: an ONNX file ends at 2.1 GB, with larger weights in files beside it", .path.display(), *.bytes as f64 / 1e9)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The features are no numbers.
+    #[error("the model's features are no numbers: its weights are damaged, or do not fit its number format")]
+    NotNumbers,
     /// The graph has no output or layer that can serve as features.
     #[error("the model has no output that can serve as features (a floating-point tensor with one row an image)")]
     NoFeatures,

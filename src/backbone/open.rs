@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::layers::{self, Layer};
+use super::layers::{self, Layer, Survey};
 use super::locate::{self, ModelFiles};
 use super::manifest::{
-    Element, FeatureChoice, Manifest, Origin, Port, ResolvedPreprocess, pooling_from_name, pooling_names,
+    Element, FeatureChoice, Manifest, Origin, Pooling, Port, ResolvedPreprocess, pooling_from_name, pooling_names,
 };
 use super::provider::Provider;
-use super::resolve;
 use super::session::{GraphSession, Values};
 use super::towers;
 use super::{BackboneError, METADATA_PREPROCESS};
+use super::{architecture, resolve, roles, usual};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
-use crate::onnx::proto::{DataType, GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
+use crate::onnx::proto::{DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto, type_proto};
 use crate::onnx::{self, OnnxError};
 
 /// An opened backbone: the graph in memory, ready to be cut at its feature layer. No session runs yet.
@@ -33,7 +33,7 @@ pub struct Backbone {
     /// What stands behind the feature's columns, with the space of each (see [`Self::beside`]).
     pub(super) beside: Vec<(FeatureChoice, EmbeddingSpace)>,
     /// Shared by what is made of this one.
-    model: Arc<ModelProto>,
+    pub(super) model: Arc<ModelProto>,
 }
 
 impl Backbone {
@@ -48,7 +48,7 @@ impl Backbone {
         known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
     ) -> Result<Self, BackboneError> {
         let files = locate::locate(path)?;
-        let bytes = fs::read(&files.onnx).map_err(|source| BackboneError::Read { path: files.onnx.clone(), source })?;
+        let bytes = read_graph(&files.onnx)?;
         let mut size_bytes = bytes.len() as u64;
         let mut id = blake3::hash(&bytes).to_hex().to_string();
         let onnx_error = |source: OnnxError| BackboneError::Onnx { path: files.onnx.clone(), source };
@@ -59,7 +59,11 @@ impl Backbone {
             id = blake3::hash(&whole).to_hex().to_string();
             size_bytes = whole.len() as u64;
         }
-        let manifest = manifest(&files, &model, id, size_bytes)?;
+        let operators = onnx::inputs::custom_operators(&model);
+        if !operators.is_empty() {
+            return Err(BackboneError::CustomOperators { operators });
+        }
+        let manifest = manifest(&files, &mut model, id, size_bytes, layer.is_some())?;
         let feature = match layer {
             Some(layer) => feature_of_label(&manifest, &model, layer)?,
             None => manifest.feature.value.clone(),
@@ -107,11 +111,7 @@ impl Backbone {
         model: Arc<ModelProto>,
         known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
     ) -> Result<Self, BackboneError> {
-        let mut preprocess = manifest.preprocess.spec.digest();
-        if quantises_by_run(&model) {
-            // Such images are run one by one: what was made in runs of several is other.
-            preprocess.push_str("-single");
-        }
+        let preprocess = preprocess_key(&manifest.preprocess.spec, &model);
         let space = EmbeddingSpace { backbone: manifest.id.clone(), layer: feature.label(), preprocess, dim: 0 };
         let mut backbone = Self { manifest, feature, space, beside: Vec::new(), model };
         backbone.check_inputs()?;
@@ -199,15 +199,23 @@ impl Backbone {
     /// # Errors
     /// When the graph cannot be run.
     pub fn layers(&self) -> Result<Vec<Layer>, BackboneError> {
+        Ok(self.survey()?.layers)
+    }
+
+    /// Every layer that can serve as features, and what the graph costs.
+    ///
+    /// # Errors
+    /// When the graph cannot be run.
+    pub fn survey(&self) -> Result<Survey, BackboneError> {
         let dims = self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH));
         let is_joint = self.manifest.text.as_ref().is_some_and(|text| text.is_joint);
         if !is_joint {
-            return layers::list(&self.model, &dims, self.preprocess().layout);
+            return layers::survey(&self.model, &dims, self.preprocess().layout);
         }
         // What the text has a part in cannot be computed from a picture.
         let joint = self.manifest.joint.as_ref().map_or(&self.feature, |joint| &joint.value);
         let image = onnx::prune(&self.model, &[&joint.tensor]).map_err(|e| self.onnx_error(e))?;
-        layers::list(&image, &dims, self.preprocess().layout)
+        layers::survey(&image, &dims, self.preprocess().layout)
     }
 
     /// That the features need the image and nothing else.
@@ -262,17 +270,57 @@ fn input_dims(spec: &PreprocessSpec, n: usize) -> Vec<usize> {
     }
 }
 
-fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64) -> Result<Manifest, BackboneError> {
+/// The bytes of a graph, unless there are more than any has.
+fn read_graph(path: &Path) -> Result<Vec<u8>, BackboneError> {
+    let failed = |source| BackboneError::Read { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(failed)?.len();
+    if bytes > onnx::MAX_MODEL_BYTES {
+        return Err(BackboneError::TooLarge { path: path.to_owned(), bytes });
+    }
+    fs::read(path).map_err(failed)
+}
+
+/// What of the preprocessing makes a space of its own.
+pub(super) fn preprocess_key(spec: &PreprocessSpec, model: &ModelProto) -> String {
+    let mut key = spec.digest();
+    if quantises_by_run(model) {
+        // Such images are run one by one: what was made in runs of several is other.
+        key.push_str("-single");
+    }
+    key
+}
+
+/// `is_layer_named`: the user has said which tensor serves as features.
+fn manifest(
+    files: &ModelFiles,
+    model: &mut ModelProto,
+    id: String,
+    size_bytes: u64,
+    is_layer_named: bool,
+) -> Result<Manifest, BackboneError> {
     let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
     let input = image_input(graph)?;
-    let outputs: Vec<Port> = graph.output.iter().map(port).collect();
     let mut notes = Vec::new();
+    for settled in onnx::inputs::settle_inputs(model, &input.name) {
+        notes.push(format!("The input {} is set to {}.", settled.name, settled.value));
+    }
+    let model = &*model;
+    let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
+    let outputs: Vec<Port> = graph.output.iter().map(port).collect();
+    if let Some(why) = roles::detector(graph, &outputs).filter(|_| !is_layer_named) {
+        return Err(BackboneError::Detector { why });
+    }
+    let architecture = architecture::find(&files.side_dirs, graph, &files.name);
+    let roles = roles::of_outputs(graph, &outputs, n_classes(files));
     let preprocess = match preprocess_in_metadata(model) {
         Some(resolved) => resolved,
-        None => resolve::resolve(resolve::from_side_files(&files.side_dirs, &mut notes), &input),
+        None => {
+            let usual = usual::of(architecture.value, graph, &input);
+            resolve::resolve(resolve::from_side_files(&files.side_dirs, &mut notes), usual, &input)
+        }
     };
     preprocess.spec.output_size()?;
-    let mut feature = layers::propose(model, graph, &outputs).ok_or(BackboneError::NoFeatures)?;
+    let mut feature = layers::propose(model, graph, &outputs, &roles).ok_or(BackboneError::NoFeatures)?;
     // The right pooling follows from the dimensions: where the graph leaves them open, a run tells.
     let stated = outputs.iter().find(|o| o.name == feature.value.tensor && o.dims.len() > 1);
     if stated.is_none_or(|o| o.dims.len() > 2 && o.dims.iter().skip(1).any(Option::is_none)) {
@@ -281,6 +329,11 @@ fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64)
         let per_image = dims.first().and_then(|d| d.get(1..)).unwrap_or_default();
         feature.value.pooling = layers::default_pooling(per_image, preprocess.spec.layout);
     }
+    if let (Pooling::ClsToken | Pooling::MeanToken, Some(has_class_token)) =
+        (feature.value.pooling, architecture.value.has_class_token())
+    {
+        feature.value.pooling = if has_class_token { Pooling::ClsToken } else { Pooling::MeanToken };
+    }
     let about = About::read(files, model);
     let inputs: Vec<Port> = graph.input.iter().map(port).collect();
     let text = towers::find_text(files, &inputs);
@@ -288,7 +341,11 @@ fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64)
         let dirs = if text.is_joint { &files.side_dirs } else { &text.side_dirs };
         towers::joint_feature(&outputs, towers::model_type(dirs).as_deref())
     });
+    let n_params = onnx::cost::n_params(model, &[&feature.value.tensor]).unwrap_or(0);
     Ok(Manifest {
+        architecture,
+        roles,
+        n_params,
         name: about.name.unwrap_or_else(|| files.name.clone()),
         id,
         path: files.onnx.clone(),
@@ -303,6 +360,21 @@ fn manifest(files: &ModelFiles, model: &ModelProto, id: String, size_bytes: u64)
         source: about.source,
         opset: onnx::opset(model, "").unwrap_or(0),
         notes,
+    })
+}
+
+/// How many classes a file says that the model has.
+fn n_classes(files: &ModelFiles) -> Option<usize> {
+    files.side_dirs.iter().find_map(|dir| {
+        let text = fs::read_to_string(dir.join("config.json")).ok()?;
+        let json: Value = serde_json::from_str(&text).ok()?;
+        let number = ["num_classes", "num_labels"].iter().find_map(|key| json.get(*key)?.as_u64());
+        let names = ["id2label", "label_names"].iter().find_map(|key| match json.get(*key)? {
+            Value::Array(list) => Some(list.len() as u64),
+            Value::Object(map) => Some(map.len() as u64),
+            _ => None,
+        });
+        usize::try_from(number.or(names)?).ok().filter(|n| *n > 0)
     })
 }
 
@@ -449,8 +521,9 @@ impl About {
         }
     }
 }
+
 /// Whether a graph quantises by the values of a run.
 fn quantises_by_run(model: &ModelProto) -> bool {
-    let is_dynamic = |n: &crate::onnx::proto::NodeProto| n.op_type() == "DynamicQuantizeLinear";
+    let is_dynamic = |n: &NodeProto| n.op_type() == "DynamicQuantizeLinear";
     model.graph.as_ref().is_some_and(|graph| graph.node.iter().any(is_dynamic))
 }

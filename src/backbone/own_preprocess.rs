@@ -1,6 +1,7 @@
 //! The user's own preprocessing in place of what was read or guessed.
 
 use super::manifest::{Origin, Pooling};
+use super::open::preprocess_key;
 use super::{Backbone, BackboneError, resolve};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::PreprocessSpec;
@@ -38,14 +39,14 @@ impl Backbone {
                 *origin = Origin::User;
             }
         }
-        if let Pooling::GlobalAverage { layout } = &mut self.feature.pooling
+        if let Pooling::GlobalAverage { layout } | Pooling::GeneralisedMean { layout } = &mut self.feature.pooling
             && *layout == own.layout
         {
             *layout = spec.layout;
         }
         self.beside.clear();
         self.space.layer = self.feature.label();
-        self.space.preprocess = spec.digest();
+        self.space.preprocess = preprocess_key(&spec, &self.model);
         self.manifest.preprocess.spec = spec;
         if takes_other_input {
             self.space.dim = 0;

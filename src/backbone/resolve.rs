@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::manifest::{Element, Origin, Port, ResolvedPreprocess, Sourced};
+use super::usual::Usual;
 use crate::image::spec::{ChannelOrder, Crop, CropOffset, Filter, PreprocessSpec, Resize, TensorLayout};
 
 /// What side files say; `None` where they are silent.
@@ -292,17 +293,19 @@ pub(super) fn input_size(input: &Port, layout: TensorLayout) -> (Option<u32>, Op
     (dim(h), dim(w))
 }
 
-/// Puts together what the files state, what the graph fixes, and guesses for the rest.
-pub fn resolve(stated: Stated, input: &Port) -> ResolvedPreprocess {
+/// Puts together what the files state, what the graph fixes, and what is usual for the rest.
+pub fn resolve(stated: Stated, usual: Usual, input: &Port) -> ResolvedPreprocess {
     let layout = input_layout(input);
     let (fixed_height, fixed_width) = input_size(input, layout.value);
     let graph_fixes_size = fixed_height.is_some() && fixed_width.is_some();
     let (height_px, width_px) = (fixed_height.unwrap_or(224), fixed_width.unwrap_or(224));
 
     let mut resize = stated.resize.unwrap_or_else(|| {
-        // 256 for 224, timm's and torchvision's habit.
-        let size_px = (f64::from(height_px.min(width_px)) / 0.875).floor() as u32;
-        Sourced::guess(Resize::ShortestSide { size_px }, "input size / 0.875, as timm and torchvision do")
+        let resize = match usual.crop_pct {
+            Some(pct) => Resize::ShortestSide { size_px: (f64::from(height_px.min(width_px)) / pct).floor() as u32 },
+            None => Resize::Squash { height_px, width_px },
+        };
+        Sourced::guess(resize, usual.resize_why)
     });
     let mut crop = stated.crop.unwrap_or_else(|| {
         let crop = Some(Crop { height_px, width_px, offset: CropOffset::Round });
@@ -312,13 +315,20 @@ pub fn resolve(stated: Stated, input: &Port) -> ResolvedPreprocess {
             _ => Sourced::guess(crop, "224 px is the usual input size"),
         }
     });
-    let filter = stated.filter.unwrap_or_else(|| Sourced::guess(Filter::Bicubic, "timm's and CLIP's default"));
-    let (guess_mean, guess_std, why) = match layout.value {
-        TensorLayout::Nhwc => ([0.5; 3], [0.5; 3], "the range -1..1, usual for channels-last models"),
-        TensorLayout::Nchw => {
-            let (mean, std) = PreprocessSpec::IMAGENET_MEAN_STD;
-            (mean, std, "ImageNet's, which most backbones are trained with")
-        }
+    let filter = stated.filter.unwrap_or_else(|| Sourced::guess(usual.filter, usual.resize_why));
+    let numbers = |value: [f32; 3]| match usual.is_in_graph {
+        true => Sourced { value, origin: Origin::Graph },
+        false => Sourced::guess(value, usual.why),
+    };
+    // Of a file that says the mean, the factor is what pixels of 0..1 have.
+    let usual_rescale = match (stated.mean.is_some(), usual.is_in_graph) {
+        (false, true) => Sourced { value: usual.rescale, origin: Origin::Graph },
+        (false, false) if usual.rescale == 1.0 => Sourced::guess(1.0, usual.why),
+        _ => Sourced::guess(1.0 / 255.0, "the usual range 0..1 before the mean"),
+    };
+    let usual_channels = match (stated.mean.is_some(), usual.channels) {
+        (false, ChannelOrder::Bgr) => Sourced::guess(ChannelOrder::Bgr, usual.why),
+        _ => Sourced::guess(ChannelOrder::Rgb, "red first, as nearly all models want it"),
     };
     // A byte input takes the pixels as they are: what a file says of scaling happens inside such a graph.
     let (rescale, mean, std) = if input.element == Element::U8 {
@@ -326,13 +336,12 @@ pub fn resolve(stated: Stated, input: &Port) -> ResolvedPreprocess {
         (Sourced { value: 1.0, origin: Origin::Graph }, graph([0.0; 3]), graph([1.0; 3]))
     } else {
         (
-            stated.rescale.unwrap_or_else(|| Sourced::guess(1.0 / 255.0, "the usual range 0..1 before the mean")),
-            stated.mean.unwrap_or_else(|| Sourced::guess(guess_mean, why)),
-            stated.std.unwrap_or_else(|| Sourced::guess(guess_std, why)),
+            stated.rescale.unwrap_or(usual_rescale),
+            stated.mean.unwrap_or_else(|| numbers(usual.mean)),
+            stated.std.unwrap_or_else(|| numbers(usual.std)),
         )
     };
-    let channels =
-        stated.channels.unwrap_or_else(|| Sourced::guess(ChannelOrder::Rgb, "red first, as nearly all models want it"));
+    let channels = stated.channels.unwrap_or(usual_channels);
     let pad_rgb = stated.pad_rgb.unwrap_or_else(|| Sourced::guess([0; 3], "black, as torchvision pads"));
 
     let mut spec = PreprocessSpec {
@@ -391,8 +400,16 @@ mod tests {
         Port { name: "x".into(), element: Element::F32, dims: dims.to_vec() }
     }
 
+    fn plain(input: &Port) -> Usual {
+        super::super::usual::of(super::super::architecture::Architecture::Unknown, &Default::default(), input)
+    }
+
+    fn of_nothing(dims: [Option<usize>; 4]) -> ResolvedPreprocess {
+        resolve(Stated::default(), plain(&input(dims)), &input(dims))
+    }
+
     fn spec_of(read: Reader, json: &Value, dims: [Option<usize>; 4]) -> PreprocessSpec {
-        resolve(read(json, "f.json").unwrap(), &input(dims)).spec
+        resolve(read(json, "f.json").unwrap(), plain(&input(dims)), &input(dims)).spec
     }
 
     const NCHW: [Option<usize>; 4] = [None, Some(3), None, None];
@@ -460,14 +477,14 @@ mod tests {
 
     #[test]
     fn guesses_say_so_and_the_graph_wins() {
-        let resolved = resolve(Stated::default(), &input([None, Some(3), Some(299), Some(299)]));
+        let resolved = of_nothing([None, Some(3), Some(299), Some(299)]);
         assert_eq!(resolved.spec.resize, Resize::ShortestSide { size_px: 341 });
         assert_eq!(resolved.spec.output_size().unwrap(), (299, 299));
         let origin = |name: &str| resolved.origins.iter().find(|(n, _)| *n == name).map(|(_, o)| o.clone()).unwrap();
         assert_eq!(origin("crop"), Origin::Graph);
         assert!(matches!(origin("mean"), Origin::Guess { .. }));
 
-        let nhwc = resolve(Stated::default(), &input([Some(1), None, None, Some(3)]));
+        let nhwc = of_nothing([Some(1), None, None, Some(3)]);
         assert_eq!((nhwc.spec.layout, nhwc.spec.mean), (TensorLayout::Nhwc, [0.5; 3]));
 
         // A file says 256 where the graph takes 224 only.
@@ -508,7 +525,7 @@ mod tests {
     fn a_byte_input_takes_the_pixels_as_they_are() {
         let json = json!({"size": 224, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]});
         let port = Port { element: Element::U8, ..input([None, None, None, Some(3)]) };
-        let spec = resolve(hugging_face(&json, "f.json").unwrap(), &port).spec;
+        let spec = resolve(hugging_face(&json, "f.json").unwrap(), plain(&port), &port).spec;
         assert_eq!((spec.rescale, spec.mean, spec.std), (1.0, [0.0; 3], [1.0; 3]));
     }
 }

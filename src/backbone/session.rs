@@ -157,6 +157,32 @@ impl GraphSession {
         self.run_feeds(vec![Feed { input: &name, dims: dims.to_vec(), values }], outputs)
     }
 
+    /// As [`Self::run`], for what only the outputs' dimensions are wanted of; they may be of any element type.
+    ///
+    /// # Errors
+    /// When the run fails or is ended.
+    pub fn run_dims(
+        &mut self,
+        dims: &[usize],
+        values: Values,
+        outputs: &[&str],
+    ) -> Result<Vec<Vec<usize>>, BackboneError> {
+        let failed = |e: ort::Error| BackboneError::Run { message: one_line(&e.to_string()) };
+        let Some(input) = self.inputs.first() else {
+            return Err(BackboneError::NoImageInput { inputs: String::new() });
+        };
+        let value = tensor(input.element, dims, values).map_err(failed)?;
+        let feed = vec![(input.name.clone(), SessionInputValue::from(value))];
+        let results = self.session.run_with_options(feed, &*self.options).map_err(failed)?;
+        let dims_of = |name: &&str| match results.get(*name).map(|value| value.dtype().clone()) {
+            Some(ValueType::Tensor { shape, .. }) => {
+                Ok(shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect())
+            }
+            _ => Err(BackboneError::Run { message: format!("there is no output {name}") }),
+        };
+        outputs.iter().map(dims_of).collect()
+    }
+
     /// As [`Self::run`], for graphs with several inputs.
     ///
     /// # Errors

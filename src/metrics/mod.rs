@@ -10,6 +10,8 @@ mod classification;
 mod confusion;
 mod log_loss;
 mod report;
+mod spectrum;
+pub mod transfer;
 
 pub use bootstrap::Interval;
 pub use calibration::{CalibrationBin, N_CALIBRATION_BINS, calibration_bins, expected_calibration_error};
@@ -50,6 +52,15 @@ pub enum MetricsError {
         /// Number of classes.
         n_classes: usize,
     },
+    /// A feature is no number.
+    #[error("the features of row {row} are not all numbers")]
+    NotNumbers {
+        /// The row.
+        row: usize,
+    },
+    /// There is nothing to tell apart.
+    #[error("two classes with examples are needed")]
+    TooFewClasses,
     /// A row that is no distribution: a value is negative or not finite, or the sum is not 1 within 0.001.
     #[error("the probabilities of row {row} are negative, not finite, or do not add up to 1")]
     NotProbabilities {

@@ -24,6 +24,9 @@ pub const PROBABILITIES: &str = "probabilities";
 const HEAD_MIN_OPSET: i64 = 8;
 const BATCH: &str = "batch";
 
+/// What the generalised mean takes smaller values for.
+pub const GEM_LEAST: f32 = 1e-6;
+
 /// How a layer's tensor becomes one vector an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -32,6 +35,12 @@ pub enum Pooling {
     None,
     /// Mean over height and width of `[N, D, H, W]` or `[N, H, W, D]`.
     GlobalAverage {
+        /// Where the channels are.
+        layout: TensorLayout,
+    },
+    /// Generalised mean over height and width: the cube root of the mean of cubes, of values of [`GEM_LEAST`] at least
+    /// (Radenović et al. 2018, with their p = 3). Strong places count more than in the mean.
+    GeneralisedMean {
         /// Where the channels are.
         layout: TensorLayout,
     },
@@ -105,6 +114,19 @@ fn pool(b: &mut Builder, tensor: &str, pooling: Pooling, to: &str) {
         Pooling::GlobalAverage { layout: TensorLayout::Nhwc } => {
             let turned = b.op_with("Transpose", "nchw", &[tensor], vec![attr_ints("perm", &[0, 3, 1, 2])]);
             averaged(b, &turned);
+        }
+        Pooling::GeneralisedMean { layout } => {
+            let mut map = tensor.to_owned();
+            if layout == TensorLayout::Nhwc {
+                map = b.op_with("Transpose", "nchw", &[&map], vec![attr_ints("perm", &[0, 3, 1, 2])]);
+            }
+            let (least, third) = (b.f32s("least", &[], &[GEM_LEAST]), b.f32s("third", &[], &[1.0 / 3.0]));
+            let kept = b.op("Max", "kept", &[&map, &least]);
+            let square = b.op("Mul", "square", &[&kept, &kept]);
+            let cube = b.op("Mul", "cube", &[&square, &kept]);
+            let mean = b.op("GlobalAveragePool", "mean", &[&cube]);
+            let root = b.op("Pow", "root", &[&mean, &third]);
+            b.op_to("Flatten", to, &[&root], flatten());
         }
         Pooling::ClsToken => {
             let first = b.i64(0);

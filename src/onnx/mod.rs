@@ -4,6 +4,7 @@
 //! - [`external`]: weights in files beside the model, brought into it;
 //! - [`mod@prune`]: only what chosen outputs need;
 //! - [`layers`]: which tensors of a backbone may serve as features;
+//! - [`cost`]: parameters and multiplications; [`inputs`]: what a graph wants beside an image;
 //! - [`fuse`]: a backbone cut at a layer, a head, and both in one model;
 //! - [`pixels`]: the preprocessing as part of the model, equal to Pillow's.
 //!
@@ -11,9 +12,11 @@
 //! between opsets 11 and 22, so that a backbone keeps its own opset and needs no converter.
 
 mod build;
+pub mod cost;
 pub mod external;
 pub mod fuse;
 mod graph;
+pub mod inputs;
 pub mod layers;
 pub mod pixels;
 pub mod proto;

@@ -1,0 +1,349 @@
+//! Which family of architectures a model is of, by what its files say or by the names in its graph; and what models of a
+//! family are trained on, where no file says it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::manifest::{Origin, Sourced};
+use crate::onnx::proto::{GraphProto, NodeProto};
+
+/// A family of architectures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// DINOv2 and DINOv3.
+    Dino,
+    /// SigLIP and SigLIP 2.
+    Siglip,
+    /// CLIP, of OpenAI and others.
+    Clip,
+    /// ConvNeXt.
+    Convnext,
+    /// Swin transformer.
+    Swin,
+    /// Data-efficient transformer, with or without distillation.
+    Deit,
+    /// BEiT.
+    Beit,
+    /// EfficientNet-Lite of the ONNX model zoo.
+    EfficientnetLite,
+    /// EfficientNet.
+    Efficientnet,
+    /// MobileViT.
+    Mobilevit,
+    /// MobileNet.
+    Mobilenet,
+    /// RegNet.
+    Regnet,
+    /// DenseNet.
+    Densenet,
+    /// SqueezeNet.
+    Squeezenet,
+    /// Inception and GoogLeNet.
+    Inception,
+    /// VGG.
+    Vgg,
+    /// LeViT.
+    Levit,
+    /// PoolFormer.
+    Poolformer,
+    /// ResNet, ResNeXt and their kin.
+    Resnet,
+    /// Vision transformer.
+    Vit,
+    /// Attention, of no family that is known.
+    Transformer,
+    /// Convolutions, of no family that is known.
+    Convolutional,
+    /// Neither is known.
+    Unknown,
+}
+
+use Architecture as A;
+
+impl Architecture {
+    /// Its name for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            A::Dino => "DINO",
+            A::Siglip => "SigLIP",
+            A::Clip => "CLIP",
+            A::Convnext => "ConvNeXt",
+            A::Swin => "Swin transformer",
+            A::Deit => "DeiT",
+            A::Beit => "BEiT",
+            A::EfficientnetLite => "EfficientNet-Lite",
+            A::Efficientnet => "EfficientNet",
+            A::Mobilevit => "MobileViT",
+            A::Mobilenet => "MobileNet",
+            A::Regnet => "RegNet",
+            A::Densenet => "DenseNet",
+            A::Squeezenet => "SqueezeNet",
+            A::Inception => "Inception",
+            A::Vgg => "VGG",
+            A::Levit => "LeViT",
+            A::Poolformer => "PoolFormer",
+            A::Resnet => "ResNet",
+            A::Vit => "Vision transformer",
+            A::Transformer => "Transformer",
+            A::Convolutional => "Convolutional network",
+            A::Unknown => "Unknown",
+        }
+    }
+
+    /// Whether tokens begin with one for the whole image; `None` where the family does not tell.
+    pub fn has_class_token(self) -> Option<bool> {
+        match self {
+            A::Dino | A::Clip | A::Deit | A::Beit | A::Vit => Some(true),
+            A::Siglip | A::Swin | A::Poolformer | A::Convnext | A::Mobilevit => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// Words in a model's own name for its kind, the more special first.
+const WORDS: [(&str, Architecture); 34] = [
+    ("dinov2", A::Dino),
+    ("dinov3", A::Dino),
+    ("siglip", A::Siglip),
+    ("clip", A::Clip),
+    ("convnext", A::Convnext),
+    ("swin", A::Swin),
+    ("deit", A::Deit),
+    ("beit", A::Beit),
+    ("efficientnet-lite", A::EfficientnetLite),
+    ("efficientnet_lite", A::EfficientnetLite),
+    ("efficientnet", A::Efficientnet),
+    ("mobilevit", A::Mobilevit),
+    ("mobilenet", A::Mobilenet),
+    ("mnasnet", A::Mobilenet),
+    ("regnet", A::Regnet),
+    ("densenet", A::Densenet),
+    ("squeezenet", A::Squeezenet),
+    ("googlenet", A::Inception),
+    ("inception", A::Inception),
+    ("vgg", A::Vgg),
+    ("levit", A::Levit),
+    ("poolformer", A::Poolformer),
+    ("resnext", A::Resnet),
+    ("resnet", A::Resnet),
+    ("seresnet", A::Resnet),
+    ("vit_", A::Vit),
+    ("vit-", A::Vit),
+    ("vit", A::Vit),
+    ("vision_transformer", A::Vit),
+    ("tinyvit", A::Transformer),
+    ("eva", A::Vit),
+    ("data2vec", A::Beit),
+    ("ijepa", A::Transformer),
+    ("hiera", A::Transformer),
+];
+
+/// Names of weights and nodes, all of which must occur, as the field's libraries give them; the more special first.
+const MARKS: [(&[&str], Architecture); 42] = [
+    (&["register_tokens"], A::Dino),
+    (&["layer_scale1.lambda1", "mask_token"], A::Dino),
+    (&["layer_scale1", "patch_embeddings"], A::Dino),
+    (&["blocks.0.ls1", "patch_embed"], A::Dino),
+    (&["blocks.0/ls1", "patch_embed"], A::Dino),
+    (&["head.probe"], A::Siglip),
+    (&["vision_model", "head/attention"], A::Siglip),
+    (&["attn_pool", "vision_model"], A::Siglip),
+    (&["visual_projection"], A::Clip),
+    (&["resblocks"], A::Clip),
+    (&["class_embedding", "pre_layrnorm"], A::Clip),
+    (&["pre_layrnorm"], A::Clip),
+    (&["distillation_token"], A::Deit),
+    (&["dist_token"], A::Deit),
+    (&["relative_position_bias_table", "lambda_1"], A::Beit),
+    (&["swin"], A::Swin),
+    (&["layers.0/blocks.0", "attention"], A::Swin),
+    (&["layers.0/blocks.0", "window"], A::Swin),
+    (&["layers.0.blocks.0", "relative_position"], A::Swin),
+    (&["convnext"], A::Convnext),
+    (&["stages.0", "conv_dw", "norm", "mlp"], A::Convnext),
+    (&["stages.0", "dwconv"], A::Convnext),
+    (&["patch_embed", "blocks.0", "attn"], A::Vit),
+    (&["encoder_layer_0"], A::Vit),
+    (&["encoder/layer.0/attention", "embeddings"], A::Vit),
+    (&["embeddings.cls_token"], A::Vit),
+    (&["cls_token"], A::Vit),
+    (&["denseblock1"], A::Densenet),
+    (&["dense_block"], A::Densenet),
+    (&["squeeze1x1"], A::Squeezenet),
+    (&["expand3x3"], A::Squeezenet),
+    (&["trunk_output"], A::Regnet),
+    (&["s1.b1.conv1"], A::Regnet),
+    (&["s1/b1/conv1"], A::Regnet),
+    (&["mixed_5b"], A::Inception),
+    (&["inception4a"], A::Inception),
+    (&["conv2_block1_1_conv"], A::Resnet),
+    (&["layer1.0", "layer2.0", "conv1"], A::Resnet),
+    (&["stages.0/layers.0/layer", "convolution"], A::Resnet),
+    (&["stages.0.layers.0.layer", "convolution"], A::Resnet),
+    (&["resnetv1"], A::Resnet),
+    (&["stage1_unit1"], A::Resnet),
+];
+
+/// The family of a model: by its configuration, else by the names in its graph, else by its operators.
+pub fn find(side_dirs: &[PathBuf], graph: &GraphProto, name: &str) -> Sourced<Architecture> {
+    if let Some(found) = in_config(side_dirs) {
+        return found;
+    }
+    let graph_names = names(graph);
+    let graph_says = |value| Sourced { value, origin: Origin::Graph };
+    if let Some(family) = in_names(graph, &graph_names) {
+        return graph_says(family);
+    }
+    if let Some(family) = word(&name.to_lowercase()) {
+        return Sourced::guess(family, "the name of the file says so");
+    }
+    let has = |ops: &[&str]| graph.node.iter().any(|n| ops.contains(&n.op_type()));
+    let n_convolutions = graph.node.iter().filter(|n| n.op_type().contains("Conv")).count();
+    let has_attention = has(&["Attention", "MultiHeadAttention", "Einsum"]) || has_softmax_inside(graph);
+    match (has_attention, n_convolutions) {
+        (true, 0..=4) => Sourced::guess(A::Transformer, "it is made of attention"),
+        (_, 1..) => Sourced::guess(A::Convolutional, "it is made of convolutions"),
+        _ => Sourced::guess(A::Unknown, "neither its files nor its graph say it"),
+    }
+}
+
+fn in_config(side_dirs: &[PathBuf]) -> Option<Sourced<Architecture>> {
+    for dir in side_dirs {
+        for file in ["config.json", "open_clip_config.json"] {
+            let Ok(text) = fs::read_to_string(dir.join(file)) else { continue };
+            let Ok(json) = serde_json::from_str::<Value>(&text) else { continue };
+            if file == "open_clip_config.json" && json.get("model_cfg").is_some() {
+                return Some(Sourced { value: A::Clip, origin: Origin::File { name: file.to_owned() } });
+            }
+            let first = |key: &str| match json.get(key) {
+                Some(Value::String(text)) => Some(text.to_lowercase()),
+                Some(Value::Array(list)) => list.first().and_then(Value::as_str).map(str::to_lowercase),
+                _ => None,
+            };
+            let keys = ["model_type", "architecture", "architectures", "name", "_name_or_path"];
+            if let Some(value) = keys.iter().find_map(|key| word(&first(key)?)) {
+                return Some(Sourced { value, origin: Origin::File { name: file.to_owned() } });
+            }
+        }
+    }
+    None
+}
+
+fn word(text: &str) -> Option<Architecture> {
+    WORDS.iter().find(|(word, _)| text.contains(word)).map(|(_, family)| *family)
+}
+
+/// Names of weights and nodes in lower case, joined.
+fn names(graph: &GraphProto) -> String {
+    const MOST: usize = 4 << 20;
+    let mut text = String::new();
+    let all = graph
+        .initializer
+        .iter()
+        .map(|t| t.name())
+        .chain(graph.node.iter().map(NodeProto::name))
+        .chain(graph.node.iter().filter_map(|n| n.output.first()).map(String::as_str))
+        .chain([graph.name()]);
+    for name in all {
+        if text.len() > MOST {
+            break;
+        }
+        text.push_str(&name.to_lowercase());
+        text.push('\n');
+    }
+    text
+}
+
+fn in_names(graph: &GraphProto, text: &str) -> Option<Architecture> {
+    let marked =
+        MARKS.iter().find(|(marks, _)| marks.iter().all(|mark| text.contains(mark))).map(|(_, family)| *family);
+    marked.or_else(|| {
+        // Families of depthwise convolutions share their names in the libraries and differ in the activation.
+        let is_torchvision = text.contains("features.1") || text.contains("features/features.1");
+        let has_block = |mark: &str| text.contains(mark);
+        let is_hard = graph.node.iter().any(|n| matches!(n.op_type(), "HardSwish" | "HardSigmoid" | "Clip"));
+        let is_inverted = has_block("conv_dw") || has_block("conv_pw") || is_torchvision && has_block("block");
+        let is_keras_efficient = has_block("block2a_") || has_block("stem_conv");
+        let is_keras_mobile = has_block("expanded_conv") || has_block("block_1_expand") || has_block("conv_dw_1");
+        let is_mobile_v2 = is_torchvision && has_block("conv/conv.0") || has_block("features.1.conv.0.0");
+        let has_depthwise = graph.node.iter().any(is_grouped);
+        match () {
+            () if is_keras_efficient => Some(A::Efficientnet),
+            () if is_keras_mobile || is_mobile_v2 => Some(A::Mobilenet),
+            () if is_inverted && has_depthwise && is_hard => Some(A::Mobilenet),
+            () if is_inverted && has_depthwise => Some(A::Efficientnet),
+            // The graph's own name, as exporters of whole networks write it.
+            () => WORDS.iter().find(|(word, _)| word.len() > 4 && text.contains(*word)).map(|(_, family)| *family),
+        }
+    })
+}
+
+fn is_grouped(node: &NodeProto) -> bool {
+    node.op_type().contains("Conv") && node.attribute.iter().any(|a| a.name() == "group" && a.i() > 1)
+}
+
+/// A softmax whose result is multiplied on, which scores at the end are not.
+fn has_softmax_inside(graph: &GraphProto) -> bool {
+    let softmaxes = graph.node.iter().filter(|n| n.op_type() == "Softmax").filter_map(|n| n.output.first());
+    let read: std::collections::BTreeSet<&str> = graph
+        .node
+        .iter()
+        .filter(|n| {
+            matches!(
+                n.op_type(),
+                "MatMul" | "Cast" | "Dropout" | "Identity" | "QuantizeLinear" | "DynamicQuantizeLinear"
+            )
+        })
+        .flat_map(|n| n.input.iter().map(String::as_str))
+        .collect();
+    softmaxes.into_iter().any(|output| read.contains(output.as_str()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn graph(names: &[(&str, &str)]) -> GraphProto {
+        let node = |(op, name): &(&str, &str)| NodeProto {
+            op_type: Some((*op).into()),
+            name: Some((*name).into()),
+            ..NodeProto::default()
+        };
+        GraphProto { node: names.iter().map(node).collect(), ..GraphProto::default() }
+    }
+
+    #[test]
+    fn names_in_graphs_tell_the_family() {
+        for (names, family) in [
+            (&[("Conv", "/layer1/layer1.0/conv1/Conv"), ("Conv", "/layer2/layer2.0/conv1/Conv")][..], A::Resnet),
+            (
+                &[("Conv", "/features/features.3/squeeze/Conv"), ("Conv", "/features/features.3/expand3x3/Conv")],
+                A::Squeezenet,
+            ),
+            (&[("MatMul", "/blocks/blocks.0/attn/qkv/MatMul"), ("Conv", "/patch_embed/proj/Conv")], A::Vit),
+            (&[("Conv", "/stages/stages.0/blocks/blocks.0/conv_dw/Conv"), ("Gemm", "/stages.0/norm/mlp")], A::Convnext),
+            (&[("Conv", "plain")], A::Convolutional),
+            (&[("Relu", "plain")], A::Unknown),
+        ] {
+            assert_eq!(find(&[], &graph(names), "x").value, family, "{names:?}");
+        }
+        assert_eq!(find(&[], &graph(&[("Conv", "c")]), "my_resnet50").value, A::Resnet);
+    }
+
+    #[test]
+    fn the_configuration_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("config.json"), r#"{"model_type": "dinov2", "architectures": ["ViTModel"]}"#)
+            .unwrap();
+        let found = find(&[dir.path().to_owned()], &graph(&[("Conv", "/layer1/layer1.0/conv1")]), "x");
+        assert_eq!(found.value, A::Dino);
+        assert_eq!(found.origin.to_string(), "read from config.json");
+        fs::write(dir.path().join("config.json"), r#"{"architecture": "vit_tiny_patch16_224"}"#).unwrap();
+        assert_eq!(find(&[dir.path().to_owned()], &graph(&[]), "x").value, A::Vit);
+    }
+}
