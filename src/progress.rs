@@ -92,6 +92,8 @@ pub enum Stage {
     Verify,
     /// Copying files.
     Copy,
+    /// Going from one model to the next.
+    Compare,
 }
 
 impl Stage {
@@ -106,6 +108,7 @@ impl Stage {
             Self::Export => "Writing",
             Self::Verify => "Verifying",
             Self::Copy => "Copying",
+            Self::Compare => "Comparing",
         }
     }
 }

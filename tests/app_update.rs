@@ -138,7 +138,7 @@ impl App {
         let JobRequest::Embed(request) = request else { unreachable!() };
         let rows = request.images.iter().map(|(id, _)| (*id, hash(id.0), id.0)).collect();
         self.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows, skipped: Vec::new() }));
-        self.finish(id, JobOutput::Embedded { n_embedded: request.images.len(), n_cached: 0, secs: 1.0 });
+        self.finish(id, JobOutput::Embedded { n_embedded: request.images.len(), n_cached: 0, ran_on: None, secs: 1.0 });
     }
 
     /// Answers the latest fit that was asked for.
@@ -592,7 +592,7 @@ fn files_that_cannot_be_used_are_listed_and_can_be_tried_again() {
     let JobRequest::Embed(request) = request else { unreachable!() };
     let skipped = vec![SkippedImage { id: ImageId(2), reason: "the file is empty".into(), is_lasting: true }];
     app.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows: Vec::new(), skipped }));
-    app.finish(id, JobOutput::Embedded { n_embedded: 0, n_cached: 0, secs: 0.0 });
+    app.finish(id, JobOutput::Embedded { n_embedded: 0, n_cached: 0, ran_on: None, secs: 0.0 });
     assert_eq!((app.project().counts.n_images, app.project().counts.n_skipped), (3, 1));
     app.asked.clear();
     app.do_it(Command::Act(Action::ShowSkipped));
@@ -690,7 +690,7 @@ fn images_that_an_undo_brings_back_are_embedded() {
     let JobRequest::Embed(request) = request else { unreachable!() };
     let rows = [0, 1, 3].map(|i| (ImageId(i), hash(i), i)).into();
     app.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows, skipped: Vec::new() }));
-    app.finish(id, JobOutput::Embedded { n_embedded: 3, n_cached: 0, secs: 1.0 });
+    app.finish(id, JobOutput::Embedded { n_embedded: 3, n_cached: 0, ran_on: None, secs: 1.0 });
     assert!(!app.asks(is_embed), "that was all");
     app.do_it(Command::Act(Action::Undo));
     let (_, request) = app.take(is_embed);
@@ -796,7 +796,7 @@ fn a_disk_that_is_not_there_damages_no_images() {
     let skipped = (0..3).map(gone).collect();
     app.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows: Vec::new(), skipped }));
     assert!(app.writes().is_empty(), "it may be there the next time");
-    app.finish(id, JobOutput::Embedded { n_embedded: 0, n_cached: 0, secs: 0.0 });
+    app.finish(id, JobOutput::Embedded { n_embedded: 0, n_cached: 0, ran_on: None, secs: 0.0 });
     assert_eq!((app.project().counts.n_skipped, app.project().missing_roots.as_slice()), (0, &[RootId(0)][..]));
     assert!(!app.asks(is_embed), "it is not tried again by itself");
     app.do_it(Command::Relocate(RootId(0), "/mnt".into()));

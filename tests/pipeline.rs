@@ -99,7 +99,7 @@ fn batches_hold_each_path_once_and_no_more_than_a_batch() {
         assert_eq!(skipped, (0..1200).filter(|i| i % 6 == 5).collect::<Vec<_>>());
     }
     let counts = embed_each(&backbone, &paths, &cache, &config(2, 2), &Silent::default(), |_| ()).unwrap();
-    assert_eq!(counts, EmbedCounts { n_embedded: 0, n_cached: 1000, n_skipped: 200 });
+    assert_eq!(counts, EmbedCounts { n_embedded: 0, n_cached: 1000, n_skipped: 200, ran_on: None });
 }
 
 #[test]

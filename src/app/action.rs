@@ -2,7 +2,7 @@
 //! the palette, keys and tests share them.
 
 use super::state::{AppState, EmbedPause, Place, Purpose};
-use super::zero_shot;
+use super::{study, zero_shot};
 use crate::jobs::LaneKind;
 
 /// Something that can be done.
@@ -88,6 +88,10 @@ pub enum Action {
     LabelByClassNames,
     /// Draws accuracy by number of images.
     DrawCurve,
+    /// Trains heads on several depths of the model.
+    ProbeLayers,
+    /// Compares installed models.
+    CompareModels,
     /// Chooses where.
     ChooseExportDir,
     /// Shows the export.
@@ -141,7 +145,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -176,6 +180,8 @@ impl Action {
         Self::UseAsClasses,
         Self::LabelByClassNames,
         Self::DrawCurve,
+        Self::ProbeLayers,
+        Self::CompareModels,
         Self::ChooseExportDir,
         Self::OpenExportFolder,
         Self::NewProject,
@@ -234,6 +240,8 @@ impl Action {
             Self::UseAsClasses => "Use these as classes",
             Self::LabelByClassNames => "Type the names of the classes",
             Self::DrawCurve => "Draw the learning curve",
+            Self::ProbeLayers => "Probe the layers",
+            Self::CompareModels => "Compare the models",
             Self::ChooseExportDir => "Choose export folder…",
             Self::OpenExportFolder => "Open export folder",
             Self::RetryRuntime => "Look for ONNX Runtime again",
@@ -289,6 +297,8 @@ impl Action {
             Self::UseAsClasses => "Give the images that labels are surest of their classes; one undo takes it back",
             Self::LabelByClassNames => "Put the names of the project's classes into the list of labels",
             Self::DrawCurve => "See how accuracy grows with 1, 2, 4, 8, 16 images a class",
+            Self::ProbeLayers => "Train heads on several depths of the model: where its knowledge sits",
+            Self::CompareModels => "Train heads on several models with your images: accuracy against speed",
             Self::ChooseExportDir => "Choose the folder that the export goes to",
             Self::OpenExportFolder => "Show the export in the file manager",
             Self::RetryRuntime => "Look for the ONNX Runtime library again",
@@ -413,6 +423,11 @@ impl Action {
                 check(open?.data.sorted_classes().len() > 1, "There are not two classes yet")
             }
             Self::DrawCurve => zero_shot::can_draw_curve(state, open?),
+            Self::ProbeLayers => study::can_study(state),
+            Self::CompareModels => {
+                study::can_study(state)?;
+                check(state.compared_models().len() > 1, "Choose two models or more")
+            }
             Self::ChooseExportDir => open.map(drop),
             Self::OpenExportFolder => check(open?.export.done.is_some(), "Nothing has been exported yet"),
             Self::GoTrain | Self::GoEvaluate | Self::GoZeroShot | Self::GoExport => open.map(drop),

@@ -132,6 +132,15 @@ pub enum Command {
     Inspect(ModelChoice),
     /// Copies a model to the user's own.
     ImportModel(PathBuf),
+    /// Whether an installed model is to be compared.
+    ChooseCompared {
+        /// Its name.
+        name: String,
+        /// Whether it is.
+        on: bool,
+    },
+    /// Whether imported models stay where they are.
+    SetImportInPlace(bool),
     /// Where models run.
     SetProvider(Provider),
     /// Whether a provider works.

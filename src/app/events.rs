@@ -48,6 +48,7 @@ impl AppState {
                     project.live.model_name = Some(name);
                 }
             }
+            JobData::Compared(compared) => self.on_compared(compared),
             JobData::Embedded { epoch, rows, skipped } => {
                 if epoch != project.live.epoch {
                     return;
@@ -134,8 +135,11 @@ impl AppState {
                 let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
                 self.notices.push(Tone::Success, format!("A copy was saved as {}.", path.display()), None, folder);
             }
-            (Purpose::Embed { epoch }, JobOutput::Embedded { .. }) => {
+            (Purpose::Study(_), JobOutput::Probed(probed)) => self.on_probed(probed),
+            (Purpose::Study(_), JobOutput::Compared(compared)) => self.on_compared(compared),
+            (Purpose::Embed { epoch }, JobOutput::Embedded { ran_on, .. }) => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
+                    project.live.ran_on = ran_on.or(project.live.ran_on);
                     // Images that were added meanwhile.
                     project.live.wants_embedding = true;
                 }
@@ -189,8 +193,12 @@ impl AppState {
                 self.models.inspected = Some(inspected);
                 self.models.inspect_error = None;
             }
-            (Purpose::Import, JobOutput::Imported(installed)) => {
-                self.notices.push(Tone::Success, format!("“{}” is installed.", installed.name), None, None);
+            (Purpose::Import, JobOutput::Imported(imported)) => {
+                let name = &imported.installed.name;
+                match imported.was_there {
+                    true => self.notices.info(format!("This model is installed already, as “{name}”.")),
+                    false => self.notices.push(Tone::Success, format!("“{name}” is installed."), None, None),
+                }
                 self.list_models(effects);
             }
             (Purpose::SelfTest(provider), JobOutput::SelfTested(test)) => {
@@ -288,6 +296,7 @@ impl AppState {
                     project.zero_shot.failed(number, summary);
                 }
             }
+            Purpose::Study(study) => self.study_failed(study, summary),
             Purpose::Curve { epoch } => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     project.zero_shot.curve_error = Some(summary);
@@ -352,6 +361,7 @@ impl AppState {
                 self.tell_cancelled(LaneKind::Text);
             }
             Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
+            Purpose::Study(_) => self.tell_cancelled(LaneKind::Study),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::threshold::ThresholdCurve;
+use crate::backbone::provider::Provider;
 use crate::dataset::Split;
 use crate::head::{HeadKind, TrainRecord, TrainedHead};
 use crate::jobs::{Duplicate, FitImage, FitOutput, FitRequest, FitTexts, FittedHead, HeadsBefore, ModelChoice};
@@ -105,6 +106,8 @@ pub struct Live {
     pub reads_text: Option<bool>,
     /// Name of the model for people, once it is open.
     pub model_name: Option<String>,
+    /// What the model last ran on.
+    pub ran_on: Option<Provider>,
     /// The latest heads.
     pub fit: Option<Arc<Fit>>,
     /// Heads of the last time, until there are fresh ones.

@@ -11,8 +11,8 @@ use super::state::{AppState, PendingAdd, Place, Purpose};
 use super::words::n_images;
 use super::{Action, drops};
 use crate::jobs::{
-    JobId, JobRequest, LaneKind, ModelChoice, NewFolder, OpenedProject, PredictRequest, ProjectRequest, Scanned,
-    Session,
+    FilesRequest, JobId, JobRequest, LaneKind, ModelChoice, NewFolder, OpenedProject, PredictRequest, ProjectRequest,
+    Scanned, Session,
 };
 use crate::project::{Change, ClassId, Edit, IdSet, Image, ImageId, Moved};
 use crate::store::project::{Access, ReadOnlyReason, Write};
@@ -277,7 +277,8 @@ impl AppState {
 
     pub(super) fn import_model(&mut self, path: &Path, effects: &mut Vec<Effect>) {
         self.place = Place::Model;
-        self.job(JobRequest::Files(crate::jobs::FilesRequest::Import(path.to_owned())), Purpose::Import, effects);
+        let request = FilesRequest::Import { path: path.to_owned(), in_place: self.models.imports_in_place };
+        self.job(JobRequest::Files(request), Purpose::Import, effects);
     }
 
     /// Answers on images outside the project with the head that is shown.

@@ -8,6 +8,7 @@ use super::command::DropInto;
 use super::command::Effect;
 use super::notices::Notices;
 use super::project::OpenProject;
+use super::study::{Studies, Study};
 use crate::backbone::provider::Provider;
 use crate::head::HeadKind;
 use crate::jobs::{
@@ -99,6 +100,8 @@ pub struct ModelsState {
     pub self_tests: BTreeMap<&'static str, SelfTest>,
     /// The provider that is being tested.
     pub testing: Option<Provider>,
+    /// Imported models stay where they are.
+    pub imports_in_place: bool,
 }
 
 /// A job that runs or waits.
@@ -209,6 +212,8 @@ pub enum Purpose {
     Inspect(ModelChoice),
     /// An import.
     Import,
+    /// Layers or models are compared.
+    Study(Study),
     /// A self-test.
     SelfTest(Provider),
     /// ONNX Runtime.
@@ -239,6 +244,8 @@ pub struct AppState {
     pub project: Option<OpenProject>,
     /// What is known of models.
     pub models: ModelsState,
+    /// What was compared.
+    pub studies: Studies,
     /// ONNX Runtime.
     pub runtime: RuntimeState,
     /// Jobs that run or wait, oldest first.

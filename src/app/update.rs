@@ -9,6 +9,7 @@ use super::gallery::{Filter, SelectOp, SortBy, Usable};
 use super::live::model_choice;
 use super::notices::Tone;
 use super::state::{AppState, EmbedPause, Place, Purpose, RuntimeState};
+use super::study::Studies;
 use crate::dataset::Split;
 use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
 use crate::project::{ImageId, RootId};
@@ -121,6 +122,8 @@ impl AppState {
                 self.job(JobRequest::Files(request), Purpose::Inspect(choice), effects);
             }
             Command::ImportModel(path) => self.import_model(&path, effects),
+            Command::ChooseCompared { name, on } => self.choose_compared(&name, on),
+            Command::SetImportInPlace(on) => self.models.imports_in_place = on,
             Command::SetProvider(provider) => {
                 self.settings.provider = Some(provider.label().to_owned());
                 self.save_settings(effects);
@@ -261,7 +264,14 @@ impl AppState {
             }
             Action::CancelWork => {
                 // A fit is over in a moment, and nothing would ask for it again.
-                for lane in [LaneKind::Files, LaneKind::Embed, LaneKind::Predict, LaneKind::Text, LaneKind::Export] {
+                for lane in [
+                    LaneKind::Files,
+                    LaneKind::Embed,
+                    LaneKind::Predict,
+                    LaneKind::Text,
+                    LaneKind::Study,
+                    LaneKind::Export,
+                ] {
                     if self.activity(lane).is_some() {
                         self.cancel(lane, effects);
                     }
@@ -277,6 +287,8 @@ impl AppState {
             Action::UseAsClasses => self.use_as_classes(effects),
             Action::LabelByClassNames => self.label_by_class_names(effects),
             Action::DrawCurve => self.draw_curve(effects),
+            Action::ProbeLayers => self.probe_layers(effects),
+            Action::CompareModels => self.compare_models(effects),
             Action::OpenExportFolder => {
                 let dir = self.project.as_ref().and_then(|p| p.export.done.as_ref()).map(|(dir, _)| dir.clone());
                 effects.extend(dir.map(|dir| Effect::Screen(ScreenEffect::OpenFolder(dir))));
@@ -346,7 +358,10 @@ impl AppState {
         if self.project.is_none() {
             return;
         }
-        for lane in [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Text, LaneKind::Export] {
+        self.studies = Studies::default();
+        for lane in
+            [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Text, LaneKind::Study, LaneKind::Export]
+        {
             effects.push(Effect::Cancel(lane));
         }
         self.keep_labels(effects);

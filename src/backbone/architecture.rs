@@ -15,6 +15,7 @@ use crate::onnx::proto::{GraphProto, NodeProto};
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
     /// DINOv2 and DINOv3.
+    #[serde(rename = "dinov2")]
     Dino,
     /// SigLIP and SigLIP 2.
     Siglip,
@@ -143,7 +144,7 @@ const WORDS: [(&str, Architecture); 34] = [
 ];
 
 /// Names of weights and nodes, all of which must occur, as the field's libraries give them; the more special first.
-const MARKS: [(&[&str], Architecture); 42] = [
+const MARKS: [(&[&str], Architecture); 44] = [
     (&["register_tokens"], A::Dino),
     (&["layer_scale1.lambda1", "mask_token"], A::Dino),
     (&["layer_scale1", "patch_embeddings"], A::Dino),
@@ -160,6 +161,8 @@ const MARKS: [(&[&str], Architecture); 42] = [
     (&["dist_token"], A::Deit),
     (&["relative_position_bias_table", "lambda_1"], A::Beit),
     (&["swin"], A::Swin),
+    (&["layers.0/blocks/blocks.0", "attn"], A::Swin),
+    (&["layers.0.blocks.0", "attn"], A::Swin),
     (&["layers.0/blocks.0", "attention"], A::Swin),
     (&["layers.0/blocks.0", "window"], A::Swin),
     (&["layers.0.blocks.0", "relative_position"], A::Swin),

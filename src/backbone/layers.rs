@@ -38,6 +38,16 @@ pub struct Layer {
     pub n_params: u64,
 }
 
+/// `4.1 million`: a count that nobody reads digit by digit.
+pub fn rounded(n: u64) -> String {
+    match n as f64 {
+        n if n >= 1e9 => format!("{:.1} billion", n / 1e9),
+        n if n >= 1e6 => format!("{:.1} million", n / 1e6),
+        n if n >= 1e4 => format!("{:.0} thousand", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}
+
 /// Layers of about the same depth.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LayerGroup {

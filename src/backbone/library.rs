@@ -9,6 +9,9 @@ use super::locate;
 /// Name of the model that ships with Graft.
 pub const STARTER: &str = "graft-starter";
 
+/// File in a folder of the library that says where a model lies that is used in place: `{"path": "/where/it/is"}`.
+pub const LINK: &str = "graft-link.json";
+
 /// An installed model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
@@ -16,6 +19,14 @@ pub struct Installed {
     pub name: String,
     /// What to open.
     pub path: PathBuf,
+    /// Whether it lies outside the library, which only says where.
+    pub is_linked: bool,
+}
+
+/// Where a folder of the library says that its model lies.
+fn linked(folder: &Path) -> Option<PathBuf> {
+    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.join(LINK)).ok()?).ok()?;
+    Some(PathBuf::from(json.get("path")?.as_str()?))
 }
 
 /// Every installed model with its variants: the starter first, then by name.
@@ -26,16 +37,24 @@ pub fn installed(dirs: &[PathBuf]) -> Vec<Installed> {
             fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
         folders.sort();
         for folder in folders.into_iter().filter(|f| f.is_dir()) {
+            if let Some(path) = linked(&folder) {
+                let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                // Also where it is gone: then it is said, rather than forgotten.
+                if !found.iter().any(|m| m.name == name) {
+                    found.push(Installed { name, path, is_linked: true });
+                }
+                continue;
+            }
             let Ok(files) = locate::locate(&folder) else { continue };
             // The same name in a later folder is hidden by the first.
             if found.iter().any(|m| m.name == files.name) {
                 continue;
             }
             let variants = locate::variants(&files.onnx);
-            found.push(Installed { name: files.name.clone(), path: folder });
+            found.push(Installed { name: files.name.clone(), path: folder, is_linked: false });
             for path in variants {
                 let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-                found.push(Installed { name: format!("{}/{stem}", files.name), path });
+                found.push(Installed { name: format!("{}/{stem}", files.name), path, is_linked: false });
             }
         }
     }

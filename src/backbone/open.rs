@@ -20,6 +20,7 @@ use crate::embedding::EmbeddingSpace;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
 use crate::onnx::proto::{DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto, type_proto};
 use crate::onnx::{self, OnnxError};
+use crate::rng::SplitMix64;
 
 /// An opened backbone: the graph in memory, ready to be cut at its feature layer. No session runs yet.
 #[derive(Clone, Debug)]
@@ -84,6 +85,17 @@ impl Backbone {
         Self::with_feature(self.manifest.clone(), feature, Arc::clone(&self.model), known_dim)
     }
 
+    /// The same model at a layer that [`Self::survey`] has listed: nothing is run for it.
+    ///
+    /// # Errors
+    /// When the graph cannot be cut there.
+    pub fn at_listed(&self, layer: &Layer, pooling: Pooling) -> Result<Self, BackboneError> {
+        let feature = FeatureChoice { tensor: layer.tensor.clone(), pooling };
+        let dim = layers::pooled_dim(&layer.dims, pooling);
+        let known = move |_: &EmbeddingSpace| Some(dim).filter(|dim| *dim > 0);
+        Self::with_feature(self.manifest.clone(), feature, Arc::clone(&self.model), known)
+    }
+
     /// Features of two layers side by side: the columns of this one, then those of `other`, which is the same model at
     /// another layer. One run of the graph gives both.
     pub fn beside(&self, other: &Self) -> Self {
@@ -135,6 +147,19 @@ impl Backbone {
     /// The batch size that the graph fixes, if it does.
     pub fn fixed_batch(&self) -> Option<usize> {
         self.manifest.input.dims.first().copied().flatten()
+    }
+
+    /// The same backbone for runs of just `n` images: its graph has no open batch any more, and blank images fill up what
+    /// is missing. The features are the same.
+    pub fn fixed_to(&self, n: usize) -> Self {
+        let mut model = (*self.model).clone();
+        onnx::fix_batch(&mut model, &self.manifest.input.name, n);
+        let mut fixed = self.clone();
+        if let Some(first) = fixed.manifest.input.dims.first_mut() {
+            *first = Some(n);
+        }
+        fixed.model = Arc::new(model);
+        fixed
     }
 
     /// Whether an image's features depend on the others of a run: the graph quantises by what it sees, as dynamically
@@ -192,6 +217,22 @@ impl Backbone {
         }
         values.truncate(n * self.space.dim);
         Ok(values)
+    }
+
+    /// That its features are numbers: runs it on a picture of noise.
+    ///
+    /// # Errors
+    /// When they are none, or the graph cannot be run.
+    pub fn check_features(&self) -> Result<(), BackboneError> {
+        let mut session = GraphSession::load(&self.feature_model()?, 1, Provider::Cpu)?;
+        let n = self.fixed_batch().unwrap_or(1);
+        let dims = self.input_dims(n);
+        let spec = self.preprocess();
+        let mut rng = SplitMix64::new(1);
+        let value = |_| (rng.below(256) as f32 * spec.rescale - spec.mean[0]) / spec.std[0];
+        let values: Vec<f32> = (0..dims.iter().product::<usize>()).map(value).collect();
+        let features = self.run_features(&mut session, &dims, values, n)?;
+        if features.iter().all(|v| v.is_finite()) { Ok(()) } else { Err(BackboneError::NotNumbers) }
     }
 
     /// Every layer that can serve as features.
@@ -315,7 +356,7 @@ fn manifest(
     let preprocess = match preprocess_in_metadata(model) {
         Some(resolved) => resolved,
         None => {
-            let usual = usual::of(architecture.value, graph, &input);
+            let usual = usual::of(architecture.value, graph, model.producer_name(), &input);
             resolve::resolve(resolve::from_side_files(&files.side_dirs, &mut notes), usual, &input)
         }
     };

@@ -36,6 +36,11 @@ impl Provider {
         }
     }
 
+    /// Whether graphs whose dimensions are all fixed run faster on it.
+    pub fn likes_fixed_shapes(self) -> bool {
+        matches!(self, Self::DirectMl | Self::CoreMl)
+    }
+
     /// What [`Self::Auto`] tries on this system before the CPU, best first.
     pub fn candidates() -> &'static [Self] {
         if cfg!(target_os = "windows") {

@@ -95,7 +95,9 @@ fn last_computing<'g>(graph: &'g GraphProto, output: &str) -> Option<&'g NodePro
     for _ in 0..12 {
         let node = producer(graph, name)?;
         match node.op_type() {
-            "Identity" | "Cast" | "DequantizeLinear" | "QuantizeLinear" | "Add" | "Mul" | "Reshape" | "Squeeze" => {
+            "Div" if !is_stored(graph, node.input.get(1)) => return Some(node),
+            "Identity" | "Cast" | "DequantizeLinear" | "QuantizeLinear" | "Add" | "Mul" | "Div" | "Reshape"
+            | "Squeeze" => {
                 let computed =
                     node.input.iter().find(|i| producer(graph, i).is_some_and(|p| p.op_type() != "Constant"));
                 name = computed.or(node.input.first())?;
@@ -104,6 +106,12 @@ fn last_computing<'g>(graph: &'g GraphProto, output: &str) -> Option<&'g NodePro
         }
     }
     None
+}
+
+fn is_stored(graph: &GraphProto, name: Option<&String>) -> bool {
+    let Some(name) = name else { return false };
+    graph.initializer.iter().any(|t| t.name() == name)
+        || producer(graph, name).is_some_and(|node| node.op_type() == "Constant")
 }
 
 /// Scores that are the mean of a convolution's map, as in SqueezeNet.

@@ -1,5 +1,6 @@
 //! Running graphs. With its neighbour `runtime`, the only place that names `ort`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ort::ep::{self, ExecutionProvider};
@@ -96,8 +97,8 @@ impl GraphSession {
                 .with_intra_op_spinning(false)?
                 .with_inter_op_spinning(false)?;
             if provider == Provider::DirectMl {
-                // DirectML's own condition.
-                builder = builder.with_memory_pattern(false)?;
+                // DirectML's own conditions.
+                builder = builder.with_memory_pattern(false)?.with_parallel_execution(false)?;
             }
             register(&mut builder, provider)?;
             builder.commit_from_memory(model)
@@ -237,13 +238,27 @@ pub fn usable(provider: Provider) -> Result<Provider, BackboneError> {
     Ok(*found)
 }
 
+/// The card that [`set_device`] chose.
+static DEVICE: AtomicU32 = AtomicU32::new(0);
+
+/// Chooses which card sessions made from now on run on, counted from 0, where there are several.
+pub fn set_device(id: u32) {
+    DEVICE.store(id, Ordering::Relaxed);
+}
+
+/// The card that sessions run on.
+pub fn device() -> u32 {
+    DEVICE.load(Ordering::Relaxed)
+}
+
 /// Puts a provider before the CPU, which runs what the provider cannot.
 fn register(builder: &mut SessionBuilder, provider: Provider) -> ort::Result<()> {
+    let device = i32::try_from(device()).unwrap_or(0);
     match provider {
         Provider::Auto | Provider::Cpu => Ok(()),
         // All in full precision: features go into one cache, and exports are checked on the CPU.
-        Provider::Cuda => ep::CUDA::default().with_tf32(false).register(builder),
-        Provider::DirectMl => ep::DirectML::default().register(builder),
+        Provider::Cuda => ep::CUDA::default().with_device_id(device).with_tf32(false).register(builder),
+        Provider::DirectMl => ep::DirectML::default().with_device_id(device).register(builder),
         Provider::CoreMl => ep::CoreML::default()
             .with_model_format(ep::coreml::ModelFormat::MLProgram)
             .with_compute_units(ep::coreml::ComputeUnits::CPUAndGPU)
@@ -306,9 +321,17 @@ fn port(name: &str, dtype: &ValueType) -> Port {
     Port { name: name.to_owned(), element, dims }
 }
 
-/// As [`one_line`], to stand within a sentence.
+/// As [`one_line`], to stand within a sentence. Where ONNX Runtime begins with the place in its sources, what it says comes
+/// behind that.
 fn reason(message: &str) -> String {
-    one_line(message).trim_end_matches(['.', ' ']).to_owned()
+    let said = message.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(message);
+    // `1 : FAIL : `, the number and the name of the error.
+    let mut parts = said.splitn(3, " : ");
+    let said = match (parts.next(), parts.next(), parts.next()) {
+        (Some(number), Some(_), Some(rest)) if number.chars().all(|c| c.is_ascii_digit()) => rest,
+        _ => said,
+    };
+    one_line(said).trim_end_matches(['.', ' ']).to_owned()
 }
 
 /// ONNX Runtime's messages run over lines and repeat themselves; the first line says it.

@@ -38,10 +38,11 @@ const LITE: ([f32; 3], [f32; 3]) = ([127.0 / 255.0; 3], [128.0 / 255.0; 3]);
 /// Blue, green, red, of the Caffe weights that Keras took over.
 const CAFFE_MEAN: [f32; 3] = [103.939, 116.779, 123.68];
 
-/// The usual preprocessing of a family's models.
-pub fn of(family: Architecture, graph: &GraphProto, input: &Port) -> Usual {
+/// The usual preprocessing of a family's models. `producer` is the name of what wrote the graph.
+pub fn of(family: Architecture, graph: &GraphProto, producer: &str, input: &Port) -> Usual {
     use Architecture as A;
-    let is_nhwc = input_layout(input).value == TensorLayout::Nhwc;
+    // Channels that come last are Keras's habit, and with them its others; a graph of PyTorch only takes them so.
+    let is_nhwc = input_layout(input).value == TensorLayout::Nhwc && !producer.to_lowercase().contains("torch");
     let imagenet = PreprocessSpec::IMAGENET_MEAN_STD;
     let (bilinear, bicubic) = (Filter::Bilinear, Filter::Bicubic);
     let (crop_pct, resize_why, filter, (mean, std), why) = match family {
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn what_a_graph_does_by_itself_is_seen() {
         let nhwc = port([None, Some(224), Some(224), Some(3)]);
-        let of = |op: &str, values: &[f32]| super::of(Architecture::Efficientnet, &graph(op, values), &nhwc);
+        let of = |op: &str, values: &[f32]| super::of(Architecture::Efficientnet, &graph(op, values), "tf2onnx", &nhwc);
         assert_eq!((of("Mul", &[1.0 / 255.0]).rescale, of("Mul", &[1.0 / 255.0]).is_in_graph), (1.0, true));
         assert_eq!(of("Sub", &[123.7, 116.8, 103.9]).mean, [0.0; 3]);
         let unit = of("Sub", &[0.485, 0.456, 0.406]);
@@ -224,11 +225,12 @@ mod tests {
     fn families_have_habits() {
         let nchw = port([None, Some(3), Some(224), Some(224)]);
         let none = GraphProto::default();
-        let of = |family| super::of(family, &none, &nchw);
+        let of = |family| super::of(family, &none, "pytorch", &nchw);
         assert_eq!(of(Architecture::Clip).mean, OPENAI.0);
         assert_eq!((of(Architecture::Siglip).crop_pct, of(Architecture::Vit).std), (None, [0.5; 3]));
         assert_eq!(of(Architecture::Resnet).filter, Filter::Bilinear);
         let nhwc = port([None, None, None, Some(3)]);
-        assert_eq!(super::of(Architecture::Resnet, &none, &nhwc).channels, ChannelOrder::Bgr);
+        assert_eq!(super::of(Architecture::Resnet, &none, "tf2onnx", &nhwc).channels, ChannelOrder::Bgr);
+        assert_eq!(super::of(Architecture::Resnet, &none, "pytorch", &nhwc).crop_pct, Some(0.875));
     }
 }

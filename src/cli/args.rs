@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::backbone::provider::Provider;
+use crate::backbone::session::set_device;
+use crate::workflow::embed::EmbedConfig;
+
 /// Teach a pretrained vision model your own classes, on your own machine.
 #[derive(Debug, Parser)]
 #[command(
@@ -27,6 +31,14 @@ pub(super) enum Command {
     Inspect(InspectArgs),
     /// List the installed models
     Models(ModelsArgs),
+    /// Copy a model into the library, or note where it lies
+    Import(ImportArgs),
+    /// Train heads on several depths of a model: where its knowledge sits, and what each depth costs
+    Probe(ProbeArgs),
+    /// Compare models on the same images: accuracy, speed, size
+    Compare(CompareArgs),
+    /// Test what this machine can run models on
+    Providers(ProvidersArgs),
     /// Write the embeddings of images to a file for numpy
     Embed(EmbedArgs),
     /// Train heads on folders of images, judge them, and export one
@@ -63,12 +75,92 @@ pub(super) struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  graft inspect graft-starter\n  graft inspect ~/models/resnet50.onnx --json")]
+#[command(
+    after_help = "Examples:\n  graft inspect graft-starter --layers\n  graft inspect ~/models/resnet50.onnx --json"
+)]
 pub(super) struct InspectArgs {
     /// Name of an installed model, or path of an .onnx file or a model folder
     #[arg(value_name = "MODEL")]
     pub(super) model: String,
+    /// Also list the layers that can serve as features, by depth
+    #[arg(long)]
+    pub(super) layers: bool,
     /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft import ~/Downloads/resnet50.onnx --name resnet\n  \
+    graft import ~/models/dinov2 --in-place")]
+pub(super) struct ImportArgs {
+    /// An .onnx file or a model folder
+    #[arg(value_name = "PATH")]
+    pub(super) path: PathBuf,
+    /// What it is called in the library [default: the name of its folder or file]
+    #[arg(long, value_name = "N")]
+    pub(super) name: Option<String>,
+    /// Leave it where it is
+    #[arg(long)]
+    pub(super) in_place: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Labelled images of a command that compares.
+#[derive(Debug, Args)]
+pub(super) struct StudyArgs {
+    /// Folder with one folder of images a class (or train/val/test folders above them), or a table
+    #[arg(long, value_name = "DIR")]
+    pub(super) images: PathBuf,
+    /// Folder of validation images [default: the images' own, else a fifth of each class]
+    #[arg(long, value_name = "DIR")]
+    pub(super) val: Option<PathBuf>,
+    /// Seed of the split
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft probe --images pets/\n  \
+    graft probe --images pets/ --model resnet --layers \"/layer2/Relu_output_0|gem,/layer4/Relu_output_0\"")]
+pub(super) struct ProbeArgs {
+    #[command(flatten)]
+    pub(super) study: StudyArgs,
+    /// Backbone: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
+    #[arg(long, value_name = "M")]
+    pub(super) model: Option<String>,
+    /// Layers, separated by commas, as `graft inspect --layers` lists them; auto takes some of every depth
+    #[arg(long, value_name = "auto|LIST", default_value = "auto")]
+    pub(super) layers: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  graft compare --images pets/ --models graft-starter,graft-starter/vision_model_int8,resnet"
+)]
+pub(super) struct CompareArgs {
+    #[command(flatten)]
+    pub(super) study: StudyArgs,
+    /// Models, separated by commas: names of installed ones, or paths
+    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
+    pub(super) models: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  graft providers")]
+pub(super) struct ProvidersArgs {
+    /// Backbone of the test: name of an installed model, or path of an .onnx file or a model folder [default: the starter
+    /// model]
+    #[arg(long, value_name = "M")]
+    pub(super) model: Option<String>,
+    /// Print a JSON array
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -81,6 +173,33 @@ pub(super) struct ModelsArgs {
     pub(super) json: bool,
 }
 
+/// What a model runs on.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// What the model runs on: auto, cpu, cuda, directml or coreml; with a number, as in cuda:1, which card
+    #[arg(long, value_name = "P", default_value = "auto", value_parser = provider)]
+    pub(super) provider: (Provider, u32),
+}
+
+/// `cuda`, `cuda:1`.
+fn provider(text: &str) -> Result<(Provider, u32), String> {
+    let (name, device) = text.split_once(':').unwrap_or((text, "0"));
+    let known = [Provider::Auto, Provider::Cpu, Provider::Cuda, Provider::DirectMl, Provider::CoreMl];
+    let is_named = |p: &Provider| p.label().replace(' ', "").eq_ignore_ascii_case(&name.replace(['-', '_'], ""));
+    let found = known.into_iter().find(is_named).ok_or("one of auto, cpu, cuda, directml, coreml is wanted")?;
+    let device = device.parse().map_err(|_| "the number of the card is wanted behind the colon")?;
+    Ok((found, device))
+}
+
+impl RunArgs {
+    /// How images are embedded.
+    pub(super) fn embed(&self) -> EmbedConfig {
+        let (provider, device) = self.provider;
+        set_device(device);
+        EmbedConfig { provider, ..EmbedConfig::default() }
+    }
+}
+
 /// The backbone of a command.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
@@ -90,6 +209,8 @@ pub(super) struct ModelArgs {
     /// Tensor that serves as features, as TENSOR or TENSOR|POOLING (see `graft inspect`)
     #[arg(long, value_name = "L")]
     pub(super) layer: Option<String>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
 }
 
 #[derive(Debug, Args)]
@@ -183,6 +304,8 @@ pub(super) struct EvaluateArgs {
     /// Folder with one folder of images a class
     #[arg(long, value_name = "DIR")]
     pub(super) images: PathBuf,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -201,6 +324,8 @@ pub(super) struct PredictArgs {
     /// Also write a CSV: File, Label, Confidence, then a column a class
     #[arg(long, value_name = "F")]
     pub(super) csv: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
     /// Print a JSON array
     #[arg(long)]
     pub(super) json: bool,
@@ -222,6 +347,8 @@ pub(super) struct DualArgs {
     /// Dual encoder: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
     #[arg(long, value_name = "M")]
     pub(super) model: Option<String>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
     #[command(flatten)]
     pub(super) text: TextArgs,
 }

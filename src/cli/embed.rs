@@ -10,7 +10,7 @@ use super::output::{Listing, count, list_skipped, print};
 use super::terminal::Terminal;
 use crate::progress::Reporter;
 use crate::workflow::WorkflowError;
-use crate::workflow::embed::{EmbedConfig, embed};
+use crate::workflow::embed::embed;
 use crate::workflow::models::{open_cache, open_model};
 use crate::workflow::scan::scan;
 
@@ -25,7 +25,7 @@ pub(super) fn run(args: &EmbedArgs, terminal: &Terminal) -> Result<()> {
         terminal.warn(note);
     }
     let paths: Vec<PathBuf> = dataset.samples.iter().map(|s| s.path.clone()).collect();
-    let embedded = embed(&backbone, &paths, &cache, &EmbedConfig::default(), terminal)?;
+    let embedded = embed(&backbone, &paths, &cache, &args.model.run.embed(), terminal)?;
     let mut skipped = dataset.skipped;
     skipped.extend(embedded.skipped.iter().cloned());
     list_skipped(&skipped, Listing::Whole, terminal);

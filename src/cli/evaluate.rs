@@ -7,14 +7,13 @@ use super::args::EvaluateArgs;
 use super::output::{Listing, list_skipped, print, print_json, report_json, report_text};
 use super::terminal::Terminal;
 use crate::progress::Reporter;
-use crate::workflow::embed::EmbedConfig;
 use crate::workflow::evaluate::{Classifier, evaluate};
 use crate::workflow::models::open_cache;
 
 pub(super) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<()> {
     let cache = open_cache(terminal);
     let classifier = Classifier::open(&args.with, &cache)?;
-    let evaluation = evaluate(&classifier, &args.images, &cache, &EmbedConfig::default(), terminal)?;
+    let evaluation = evaluate(&classifier, &args.images, &cache, &args.run.embed(), terminal)?;
     for note in &evaluation.notes {
         terminal.warn(note);
     }

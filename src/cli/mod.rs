@@ -4,15 +4,19 @@
 //! 0 done, 1 failed with one sentence, 2 wrong usage, 130 ended by Ctrl+C.
 
 mod args;
+mod compare;
 mod demo;
 mod embed;
 mod evaluate;
+mod import;
 mod inspect;
 mod models;
 mod npz;
 mod open;
 mod output;
 mod predict;
+mod probe;
+mod providers;
 mod search;
 mod terminal;
 mod train;
@@ -49,6 +53,10 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Inspect(args) => inspect::run(&args, &terminal),
         Command::Models(args) => models::run(&args, &terminal),
+        Command::Import(args) => import::run(&args, &terminal),
+        Command::Probe(args) => probe::run(&args, &terminal),
+        Command::Compare(args) => compare::run(&args, &terminal),
+        Command::Providers(args) => providers::run(&args, &terminal),
         Command::Embed(args) => embed::run(&args, &terminal),
         Command::Train(args) => train::run(&args, &terminal),
         Command::Evaluate(args) => evaluate::run(&args, &terminal),

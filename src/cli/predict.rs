@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use super::args::PredictArgs;
 use super::output::{Listing, list_skipped, print_json, unless_closed};
 use super::terminal::Terminal;
-use crate::workflow::embed::EmbedConfig;
 use crate::workflow::evaluate::Classifier;
 use crate::workflow::models::open_cache;
 use crate::workflow::predict::{Predictions, predict};
@@ -16,8 +15,7 @@ use crate::workflow::predict::{Predictions, predict};
 pub(super) fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let cache = open_cache(terminal);
     let classifier = Classifier::open(&args.with, &cache)?;
-    let predictions =
-        predict(&classifier, &args.inputs, args.unknown_below, &cache, &EmbedConfig::default(), terminal)?;
+    let predictions = predict(&classifier, &args.inputs, args.unknown_below, &cache, &args.run.embed(), terminal)?;
     list_skipped(&predictions.answers.skipped, Listing::Whole, terminal);
     if let Some(path) = &args.csv {
         predictions.write_csv(path)?;

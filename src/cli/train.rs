@@ -16,7 +16,6 @@ use crate::head::few_shot::FewShotMethod;
 use crate::head::text::Mix;
 use crate::head::{self, ChosenBy, ClassWeight, HeadKind};
 use crate::progress::Reporter;
-use crate::workflow::embed::EmbedConfig;
 use crate::workflow::export::{Contents, ExportInput, check_target, export};
 use crate::workflow::few_shot::{TextHeadConfig, train_with_texts};
 use crate::workflow::models::{open_cache, open_model};
@@ -98,7 +97,7 @@ fn config(args: &TrainArgs) -> TrainConfig {
         heads,
         split: SplitConfig { seed: args.seed, shots: args.shots.map(|n| n as usize), ..SplitConfig::default() },
         head: head::TrainConfig { seed: args.seed, class_weight, ..head::TrainConfig::default() },
-        embed: EmbedConfig::default(),
+        embed: args.model.run.embed(),
     }
 }
 

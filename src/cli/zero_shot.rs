@@ -18,7 +18,6 @@ use crate::text::TextError;
 use crate::text::encoder::TextOverrides;
 use crate::text::labels::{self, Label};
 use crate::text::prompts::Templates;
-use crate::workflow::embed::EmbedConfig;
 use crate::workflow::export::{Contents, ExportInput, check_target, export};
 use crate::workflow::models::{open_cache, open_model};
 use crate::workflow::zero_shot::{DualEncoder, ZeroShotConfig, ZeroShotOutcome, zero_shot};
@@ -38,7 +37,7 @@ pub(super) fn run(args: &ZeroShotArgs, terminal: &Terminal) -> Result<()> {
         labels,
         templates,
         has_truth: args.truth == Some(Truth::Folders),
-        embed: EmbedConfig::default(),
+        embed: args.dual.run.embed(),
     };
     let outcome = zero_shot(&mut dual, &config, &cache, terminal)?;
     for note in dual.image.manifest.notes.iter().chain(&outcome.notes) {

@@ -18,7 +18,7 @@ use crate::dataset::{Dataset, Layout, Sample, Split};
 use crate::progress::Reporter;
 use crate::store::dirs;
 use crate::workflow::WorkflowError;
-use crate::workflow::import::import_model;
+use crate::workflow::import::{ImportConfig, import_model};
 use crate::workflow::models::{open_cache, open_path};
 use crate::workflow::scan::scan;
 
@@ -35,10 +35,11 @@ pub(super) fn worker(models: Arc<OpenModels>) -> Work {
         }
         JobRequest::Files(FilesRequest::ListModels) => Ok(JobOutput::Models(list_models(reporter)?)),
         JobRequest::Files(FilesRequest::Inspect(choice)) => inspect(&models, choice, reporter),
-        JobRequest::Files(FilesRequest::Import(path)) => {
-            let installed = import_model(&path, reporter)?;
+        JobRequest::Files(FilesRequest::Import { path, in_place }) => {
+            let config = ImportConfig { name: None, in_place };
+            let imported = import_model(&path, &config, reporter)?;
             models.forget();
-            Ok(JobOutput::Imported(installed))
+            Ok(JobOutput::Imported(imported))
         }
         JobRequest::Files(FilesRequest::LoadRuntime { chosen }) => match runtime::ensure_loaded(chosen.as_deref()) {
             Ok(runtime) => Ok(JobOutput::Runtime { path: runtime.path.clone(), version: runtime.version.clone() }),
@@ -322,7 +323,7 @@ fn list_models(reporter: &JobReporter) -> Result<Vec<ModelCard>, JobError> {
         if reporter.cancelled() {
             return Err(JobError::Cancelled);
         }
-        let is_imported = user.as_ref().is_some_and(|dir| installed.path.starts_with(dir));
+        let is_imported = installed.is_linked || user.as_ref().is_some_and(|dir| installed.path.starts_with(dir));
         let (manifest, dim) = match open_path(&installed.path, None, &cache) {
             Ok(backbone) => (Ok(Box::new(backbone.manifest)), Some(backbone.space.dim)),
             Err(error) => (Err(error.to_string()), None),
@@ -335,12 +336,14 @@ fn list_models(reporter: &JobReporter) -> Result<Vec<ModelCard>, JobError> {
 fn inspect(models: &OpenModels, choice: ModelChoice, reporter: &JobReporter) -> Result<JobOutput, JobError> {
     let cache = open_cache(reporter);
     let backbone = models.open(&choice, &cache)?;
+    let survey = backbone.survey();
     Ok(JobOutput::Inspected(Box::new(Inspected {
         choice,
         manifest: Box::new(backbone.manifest.clone()),
         dim: backbone.space.dim,
         layer: backbone.space.layer.clone(),
-        layers: backbone.layers().map_err(|e| e.to_string()),
+        macs: survey.as_ref().ok().and_then(|survey| survey.macs),
+        layers: survey.map(|survey| survey.layers).map_err(|e| e.to_string()),
     })))
 }
 

@@ -7,6 +7,7 @@
 //! | `fit` | heads from the table's rows | the latest, and the running one is ended |
 //! | `predict` | images that are not part of the project | the latest, and the running one is ended |
 //! | `text` | labels: encoded, and every image scored by them; learning curves | the latest, and the running one is ended |
+//! | `study` | heads on several depths of a model, or on several models | the latest, and the running one is ended |
 //! | `export` | an export with its proof, tables and sorted copies of predictions, self-tests | waits its turn |
 //! | `project` | project files: opened, written, copied, closed, each by its session; the settings | waits its turn |
 //!
@@ -22,7 +23,9 @@ mod predict;
 pub mod presence;
 mod project;
 pub mod protocol;
+mod protocol_study;
 mod protocol_text;
+mod study;
 pub mod table;
 pub(crate) mod texts;
 pub mod thumbnails;
@@ -64,6 +67,7 @@ impl Jobs {
             lane(LaneKind::Fit, Policy::Interrupt, fit::worker(Arc::clone(&table)))?,
             lane(LaneKind::Predict, Policy::Interrupt, predict::worker(Arc::clone(&models)))?,
             lane(LaneKind::Text, Policy::Interrupt, texts::worker(Arc::clone(&models), Arc::clone(&table)))?,
+            lane(LaneKind::Study, Policy::Interrupt, study::worker(Arc::clone(&models)))?,
             lane(LaneKind::Export, Policy::Queue, export::worker(models, Arc::clone(&table)))?,
             lane(LaneKind::Project, Policy::Queue, project::worker())?,
         ];

@@ -121,5 +121,6 @@ fn embed(
         return Err(JobError::Cancelled);
     }
     let secs = started.elapsed().as_secs_f64();
-    Ok(JobOutput::Embedded { n_embedded: counts.n_embedded, n_cached: counts.n_cached, secs })
+    let ran_on = counts.ran_on;
+    Ok(JobOutput::Embedded { n_embedded: counts.n_embedded, n_cached: counts.n_cached, ran_on, secs })
 }

@@ -23,12 +23,14 @@ use crate::project::{ClassId, History, ImageId, Project, RootId};
 use crate::store::project::{Access, ProjectInfo, StoredHead, Write};
 use crate::store::settings::AppSettings;
 use crate::workflow::few_shot::CurvePoint;
+use crate::workflow::import::Imported;
 use crate::workflow::predict::Predictions;
 use crate::workflow::providers::SelfTest;
 use crate::workflow::sort::SortOutcome;
 use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
 
+pub use super::protocol_study::*;
 pub use super::protocol_text::*;
 
 /// A job, numbered by whoever asks for it.
@@ -48,6 +50,8 @@ pub enum LaneKind {
     Predict,
     /// Reads labels and scores images by them.
     Text,
+    /// Compares layers and models.
+    Study,
     /// Writes exports.
     Export,
     /// Keeps the project file.
@@ -63,6 +67,7 @@ impl LaneKind {
             Self::Fit => "fit",
             Self::Predict => "predict",
             Self::Text => "text",
+            Self::Study => "study",
             Self::Export => "export",
             Self::Project => "project",
         }
@@ -93,6 +98,8 @@ pub enum JobRequest {
     Predict(PredictRequest),
     /// For [`LaneKind::Text`].
     Text(TextRequest),
+    /// For [`LaneKind::Study`].
+    Study(Box<StudyRequest>),
     /// For [`LaneKind::Export`].
     Export(ExportRequest),
     /// For [`LaneKind::Project`].
@@ -108,6 +115,7 @@ impl JobRequest {
             Self::Fit(_) => LaneKind::Fit,
             Self::Predict(_) => LaneKind::Predict,
             Self::Text(_) => LaneKind::Text,
+            Self::Study(_) => LaneKind::Study,
             Self::Export(_) => LaneKind::Export,
             Self::Project(_) => LaneKind::Project,
         }
@@ -139,7 +147,12 @@ pub enum FilesRequest {
     /// One model in detail, with its layers.
     Inspect(ModelChoice),
     /// Copies a model to the user's own.
-    Import(PathBuf),
+    Import {
+        /// The file or folder.
+        path: PathBuf,
+        /// It stays where it is.
+        in_place: bool,
+    },
     /// Loads ONNX Runtime.
     LoadRuntime {
         /// The library that the user chose.
@@ -523,6 +536,8 @@ pub struct Inspected {
     pub layer: String,
     /// Layers that can serve as features, or why they are not known.
     pub layers: Result<Vec<Layer>, String>,
+    /// Multiplications (with an addition each) for one image, where they could be counted.
+    pub macs: Option<u64>,
 }
 
 /// An image that cannot be used.
@@ -539,6 +554,8 @@ pub struct SkippedImage {
 /// A part of a result that comes while the work goes on.
 #[derive(Clone, Debug)]
 pub enum JobData {
+    /// Models that have been compared so far.
+    Compared(Box<Compared>),
     /// The model of an embedding job is open.
     Space {
         /// The choice of model.
@@ -604,7 +621,7 @@ pub enum JobOutput {
     /// Of [`FilesRequest::Inspect`].
     Inspected(Box<Inspected>),
     /// Of [`FilesRequest::Import`].
-    Imported(Installed),
+    Imported(Imported),
     /// Of [`FilesRequest::LoadRuntime`].
     Runtime {
         /// The library.
@@ -618,9 +635,15 @@ pub enum JobOutput {
         n_embedded: usize,
         /// Images that the cache knew.
         n_cached: usize,
+        /// What the model ran on; `None` where the cache knew every image.
+        ran_on: Option<Provider>,
         /// Duration in seconds.
         secs: f64,
     },
+    /// Of [`StudyRequest::Probe`].
+    Probed(Box<Probed>),
+    /// Of [`StudyRequest::Compare`].
+    Compared(Box<Compared>),
     /// Of [`JobRequest::Fit`].
     Fitted(Box<FitOutput>),
     /// Of [`JobRequest::Predict`].

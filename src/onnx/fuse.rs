@@ -379,6 +379,23 @@ fn name_batch(g: &mut GraphProto) {
     }
 }
 
+/// Makes the open batch of an input, and of all that is known to have the same, `n`.
+pub fn fix_batch(model: &mut ModelProto, input: &str, n: usize) {
+    let Some(g) = model.graph.as_mut() else { return };
+    let Some(info) = g.input.iter_mut().find(|i| i.name() == input) else { return };
+    let symbol = walk::dims(info).and_then(|d| match &d.first()?.value {
+        Some(Extent::DimParam(symbol)) if !symbol.is_empty() => Some(symbol.clone()),
+        _ => None,
+    });
+    set_first_extent(info, Extent::DimValue(n as i64));
+    let Some(symbol) = symbol else { return };
+    for dim in g.value_info.iter_mut().chain(&mut g.output).filter_map(dims_mut).flatten() {
+        if matches!(&dim.value, Some(Extent::DimParam(s)) if *s == symbol) {
+            dim.value = Some(Extent::DimValue(n as i64));
+        }
+    }
+}
+
 /// The batch dimension of the first fed input.
 fn batch_extent(g: &GraphProto) -> Option<Extent> {
     walk::fed_inputs(g).iter().find_map(|i| walk::dims(i)?.first()?.value.clone())

@@ -32,7 +32,7 @@ use crate::image::spec::SpecError;
 use proto::{GraphProto, ModelProto, StringStringEntryProto};
 
 pub use external::{external_locations, inline_external_data};
-pub use fuse::{Pooling, classifier_model, feature_model, head_model, image_classifier_model};
+pub use fuse::{Pooling, classifier_model, feature_model, fix_batch, head_model, image_classifier_model};
 pub use layers::{LayerCandidate, candidates, expose};
 pub use prune::prune;
 pub use tables::{gathered_rows, scalar};

@@ -10,6 +10,7 @@ pub use super::pipeline::EmbedConfig;
 use super::pipeline::{Done, Event, Pipeline};
 use super::{SharedCache, WorkflowError};
 use crate::backbone::Backbone;
+use crate::backbone::provider::Provider;
 use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::Embeddings;
 use crate::image::preprocess::Preprocessor;
@@ -62,6 +63,8 @@ pub struct EmbedCounts {
     pub n_cached: usize,
     /// Files that could not be used.
     pub n_skipped: usize,
+    /// What the backbone ran on; `None` where the cache knew every image.
+    pub ran_on: Option<Provider>,
 }
 
 /// Embeds the images at `paths`. A file that cannot be used is skipped with its reason.
@@ -105,7 +108,7 @@ pub fn embed_each(
     // Also after a cancel or a failure: what was computed is worth keeping.
     stream.save();
     stream.deliver();
-    run.map(|()| stream.counts)
+    run.map(|ran_on| EmbedCounts { ran_on, ..stream.counts })
 }
 
 /// Rows between two transactions, so that a kill loses little.
@@ -200,7 +203,7 @@ impl<'a, F: FnMut(EmbedBatch)> Stream<'a, F> {
                 self.batch.skipped.push((done.idx, reason));
             }
         }
-        let EmbedCounts { n_embedded, n_cached, n_skipped } = self.counts;
+        let EmbedCounts { n_embedded, n_cached, n_skipped, .. } = self.counts;
         let n_done = n_embedded + n_cached + n_skipped;
         if n_done == self.paths.len() || self.last_report.elapsed() > REPORT_EVERY {
             self.reporter.progress(Stage::Embed, n_done, self.paths.len());

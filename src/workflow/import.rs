@@ -23,30 +23,52 @@ const SIDE_ENDINGS: [&str; 6] = ["json", "txt", "model", "md", "yaml", "yml"];
 /// A side file that is longer is something else.
 const MAX_SIDE_BYTES: u64 = 64 << 20;
 
-/// Copies the model at `path` (an ONNX file or a model's folder) into the user's models folder. A model whose graph and
-/// weights are installed already is not copied again.
+/// How a model is imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// Its name in the library; that of its folder or file without.
+    pub name: Option<String>,
+    /// It stays where it is, and the library only says where.
+    pub in_place: bool,
+}
+
+/// Where a model has got to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The model in the library.
+    pub installed: Installed,
+    /// Whether the same graph and weights were there already.
+    pub was_there: bool,
+}
+
+/// Copies the model at `path` (an ONNX file or a model's folder) into the user's models folder, or notes there where it
+/// lies. A model whose graph and weights are installed already is not copied again.
 ///
 /// Of a folder, the vision graph, the text graph beside it, their external data and the small files (preprocessing,
 /// tokenizer, licence) are copied; of a lone file, itself, its external data and what it is prepared by.
 ///
 /// # Errors
 /// When it is no usable backbone, the folder cannot be written, or the user cancels; nothing is left behind then.
-pub fn import_model(path: &Path, reporter: &dyn Reporter) -> Result<Installed, WorkflowError> {
+pub fn import_model(path: &Path, config: &ImportConfig, reporter: &dyn Reporter) -> Result<Imported, WorkflowError> {
     let models = dirs::user_models_dir().ok_or(WorkflowError::NoModelsDir)?;
     let mut all = dirs::model_dirs();
     if !all.contains(&models) {
         all.insert(0, models.clone());
     }
-    import_into(path, &models, &all, reporter)
+    import_into(path, config, &models, &all, reporter)
 }
 
 /// As [`import_model`], into `models`, with `all` the folders in which installed models are looked for.
-fn import_into(
+///
+/// # Errors
+/// As there.
+pub fn import_into(
     path: &Path,
+    config: &ImportConfig,
     models: &Path,
     all: &[PathBuf],
     reporter: &dyn Reporter,
-) -> Result<Installed, WorkflowError> {
+) -> Result<Imported, WorkflowError> {
     // What the copy is called and where it lies must not depend on the working directory.
     let path = &std::path::absolute(path).map_err(|source| WorkflowError::Read { path: path.to_owned(), source })?;
     reporter.progress(Stage::Copy, 0, 0);
@@ -54,16 +76,27 @@ fn import_into(
     let backbone = Backbone::open(path, None, |_| None)?;
     let installed = library::installed(all);
     if let Some(same) = find_same(&backbone, &installed, reporter) {
-        return Ok(same);
+        return Ok(Imported { installed: same, was_there: true });
     }
     if reporter.cancelled() {
         return Err(WorkflowError::Cancelled);
     }
-    let plan = Plan::new(path, &files)?;
-    let name = free_name(&files, models, &installed);
+    backbone.check_features()?;
+    let name = match &config.name {
+        Some(name) => own_name(name, models, &installed)?,
+        None => free_name(&files, models, &installed),
+    };
     let target = models.join(&name);
     let failed = |source| WorkflowError::Write { path: target.clone(), source };
     let staged = StagedDir::new(&target).map_err(failed)?;
+    if config.in_place {
+        let link = serde_json::json!({ "path": path.to_string_lossy() });
+        fs::write(staged.path().join(library::LINK), format!("{link:#}\n")).map_err(failed)?;
+        staged.commit().map_err(failed)?;
+        let installed = Installed { name, path: path.clone(), is_linked: true };
+        return Ok(Imported { installed, was_there: false });
+    }
+    let plan = Plan::new(path, &files)?;
     plan.copy(staged.path(), reporter).map_err(|error| match error.kind() {
         ErrorKind::Interrupted => WorkflowError::Cancelled,
         _ => failed(error),
@@ -77,7 +110,19 @@ fn import_into(
         return Err(WorkflowError::Cancelled);
     }
     staged.commit().map_err(failed)?;
-    Ok(Installed { name, path: target })
+    Ok(Imported { installed: Installed { name, path: target, is_linked: false }, was_there: false })
+}
+
+/// The name that the user wants, where it can be a folder's and is free.
+fn own_name(name: &str, models: &Path, installed: &[Installed]) -> Result<String, WorkflowError> {
+    let name = name.trim();
+    if name.is_empty() || folder_name(name) != name {
+        return Err(WorkflowError::ModelName { name: name.to_owned(), why: "it cannot be the name of a folder" });
+    }
+    if models.join(name).symlink_metadata().is_ok() || installed.iter().any(|m| m.name == name) {
+        return Err(WorkflowError::ModelName { name: name.to_owned(), why: "another model has it" });
+    }
+    Ok(name.to_owned())
 }
 
 /// The installed model with the same graph and weights.
@@ -221,7 +266,11 @@ mod tests {
     const ONNX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/onnx");
 
     fn import(path: &Path, models: &Path) -> Result<Installed, WorkflowError> {
-        import_into(path, models, &[models.to_owned()], &Silent::default())
+        import_as(path, models, &ImportConfig::default())
+    }
+
+    fn import_as(path: &Path, models: &Path, config: &ImportConfig) -> Result<Installed, WorkflowError> {
+        import_into(path, config, models, &[models.to_owned()], &Silent::default()).map(|i| i.installed)
     }
 
     fn below(dir: &Path) -> Vec<String> {
@@ -258,7 +307,7 @@ mod tests {
             fs::write(clip.join(name), b"{}").unwrap();
         }
         let installed = import(&clip, &models).unwrap();
-        assert_eq!(installed, Installed { name: "clip".into(), path: models.join("clip") });
+        assert_eq!(installed, Installed { name: "clip".into(), path: models.join("clip"), is_linked: false });
         assert_eq!(
             below(&models),
             [
@@ -298,6 +347,26 @@ mod tests {
     }
 
     #[test]
+    fn a_model_has_the_name_that_is_wanted_and_may_stay_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let models = dir.path().join("models");
+        let tiny = Path::new(ONNX).join("tiny_cnn");
+        let config = ImportConfig { name: Some("mine".into()), in_place: true };
+        let installed = import_as(&tiny, &models, &config).unwrap();
+        assert_eq!((installed.name.as_str(), installed.path.as_path()), ("mine", tiny.as_path()));
+        assert_eq!(below(&models), ["mine/graft-link.json"]);
+        assert_eq!(library::installed(std::slice::from_ref(&models)), vec![installed.clone()]);
+        assert_eq!(library::find(Some("mine"), std::slice::from_ref(&models)).unwrap(), tiny);
+        assert_eq!(import(&tiny, &models).unwrap(), installed, "it is there already");
+        let other = Path::new(ONNX).join("tiny_external.onnx");
+        for name in ["mine", "a/b", "..", ""] {
+            let config = ImportConfig { name: Some(name.into()), in_place: false };
+            let error = import_as(&other, &models, &config).unwrap_err();
+            assert!(matches!(error, WorkflowError::ModelName { .. }), "{name}: {error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_backbone_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let models = dir.path().join("models");
@@ -309,7 +378,7 @@ mod tests {
         let cancelled = Silent::default();
         cancelled.cancel_token().cancel();
         let tiny = Path::new(ONNX).join("tiny_cnn");
-        let error = import_into(&tiny, &models, &[], &cancelled).unwrap_err();
+        let error = import_into(&tiny, &ImportConfig::default(), &models, &[], &cancelled).unwrap_err();
         assert!(matches!(error, WorkflowError::Cancelled), "{error}");
         assert!(!models.exists());
     }
@@ -338,7 +407,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let models = dir.path().join("models");
         let tiny = Path::new(ONNX).join("tiny_cnn");
-        let error = import_into(&tiny, &models, &[], &CancelWhileCopying::default()).unwrap_err();
+        let error =
+            import_into(&tiny, &ImportConfig::default(), &models, &[], &CancelWhileCopying::default()).unwrap_err();
         assert!(matches!(error, WorkflowError::Cancelled), "{error}");
         assert!(!models.exists());
     }

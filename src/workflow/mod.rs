@@ -1,6 +1,7 @@
 //! The work itself, synchronous: each takes a configuration and a [`Reporter`](crate::progress::Reporter), and
 //! returns a value. The command line and (later) the window's worker threads are thin callers.
 
+pub mod compare;
 pub mod embed;
 pub mod evaluate;
 pub mod export;
@@ -8,6 +9,7 @@ pub mod few_shot;
 pub mod import;
 pub mod models;
 pub mod predict;
+pub mod probe;
 pub mod providers;
 pub mod scan;
 pub mod sort;
@@ -37,6 +39,14 @@ pub type SharedCache = Option<Mutex<EmbeddingCache>>;
 /// Why a piece of work ended without a result. Each message is one sentence for people.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkflowError {
+    /// A model cannot have this name.
+    #[error("the model cannot be called {name:?}: {why}")]
+    ModelName {
+        /// The name.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// There is nothing at the path.
     #[error("{} cannot be read: {source}", .path.display())]
     Read {

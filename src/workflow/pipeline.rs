@@ -23,10 +23,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::embed::BATCH_EVERY;
 use super::permits::Permits;
+use super::providers;
 use super::source::{self, DECODE_BUDGET_MB, decoded_mb, skip_reason};
 use super::{SharedCache, WorkflowError};
 use crate::backbone::provider::Provider;
-use crate::backbone::session::{self, GraphSession};
+use crate::backbone::session::GraphSession;
 use crate::backbone::{Backbone, BackboneError};
 use crate::dataset::SkipReason;
 use crate::image::decode::{self, DecodeLimits};
@@ -121,6 +122,8 @@ struct Shared {
     /// What the backbone runs on (never [`Provider::Auto`]), found when the first image misses the cache: ONNX Runtime
     /// takes its time to load.
     provider: OnceLock<Provider>,
+    /// The backbone as that provider runs it best.
+    running: OnceLock<Backbone>,
     next: AtomicUsize,
     stop: AtomicBool,
     cores: Permits,
@@ -128,6 +131,8 @@ struct Shared {
     /// The feature graph's bytes, made when the first image misses the cache.
     model: Mutex<Option<Arc<Vec<u8>>>>,
     failure: Mutex<Option<BackboneError>>,
+    /// Held while the provider is found out.
+    settling: Mutex<()>,
 }
 
 impl Shared {
@@ -139,17 +144,19 @@ impl Shared {
 
 impl Pipeline<'_> {
     /// Runs everything; `collect` sees each path once, in no particular order, on the caller's thread, and a tick where
-    /// nothing happens.
-    pub(super) fn run(&self, mut collect: impl FnMut(Event)) -> Result<(), WorkflowError> {
+    /// nothing happens. Returns what the backbone ran on, where it ran at all.
+    pub(super) fn run(&self, mut collect: impl FnMut(Event)) -> Result<Option<Provider>, WorkflowError> {
         let n_cores = self.config.n_threads.max(1);
         let shared = Shared {
             provider: OnceLock::new(),
+            running: OnceLock::new(),
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             cores: Permits::new(n_cores),
             memory: Permits::new(DECODE_BUDGET_MB),
             model: Mutex::new(None),
             failure: Mutex::new(None),
+            settling: Mutex::new(()),
         };
         let (done_tx, done_rx) = bounded::<Done>(256);
         let spawned = std::thread::scope(|scope| {
@@ -174,7 +181,8 @@ impl Pipeline<'_> {
         if let Some(error) = shared.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
-        spawned.map_err(|source| WorkflowError::Thread { source })
+        let ran_on = shared.provider.get().copied();
+        spawned.map(|()| ran_on).map_err(|source| WorkflowError::Thread { source })
     }
 
     /// A thread a core that decodes, and one for the lane, which may turn out to have nothing to do.
@@ -207,16 +215,23 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// What the backbone runs on.
+    /// What the backbone runs on: what was asked for, once it has shown that it gives the CPU's features.
     fn provider(&self, shared: &Shared) -> Result<Provider, BackboneError> {
+        // One thread finds out; the others wait for it.
+        let _settling = shared.settling.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(provider) = shared.provider.get() {
             return Ok(*provider);
         }
-        let provider = match self.config.provider {
-            Provider::Cpu => Provider::Cpu,
-            provider => session::usable(provider)?,
-        };
+        let provider = providers::settle(self.backbone, self.config.provider, self.reporter)?;
         Ok(*shared.provider.get_or_init(|| provider))
+    }
+
+    /// The backbone as `provider` runs it best.
+    fn running<'s>(&'s self, shared: &'s Shared, provider: Provider) -> &'s Backbone {
+        if !provider.likes_fixed_shapes() || self.backbone.fixed_batch().is_some() {
+            return self.backbone;
+        }
+        shared.running.get_or_init(|| self.backbone.fixed_to(self.batch_size(provider)))
     }
 
     fn has_lane(&self, provider: Provider) -> bool {
@@ -271,7 +286,7 @@ impl Pipeline<'_> {
             if batch.is_empty() || self.stopped(shared) {
                 return Ok(());
             }
-            let features = self.infer(&mut session, &batch);
+            let features = self.infer(shared, &mut session, &batch);
             if !self.answer(features, &mut batch, done)? {
                 return Ok(());
             }
@@ -305,7 +320,7 @@ impl Pipeline<'_> {
             }
             let features = {
                 let _cores = shared.cores.take(n_permits);
-                self.infer(&mut session, &batch)
+                self.infer(shared, &mut session, &batch)
             };
             if !self.answer(features, &mut batch, done)? {
                 return Ok(());
@@ -314,15 +329,15 @@ impl Pipeline<'_> {
     }
 
     fn session(&self, shared: &Shared, n_threads: usize) -> Result<(GraphSession, CancelGuard), BackboneError> {
+        let provider = self.provider(shared)?;
         let bytes = {
             let mut model = shared.model.lock().unwrap_or_else(PoisonError::into_inner);
             match &*model {
                 Some(bytes) => Arc::clone(bytes),
-                None => Arc::clone(model.insert(Arc::new(self.backbone.feature_model()?))),
+                None => Arc::clone(model.insert(Arc::new(self.running(shared, provider).feature_model()?))),
             }
         };
-        // What was found before there was a graph may still refuse this one: Auto then falls back.
-        let session = GraphSession::load(&bytes, n_threads, self.config.provider)?;
+        let session = GraphSession::load(&bytes, n_threads, provider)?;
         let end = session.end_on_cancel(self.reporter.cancel_token());
         Ok((session, end))
     }
@@ -440,13 +455,13 @@ impl Pipeline<'_> {
     }
 
     /// Features of a batch, row after row.
-    fn infer(&self, session: &mut GraphSession, batch: &[Pixels]) -> Result<Vec<f32>, BackboneError> {
+    fn infer(&self, shared: &Shared, session: &mut GraphSession, batch: &[Pixels]) -> Result<Vec<f32>, BackboneError> {
         let dims = self.backbone.input_dims(batch.len());
         let mut values = Vec::with_capacity(batch.len() * self.preprocessor.tensor_len());
         for pixels in batch {
             values.extend_from_slice(&pixels.tensor);
         }
-        self.backbone.run_features(session, &dims, values, batch.len())
+        self.running(shared, session.provider()).run_features(session, &dims, values, batch.len())
     }
 }
 

@@ -1,13 +1,15 @@
 //! Whether an execution provider works with a backbone, gives the CPU's features, and how fast it is.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::WorkflowError;
 use crate::backbone::provider::Provider;
-use crate::backbone::session::GraphSession;
+use crate::backbone::session::{self, GraphSession};
 use crate::backbone::{Backbone, BackboneError};
 use crate::image::spec::{ChannelOrder, TensorLayout};
-use crate::progress::Reporter;
+use crate::progress::{CancelGuard, CancelToken, Reporter};
 use crate::rng::SplitMix64;
 
 /// Largest difference of a feature from the CPU's that passes, as a share of the CPU's largest feature.
@@ -39,12 +41,93 @@ pub struct SelfTest {
     pub passed: bool,
 }
 
+/// What runs a backbone's feature graph: a session, or what stands for one in a test.
+pub trait Runner {
+    /// What it runs on.
+    fn provider(&self) -> Provider;
+
+    /// The features of `n` images, whose values have the shape `dims`.
+    ///
+    /// # Errors
+    /// When the run fails.
+    fn features(
+        &mut self,
+        backbone: &Backbone,
+        dims: &[usize],
+        values: Vec<f32>,
+        n: usize,
+    ) -> Result<Vec<f32>, BackboneError>;
+}
+
+impl Runner for GraphSession {
+    fn provider(&self) -> Provider {
+        Self::provider(self)
+    }
+
+    fn features(
+        &mut self,
+        backbone: &Backbone,
+        dims: &[usize],
+        values: Vec<f32>,
+        n: usize,
+    ) -> Result<Vec<f32>, BackboneError> {
+        backbone.run_features(self, dims, values, n)
+    }
+}
+
+/// Opens a graph (its bytes) on so many threads and a provider.
+pub type Opener<'a> = &'a dyn Fn(&[u8], usize, Provider, &CancelToken) -> Result<Box<dyn Runner>, BackboneError>;
+
+/// Sessions of ONNX Runtime, whose runs end when the token is cancelled.
+fn sessions(
+    model: &[u8],
+    n_threads: usize,
+    provider: Provider,
+    cancel: &CancelToken,
+) -> Result<Box<dyn Runner>, BackboneError> {
+    /// A session with what ends it.
+    struct Ended {
+        session: GraphSession,
+        _end: CancelGuard,
+    }
+    impl Runner for Ended {
+        fn provider(&self) -> Provider {
+            self.session.provider()
+        }
+        fn features(
+            &mut self,
+            backbone: &Backbone,
+            dims: &[usize],
+            values: Vec<f32>,
+            n: usize,
+        ) -> Result<Vec<f32>, BackboneError> {
+            backbone.run_features(&mut self.session, dims, values, n)
+        }
+    }
+    let session = GraphSession::load(model, n_threads, provider)?;
+    let end = session.end_on_cancel(cancel);
+    Ok(Box::new(Ended { session, _end: end }))
+}
+
 /// Runs the backbone on pictures of noise, on `provider` and on the CPU, and compares. What does not work is said in the
 /// result, a missing provider too.
 ///
 /// # Errors
 /// When the user cancels.
 pub fn self_test(backbone: &Backbone, provider: Provider, reporter: &dyn Reporter) -> Result<SelfTest, WorkflowError> {
+    self_test_with(backbone, provider, reporter, &sessions)
+}
+
+/// As [`self_test`], with sessions of `open`.
+///
+/// # Errors
+/// As there.
+pub fn self_test_with(
+    backbone: &Backbone,
+    provider: Provider,
+    reporter: &dyn Reporter,
+    open: Opener<'_>,
+) -> Result<SelfTest, WorkflowError> {
     let mut found = SelfTest {
         requested: provider,
         ran_on: None,
@@ -53,7 +136,7 @@ pub fn self_test(backbone: &Backbone, provider: Provider, reporter: &dyn Reporte
         failure: None,
         passed: false,
     };
-    let failure = match run(backbone, provider, reporter, &mut found) {
+    let failure = match run(backbone, provider, reporter, open, &mut found) {
         Err(_) if reporter.cancelled() => return Err(WorkflowError::Cancelled),
         Err(error) => Some(error.to_string()),
         Ok(()) => found.max_abs_difference.and_then(disagreement),
@@ -67,31 +150,210 @@ fn run(
     backbone: &Backbone,
     provider: Provider,
     reporter: &dyn Reporter,
+    open: Opener<'_>,
     found: &mut SelfTest,
 ) -> Result<(), BackboneError> {
-    let n_images = backbone.fixed_batch().unwrap_or(N_IMAGES);
+    let n_images = n_images(backbone);
     let dims = backbone.input_dims(n_images);
     let values = noise(backbone, &dims);
     let model = backbone.feature_model()?;
-    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut session = GraphSession::load(&model, n_threads, provider)?;
-    let _end = session.end_on_cancel(reporter.cancel_token());
+    let cancel = reporter.cancel_token();
+    let mut session = open(&model, n_threads(), provider, cancel)?;
     // The first run also plans and uploads.
-    let features = backbone.run_features(&mut session, &dims, values.clone(), n_images)?;
+    let features = session.features(backbone, &dims, values.clone(), n_images)?;
     found.ran_on = Some(session.provider());
+    found.images_per_sec = Some(rate(backbone, &mut *session, &dims, &values, n_images)?);
+    drop(session);
+    let mut cpu = open(&model, n_threads(), Provider::Cpu, cancel)?;
+    let expected = cpu.features(backbone, &dims, values, n_images)?;
+    found.max_abs_difference = Some(difference(&expected, &features));
+    Ok(())
+}
+
+fn n_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn n_images(backbone: &Backbone) -> usize {
+    backbone.fixed_batch().unwrap_or(if backbone.is_batch_dependent() { 1 } else { N_IMAGES })
+}
+
+fn rate(
+    backbone: &Backbone,
+    session: &mut dyn Runner,
+    dims: &[usize],
+    values: &[f32],
+    n_images: usize,
+) -> Result<f64, BackboneError> {
     let started = Instant::now();
     let mut n_runs = 0;
     while n_runs == 0 || (n_runs < MAX_RUNS && started.elapsed() < MEASURED) {
-        backbone.run_features(&mut session, &dims, values.clone(), n_images)?;
+        session.features(backbone, dims, values.to_vec(), n_images)?;
         n_runs += 1;
     }
-    found.images_per_sec = Some((n_runs * n_images) as f64 / started.elapsed().as_secs_f64());
-    drop(session);
-    let mut cpu = GraphSession::load(&model, n_threads, Provider::Cpu)?;
-    let _end = cpu.end_on_cancel(reporter.cancel_token());
-    let expected = backbone.run_features(&mut cpu, &dims, values, n_images)?;
-    found.max_abs_difference = Some(difference(&expected, &features));
-    Ok(())
+    Ok((n_runs * n_images) as f64 / started.elapsed().as_secs_f64())
+}
+
+/// What a backbone runs on where `requested` is wanted: a provider that has shown, on two pictures of noise, that it gives
+/// the CPU's features. Instead of one that cannot or does not, [`Provider::Auto`] takes the CPU, with a word.
+///
+/// # Errors
+/// When the one that was asked for by name cannot be used, or gives other features.
+pub fn settle(backbone: &Backbone, requested: Provider, reporter: &dyn Reporter) -> Result<Provider, BackboneError> {
+    if requested == Provider::Cpu {
+        return Ok(Provider::Cpu);
+    }
+    let found = session::usable(requested)?;
+    settle_with(backbone, requested, found, reporter, &sessions)
+}
+
+/// As [`settle`], where `requested` has come to `found`, with sessions of `open`.
+///
+/// # Errors
+/// As there.
+pub fn settle_with(
+    backbone: &Backbone,
+    requested: Provider,
+    found: Provider,
+    reporter: &dyn Reporter,
+    open: Opener<'_>,
+) -> Result<Provider, BackboneError> {
+    /// What was found out in this run of the program.
+    static KNOWN: Mutex<BTreeMap<(String, Provider, u32), Option<String>>> = Mutex::new(BTreeMap::new());
+    if found == Provider::Cpu {
+        return Ok(Provider::Cpu);
+    }
+    let key = (backbone.space.key(), found, session::device());
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let failure = match known {
+        Some(failure) => failure,
+        None => {
+            let failure = match quick_check(backbone, found, reporter, open) {
+                Ok(difference) => disagreement(difference),
+                Err(error) if reporter.cancelled() => return Err(error),
+                Err(error) => Some(error.to_string()),
+            };
+            KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(key, failure.clone());
+            failure
+        }
+    };
+    match failure {
+        None => Ok(found),
+        Some(why) if requested == Provider::Auto => {
+            reporter.warn(&format!("{} is not used: {why}. The CPU is used instead.", found.label()));
+            Ok(Provider::Cpu)
+        }
+        Some(reason) => Err(BackboneError::Provider { provider: found, reason }),
+    }
+}
+
+fn quick_check(
+    backbone: &Backbone,
+    provider: Provider,
+    reporter: &dyn Reporter,
+    open: Opener<'_>,
+) -> Result<f64, BackboneError> {
+    let n_images = backbone.fixed_batch().unwrap_or(if backbone.is_batch_dependent() { 1 } else { 2 });
+    let dims = backbone.input_dims(n_images);
+    let values = noise(backbone, &dims);
+    let model = backbone.feature_model()?;
+    let cancel = reporter.cancel_token();
+    let found = open(&model, n_threads(), provider, cancel)?.features(backbone, &dims, values.clone(), n_images)?;
+    let expected = open(&model, n_threads(), Provider::Cpu, cancel)?.features(backbone, &dims, values, n_images)?;
+    Ok(difference(&expected, &found))
+}
+
+/// Images a second of the backbone alone, without reading and decoding, on all cores or on what `provider` comes to.
+///
+/// # Errors
+/// When it does not run, or the user cancels.
+pub fn images_per_sec(backbone: &Backbone, provider: Provider, reporter: &dyn Reporter) -> Result<f64, WorkflowError> {
+    let n_images = n_images(backbone);
+    let dims = backbone.input_dims(n_images);
+    let values = noise(backbone, &dims);
+    let measured = (|| {
+        let mut session = sessions(&backbone.feature_model()?, n_threads(), provider, reporter.cancel_token())?;
+        session.features(backbone, &dims, values.clone(), n_images)?;
+        rate(backbone, &mut *session, &dims, &values, n_images)
+    })();
+    match measured {
+        Err(_) if reporter.cancelled() => Err(WorkflowError::Cancelled),
+        measured => Ok(measured?),
+    }
+}
+
+/// What is to be said of a provider on this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProviderReport {
+    /// Which.
+    pub provider: Provider,
+    /// How far it gets.
+    pub state: ProviderState,
+    /// Its self-test, where a session could be made.
+    pub test: Option<SelfTest>,
+}
+
+/// How far a provider gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderState {
+    /// There is none on this system, or the ONNX Runtime at hand was built without it.
+    NotThere,
+    /// It is there, and something that it needs is missing or broken.
+    NotUsable,
+    /// It runs and gives other features than the CPU.
+    Wrong,
+    /// It runs and gives the CPU's features.
+    Works,
+}
+
+/// Every provider with its self-test on `backbone`, the CPU first.
+///
+/// # Errors
+/// When the user cancels.
+pub fn survey(backbone: &Backbone, reporter: &dyn Reporter) -> Result<Vec<ProviderReport>, WorkflowError> {
+    survey_with(backbone, reporter, &sessions)
+}
+
+/// As [`survey`], with sessions of `open`.
+///
+/// # Errors
+/// As there.
+pub fn survey_with(
+    backbone: &Backbone,
+    reporter: &dyn Reporter,
+    open: Opener<'_>,
+) -> Result<Vec<ProviderReport>, WorkflowError> {
+    let report = |provider: Provider| {
+        let test = self_test_with(backbone, provider, reporter, open)?;
+        let state = match (&test.failure, test.ran_on) {
+            (None, _) => ProviderState::Works,
+            (Some(_), Some(_)) => ProviderState::Wrong,
+            (Some(why), None) if is_absent(why) => ProviderState::NotThere,
+            (Some(_), None) => ProviderState::NotUsable,
+        };
+        Ok(ProviderReport { provider, state, test: Some(test) })
+    };
+    Provider::ALL.into_iter().filter(|p| *p != Provider::Auto).map(report).collect()
+}
+
+/// Whether a refusal says that the library has no such provider, rather than that something is missing.
+fn is_absent(why: &str) -> bool {
+    ["not enabled in this build", "not supported in this build", "not been built", "was not compiled"]
+        .iter()
+        .any(|said| why.contains(said))
+}
+
+/// The file that a refusal names as missing: `libcudnn.so.9`, `cublas64_12.dll`.
+pub fn missing_file(why: &str) -> Option<&str> {
+    let is_library = |word: &&str| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        word.contains(".so") || word.ends_with(".dll") || word.ends_with(".dylib")
+    };
+    // What could not be opened comes behind what wanted it.
+    let word = why.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | ',')).rfind(is_library)?;
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    Some(word.rsplit(['/', '\\']).next().unwrap_or(word))
 }
 
 /// Pictures of noise as the backbone takes them: evenly drawn bytes, scaled by its own preprocessing.
@@ -188,6 +450,87 @@ mod tests {
         assert!(disagreement(difference(&cpu, &cpu[..2])).is_some());
         assert!(disagreement(difference(&[0.0; 3], &cpu)).is_some());
         assert_eq!(disagreement(difference(&[0.0; 3], &[0.0; 3])), None);
+    }
+
+    /// A graphics card that is short of memory: it gives zeros.
+    struct Zeros;
+
+    impl Runner for Zeros {
+        fn provider(&self) -> Provider {
+            Provider::DirectMl
+        }
+        fn features(&mut self, b: &Backbone, _: &[usize], _: Vec<f32>, n: usize) -> Result<Vec<f32>, BackboneError> {
+            Ok(vec![0.0; n * b.space.dim])
+        }
+    }
+
+    #[test]
+    fn a_provider_that_gives_zeros_is_caught() {
+        let open = |model: &[u8], n: usize, provider: Provider, cancel: &CancelToken| -> Result<Box<dyn Runner>, _> {
+            match provider {
+                Provider::DirectMl => Ok(Box::new(Zeros) as Box<dyn Runner>),
+                Provider::Cuda => Err(BackboneError::Provider {
+                    provider,
+                    reason:
+                        "Failed to load library libonnxruntime_providers_cuda.so with error: libcudnn.so.9: cannot \
+                             open shared object file: No such file or directory"
+                            .to_owned(),
+                }),
+                Provider::CoreMl => Err(BackboneError::Provider {
+                    provider,
+                    reason: "CoreML execution provider is not enabled in this build".to_owned(),
+                }),
+                provider => sessions(model, n, provider, cancel),
+            }
+        };
+        let found = survey_with(&tiny(), &Silent::default(), &open).unwrap();
+        let states: Vec<(Provider, ProviderState)> = found.iter().map(|r| (r.provider, r.state)).collect();
+        use ProviderState as S;
+        let wanted = [
+            (Provider::Cpu, S::Works),
+            (Provider::Cuda, S::NotUsable),
+            (Provider::DirectMl, S::Wrong),
+            (Provider::CoreMl, S::NotThere),
+        ];
+        assert_eq!(states, wanted);
+        let why = |i: usize| found[i].test.as_ref().unwrap().failure.clone().unwrap();
+        assert!(why(2).contains("100.0 %"), "{}", why(2));
+        assert_eq!(missing_file(&why(1)), Some("libcudnn.so.9"));
+        assert_eq!(
+            missing_file("LoadLibrary failed with error 126 \"\" when trying to load \"C:\\x\\cudnn64_9.dll\""),
+            Some("cudnn64_9.dll")
+        );
+        assert_eq!(missing_file("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn auto_falls_back_from_a_provider_that_gives_zeros_and_a_named_one_does_not() {
+        let open = |model: &[u8], n: usize, provider: Provider, cancel: &CancelToken| -> Result<Box<dyn Runner>, _> {
+            match provider {
+                Provider::Cpu => sessions(model, n, provider, cancel),
+                Provider::CoreMl => Err(BackboneError::Load { message: "no such operator".into() }),
+                _ => Ok(Box::new(Zeros) as Box<dyn Runner>),
+            }
+        };
+        let settle = |requested, found| settle_with(&tiny(), requested, found, &Silent::default(), &open);
+        assert_eq!(settle(Provider::Auto, Provider::DirectMl).unwrap(), Provider::Cpu);
+        assert_eq!(settle(Provider::Auto, Provider::CoreMl).unwrap(), Provider::Cpu);
+        assert_eq!(settle(Provider::Auto, Provider::Cpu).unwrap(), Provider::Cpu);
+        let error = settle(Provider::DirectMl, Provider::DirectMl).unwrap_err();
+        assert!(error.to_string().contains("differ from the CPU"), "{error}");
+    }
+
+    #[test]
+    fn a_fixed_batch_changes_nothing() {
+        let (own, fixed) = (tiny(), tiny().fixed_to(4));
+        assert_eq!((own.fixed_batch(), fixed.fixed_batch()), (None, Some(4)));
+        let dims = own.input_dims(3);
+        let values = noise(&own, &dims);
+        let run = |backbone: &Backbone| {
+            let mut session = GraphSession::load(&backbone.feature_model().unwrap(), 1, Provider::Cpu).unwrap();
+            backbone.run_features(&mut session, &dims, values.clone(), 3).unwrap()
+        };
+        assert!(difference(&run(&own), &run(&fixed)) < 1e-5);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::duplicates::{self, Hashed};
 use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
 use crate::dataset::{Dataset, Sample, SkipReason, Skipped, Split};
-use crate::embedding::Embeddings;
+use crate::embedding::{EmbeddingSpace, Embeddings};
 use crate::export::describe::DataMeta;
 use crate::head::{self, HeadError, HeadKind, SelectionPolicy, TrainedHead, softmax};
 use crate::metrics::Report;
@@ -83,6 +83,27 @@ pub struct FitData {
 }
 
 impl FitData {
+    /// One part of features that stand side by side; `parts` are the spaces of all of them.
+    ///
+    /// # Errors
+    /// When the parts are not as wide as the features together.
+    pub fn part(&self, parts: &[EmbeddingSpace], idx: usize) -> Result<Self, WorkflowError> {
+        let part = |set: &LabelledEmbeddings| -> Result<LabelledEmbeddings, WorkflowError> {
+            Ok(LabelledEmbeddings {
+                embeddings: set.embeddings.part(parts, idx)?,
+                classes: set.classes.clone(),
+                paths: set.paths.clone(),
+            })
+        };
+        Ok(Self {
+            classes: self.classes.clone(),
+            train: part(&self.train)?,
+            val: part(&self.val)?,
+            test: part(&self.test)?,
+            val_is_given: self.val_is_given,
+        })
+    }
+
     /// Whether the validation images choose a head's strength, distance and temperature: only where there are enough of
     /// them, since what chooses is flattered by being judged on as well. Else cross-validation on the training images
     /// does.
@@ -284,8 +305,38 @@ pub fn prepare(
     reporter: &dyn Reporter,
 ) -> Result<Prepared, WorkflowError> {
     let started = Instant::now();
-    let mut gathered = gather(config, reporter)?;
+    let gathered = gather(config, reporter)?;
     let scan_secs = started.elapsed().as_secs_f64();
+    let mut prepared = prepare_gathered(backbone, gathered, config, cache, reporter)?;
+    prepared.scan_secs = scan_secs;
+    Ok(prepared)
+}
+
+/// As [`prepare`], of images that are known: with their classes, and the splits that the user or a layout puts them in.
+/// Where one is for validation, no other is split off. `config.images` is only what errors name.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_samples(
+    backbone: &Backbone,
+    (classes, samples): (ClassSet, Vec<Sample>),
+    config: &TrainConfig,
+    cache: &SharedCache,
+    reporter: &dyn Reporter,
+) -> Result<Prepared, WorkflowError> {
+    let val_is_given = samples.iter().any(|s| s.split == Some(Split::Val));
+    let (skipped, notes) = (Vec::new(), Vec::new());
+    let gathered = Gathered { classes, samples, skipped, notes, n_unlabelled: 0, val_is_given };
+    prepare_gathered(backbone, gathered, config, cache, reporter)
+}
+
+fn prepare_gathered(
+    backbone: &Backbone,
+    mut gathered: Gathered,
+    config: &TrainConfig,
+    cache: &SharedCache,
+    reporter: &dyn Reporter,
+) -> Result<Prepared, WorkflowError> {
     if gathered.samples.is_empty() || gathered.classes.len() < 2 {
         // The error below is the end: what else there is to know must be said now.
         gathered.notes.iter().for_each(|note| reporter.warn(note));
@@ -317,7 +368,6 @@ pub fn prepare(
     }
     gathered.skipped.append(&mut embedded.skipped);
     let mut prepared = split(gathered, &embedded, config)?;
-    prepared.scan_secs = scan_secs;
     prepared.embed_secs = embed_secs;
     Ok(prepared)
 }

@@ -1,6 +1,8 @@
 //! The Model place: what is installed, what the chosen one is made of, and where models run.
 
 mod cards;
+mod compare;
+mod depth;
 mod draft;
 mod inspect;
 mod preprocess;
@@ -20,9 +22,20 @@ use crate::ui::widgets::{self, Banner, Button, Card, Meaning, NoticeEvent};
 /// The list stands beside what is known of the selected model.
 const SPLIT: Split = Split { side_pt: 320.0, least_pt: 380.0, side_first: true };
 
+/// What is shown of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum View {
+    #[default]
+    About,
+    Layers,
+    Compare,
+}
+
 /// What this place remembers from frame to frame.
 #[derive(Debug, Default)]
 pub struct ModelPlace {
+    view: View,
+    depth: depth::DepthCard,
     /// Name of the card that is looked at; the one in use without.
     selected: Option<String>,
     editing: Option<preprocess::Editing>,
@@ -141,6 +154,11 @@ impl ModelPlace {
         };
         let card = self.selected_card(cx);
         self.title(cx, ui, card, wanted);
+        let views = [(View::About, "About"), (View::Layers, "Layers"), (View::Compare, "Compare models")];
+        widgets::segmented(ui, "What is shown of the model", &mut self.view, &views);
+        if self.view == View::Compare {
+            return compare::ui(cx, ui);
+        }
         if let Some(Err(reason)) = card.map(|card| &card.manifest) {
             Card::new().title("Why it cannot be used").show(ui, |ui| drop(widgets::selectable(ui, reason)));
             return;
@@ -233,13 +251,19 @@ impl ModelPlace {
             Ok(()) if !is_fresh && !has_failed => Err("The last change is being applied"),
             other => other,
         };
+        if self.view == View::Layers {
+            self.layers.ui(cx, ui, inspected, editable);
+            if in_use {
+                self.depth.ui(cx, ui, editable);
+            }
+            return;
+        }
         widgets::columns(ui, &[1.0, 1.0], |ui, column| match column {
             0 => inspect::about(ui, inspected),
             _ => provider::ui(cx, ui),
         });
         let has_own = in_use && own.preprocess.is_some();
         preprocess::ui(cx, ui, inspected, &mut self.editing, editable, has_own);
-        self.layers.ui(cx, ui, inspected, editable);
     }
 }
 

@@ -12,10 +12,11 @@ use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, progress_bar};
 
 /// Lanes in the order in which the bar speaks of them.
-const LANES: [LaneKind; 7] = [
+const LANES: [LaneKind; 8] = [
     LaneKind::Export,
     LaneKind::Predict,
     LaneKind::Text,
+    LaneKind::Study,
     LaneKind::Embed,
     LaneKind::Files,
     LaneKind::Fit,
@@ -54,6 +55,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Fit => "Fitting",
             LaneKind::Predict => "Predicting",
             LaneKind::Text => "Reading labels",
+            LaneKind::Study => "Comparing",
             LaneKind::Export => "Exporting",
             LaneKind::Project => "Opening",
         },
@@ -136,6 +138,10 @@ fn right(cx: &mut Cx<'_>, ui: &mut Ui) {
         ui.label(small("Saved", t.text_weak)).on_hover_text(crate::ui::format::path(&project.path));
     } else {
         ui.label(small("Saving…", t.text_weak));
+    }
+    if let Some(provider) = project.live.ran_on {
+        ui.label(small("·", t.text_faint));
+        ui.label(small(provider.label(), t.text_weak)).on_hover_text("What the model ran on last");
     }
     if let Some(model) = &project.live.model_name {
         ui.label(small("·", t.text_faint));

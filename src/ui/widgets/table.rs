@@ -136,11 +136,14 @@ impl<'a> Table<'a> {
             ui.spacing_mut().item_spacing.y = 0.0;
             done.sort_changed = self.header(ui, base, &spans, total);
             let most = (self.max_height - HEADER).max(self.row_height);
-            ScrollArea::vertical().id_salt(self.id).auto_shrink([false, true]).max_height(most).show_rows(
-                ui,
-                self.row_height,
-                n_rows,
-                |ui, range| {
+            // As tall as its rows, also near the lower edge of what the table itself is scrolled in.
+            let tall = most.min(self.row_height * n_rows as f32);
+            ScrollArea::vertical()
+                .id_salt(self.id)
+                .auto_shrink([false, true])
+                .max_height(most)
+                .min_scrolled_height(tall)
+                .show_rows(ui, self.row_height, n_rows, |ui, range| {
                     for idx in range {
                         let response = self.row(ui, (base, idx, idx + 1 == n_rows), &spans, total, &mut row);
                         if response.clicked() {
@@ -150,8 +153,7 @@ impl<'a> Table<'a> {
                             done.double_clicked = Some(idx);
                         }
                     }
-                },
-            );
+                });
         });
         done
     }

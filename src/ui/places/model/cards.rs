@@ -50,7 +50,7 @@ pub fn badges(ui: &mut Ui, card: &ModelCard, in_use: bool) {
         widgets::badge(ui, "Starter", Meaning::Neutral);
     }
     if card.is_imported {
-        widgets::badge(ui, "Yours", Meaning::Neutral);
+        widgets::badge(ui, if card.installed.is_linked { "In place" } else { "Yours" }, Meaning::Neutral);
     }
     if card.manifest.is_ok() {
         widgets::badge(ui, "Features", Meaning::Neutral);
@@ -115,6 +115,10 @@ pub fn import(cx: &mut Cx<'_>, ui: &mut Ui, path: &mut String) {
             return;
         }
         widgets::caption(ui, "Drop an .onnx file or a model’s folder anywhere in this window, or name it here.");
+        let mut in_place = cx.state.models.imports_in_place;
+        if widgets::toggle(ui, &mut in_place, "Leave it where it is").changed() {
+            cx.send(Command::SetImportInPlace(in_place));
+        }
         match widgets::path_field(ui, "Path of a model", path, "Path") {
             FieldEvent::Commit if !path.trim().is_empty() => {
                 cx.out.extend(typed_paths(&std::mem::take(path)).into_iter().next().map(Command::ImportModel));

@@ -3,8 +3,10 @@
 use eframe::egui::Ui;
 
 use crate::app::Command;
-use crate::backbone::layers::Layer;
-use crate::backbone::manifest::FeatureChoice;
+use crate::backbone::layers::{Layer, groups, pooling_fits, rounded};
+use crate::backbone::manifest::{FeatureChoice, Pooling, Port, Sourced, pooling_from_name};
+use crate::backbone::roles::Role;
+use crate::image::spec::TensorLayout;
 use crate::jobs::Inspected;
 use crate::ui::cx::Cx;
 use crate::ui::format;
@@ -15,11 +17,17 @@ use crate::ui::widgets::{self, Button, Card, Column, Meaning, Table};
 /// Shows what is known of the model.
 pub fn about(ui: &mut Ui, inspected: &Inspected) {
     let manifest = &*inspected.manifest;
-    Card::new().title("About").show(ui, |ui| {
-        let outputs: Vec<String> = manifest.outputs.iter().map(ToString::to_string).collect();
+    Card::new().title("What it is").show(ui, |ui| {
+        let role = |(port, role): (&Port, &Sourced<Role>)| format!("{port}, {}", role.value.label());
+        let outputs: Vec<String> = manifest.outputs.iter().zip(&manifest.roles).map(role).collect();
+        let architecture = format!("{} ({})", manifest.architecture.value.label(), manifest.architecture.origin);
+        let macs = inspected.macs.map(|n| format!(", {} multiplications an image", rounded(n))).unwrap_or_default();
+        let cost = format!("{} parameters{macs}", rounded(manifest.n_params));
         let silent = || "Not stated by its files".to_owned();
         let rows = [
+            ("Family", architecture),
             ("Gives", format!("{} features an image", format::thousands(inspected.dim))),
+            ("Cost", cost),
             ("Input", manifest.input.to_string()),
             (if outputs.len() == 1 { "Output" } else { "Outputs" }, outputs.join("\n")),
             ("Licence", manifest.licence.clone().unwrap_or_else(silent)),
@@ -97,11 +105,14 @@ impl LayerChoice {
         widgets::search_field(ui, "Search layers", &mut self.search, "Name or operator");
         let words: Vec<String> = self.search.to_lowercase().split_whitespace().map(str::to_owned).collect();
         // The deepest first: what is near the output is what people look for.
-        let found: Vec<&Layer> = layers
+        let groups = groups(layers);
+        let found: Vec<(&Layer, &str)> = groups
             .iter()
             .rev()
-            .filter(|layer| {
-                let text = format!("{} {}", layer.tensor, layer.op_type).to_lowercase();
+            .flat_map(|group| layers[group.layers.clone()].iter().rev().map(|layer| (layer, group.title.as_str())))
+            .filter(|(layer, group)| {
+                let block = layer.block.as_deref().unwrap_or_default();
+                let text = format!("{} {} {block} {group}", layer.tensor, layer.op_type).to_lowercase();
                 words.iter().all(|word| text.contains(word.as_str()))
             })
             .collect();
@@ -111,32 +122,35 @@ impl LayerChoice {
         }
         let columns = [
             Column::text("Layer").min_width(140.0),
-            Column::fixed("Made by", 96.0),
-            Column::fixed("Shape", 110.0),
+            Column::fixed("Group", 128.0),
+            Column::fixed("Shape", 104.0),
             Column::number("Features", 64.0),
             Column::number("Depth", 48.0),
         ];
         let narrow = ui.available_width() < 520.0;
         let columns = if narrow { vec![columns[0], columns[3], columns[4]] } else { columns.to_vec() };
-        let current = self.picked.as_deref().unwrap_or(&inspected.layer);
-        let selected = found.iter().position(|layer| label(layer) == current);
+        let current = self.picked.clone().unwrap_or_else(|| inspected.layer.clone());
+        let selected = found.iter().position(|(layer, _)| label(layer) == current);
         let table = Table::new("layers", &columns).clickable(selected).max_height(300.0);
         let response = table.show(ui, found.len(), |idx, row| {
-            let layer = found[idx];
+            let (layer, group) = found[idx];
             row.strong(&label(layer));
             if !narrow {
-                row.text(&layer.op_type);
+                row.text(group);
                 let dims: Vec<String> = layer.dims.iter().map(ToString::to_string).collect();
                 row.weak(&dims.join(" × "));
             }
             row.text(&format::thousands(layer.dim));
             row.weak(&format!("{:.0} %", layer.depth * 100.0));
         });
-        if let Some(layer) = response.clicked.and_then(|idx| found.get(idx)) {
+        if let Some((layer, _)) = response.clicked.and_then(|idx| found.get(idx)) {
             self.picked = Some(label(layer));
         }
         ui.add_space(space::XS);
         let picked = self.picked.clone().filter(|picked| *picked != inspected.layer);
+        let current = self.picked.clone().unwrap_or(current);
+        self.pooling(ui, layers, current);
+        let picked = self.picked.clone().filter(|picked| *picked != inspected.layer).or(picked);
         let availability = editable.and(picked.as_ref().map(drop).ok_or("Choose a layer in the list"));
         ui.horizontal_wrapped(|ui| {
             let button = Button::new("Use this layer").primary().availability(availability);
@@ -146,6 +160,36 @@ impl LayerChoice {
             }
             widgets::caption(ui, "The images are embedded again. Deep layers know things, early ones textures.");
         });
+    }
+}
+
+impl LayerChoice {
+    /// How the layer that is picked becomes one vector an image, where there is a choice.
+    fn pooling(&mut self, ui: &mut Ui, layers: &[Layer], current: String) {
+        let (tensor, now) = match current.rsplit_once('|') {
+            Some((tensor, name)) => (tensor.to_owned(), pooling_from_name(name)),
+            None => (current, Some(Pooling::None)),
+        };
+        let Some(layer) = layers.iter().find(|layer| layer.tensor == tensor).filter(|l| l.dims.len() > 1) else {
+            return;
+        };
+        let layout = match layer.pooling {
+            Pooling::GlobalAverage { layout } | Pooling::GeneralisedMean { layout } => layout,
+            _ => TensorLayout::Nchw,
+        };
+        let all = [
+            (Pooling::GlobalAverage { layout }, "Mean over places"),
+            (Pooling::GeneralisedMean { layout }, "Generalised mean over places (GeM)"),
+            (Pooling::ClsToken, "Class token"),
+            (Pooling::MeanToken, "Mean over tokens"),
+            (Pooling::Flatten, "All values"),
+        ];
+        let options: Vec<(Pooling, &str)> =
+            all.into_iter().filter(|(pooling, _)| pooling_fits(layer.dims.len(), *pooling)).collect();
+        let mut chosen = now.unwrap_or(layer.pooling);
+        if widgets::select(ui, "Pooling", &mut chosen, &options).changed() {
+            self.picked = Some(FeatureChoice { tensor, pooling: chosen }.label());
+        }
     }
 }
 

@@ -1,0 +1,67 @@
+//! What goes to the lane that compares layers and models, and what comes back.
+
+use crate::backbone::provider::Provider;
+use crate::classes::ClassSet;
+use crate::dataset::Sample;
+use crate::workflow::compare::CompareOutcome;
+use crate::workflow::probe::ProbeOutcome;
+
+use super::ModelChoice;
+
+/// Labelled images of a project, to compare on.
+#[derive(Clone, Debug)]
+pub struct StudiedImages {
+    /// The classes.
+    pub classes: ClassSet,
+    /// The files.
+    pub samples: Vec<Sample>,
+    /// Part of them that is split off for validation where none is given.
+    pub val_fraction: f64,
+    /// Seed of the split.
+    pub seed: u64,
+    /// The project's revision.
+    pub revision: u64,
+}
+
+/// Comparing.
+#[derive(Clone, Debug)]
+pub enum StudyRequest {
+    /// The depths of one model.
+    Probe {
+        /// Which.
+        model: ModelChoice,
+        /// What it runs on.
+        provider: Provider,
+        /// On what.
+        images: StudiedImages,
+    },
+    /// Several models.
+    Compare {
+        /// Names of installed models.
+        models: Vec<String>,
+        /// What they run on.
+        provider: Provider,
+        /// On what.
+        images: StudiedImages,
+    },
+}
+
+/// What probing gave.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// The model that was probed.
+    pub model: Option<String>,
+    /// The project's revision.
+    pub revision: u64,
+    /// Its layers.
+    pub outcome: ProbeOutcome,
+}
+
+/// What comparing gave.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// The project's revision.
+    pub revision: u64,
+    /// The models.
+    pub outcome: CompareOutcome,
+}

@@ -1,0 +1,48 @@
+//! The lane that compares layers and models on a project's images.
+
+use std::sync::Arc;
+
+use super::lane::{JobReporter, Work};
+use super::models::OpenModels;
+use super::protocol::{Compared, JobData, JobError, JobOutput, JobRequest, Probed, StudiedImages, StudyRequest};
+use crate::backbone::provider::Provider;
+use crate::dataset::split::SplitConfig;
+use crate::workflow::compare::compare;
+use crate::workflow::embed::EmbedConfig;
+use crate::workflow::models::open_cache;
+use crate::workflow::probe::{StudyConfig, StudyImages, probe};
+
+pub(super) fn worker(models: Arc<OpenModels>) -> Work {
+    Box::new(move |request, reporter| match request {
+        JobRequest::Study(request) => study(&models, *request, reporter),
+        _ => Ok(JobOutput::Done),
+    })
+}
+
+fn study(models: &OpenModels, request: StudyRequest, reporter: &JobReporter) -> Result<JobOutput, JobError> {
+    let cache = open_cache(reporter);
+    match request {
+        StudyRequest::Probe { model, provider, images } => {
+            let backbone = models.open(&model, &cache)?;
+            let revision = images.revision;
+            let outcome = probe(&backbone, None, &config(images, provider), &cache, reporter)?;
+            Ok(JobOutput::Probed(Box::new(Probed { model: model.model, revision, outcome })))
+        }
+        StudyRequest::Compare { models, provider, images } => {
+            let revision = images.revision;
+            let on_model = |so_far: &crate::workflow::compare::CompareOutcome| {
+                reporter.data(JobData::Compared(Box::new(Compared { revision, outcome: so_far.clone() })));
+            };
+            let outcome = compare(&models, &config(images, provider), &cache, reporter, on_model)?;
+            Ok(JobOutput::Compared(Box::new(Compared { revision, outcome })))
+        }
+    }
+}
+
+fn config(images: StudiedImages, provider: Provider) -> StudyConfig {
+    let StudiedImages { classes, samples, val_fraction, seed, .. } = images;
+    let mut config = StudyConfig::new(StudyImages::Files { classes, samples });
+    config.split = SplitConfig { val_fraction, seed, shots: None };
+    config.embed = EmbedConfig { provider, ..EmbedConfig::default() };
+    config
+}

@@ -1,0 +1,340 @@
+//! Where in a backbone the knowledge sits: heads trained on the features of several depths.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::embed::EmbedConfig;
+use super::train::{FitData, JudgedHead, Prepared, TrainConfig, fit_head, prepare, prepare_samples};
+use super::{SharedCache, WorkflowError, providers};
+use crate::backbone::layers::{self, Layer};
+use crate::backbone::manifest::{FeatureChoice, Pooling};
+use crate::backbone::{Backbone, BackboneError};
+use crate::classes::{ClassIdx, ClassSet};
+use crate::dataset::split::SplitConfig;
+use crate::dataset::{Sample, Skipped};
+use crate::head::{self, HeadKind};
+use crate::metrics::Estimate;
+use crate::metrics::transfer::{Transferability, transferability};
+use crate::progress::{Reporter, Stage};
+
+/// Depths that are probed unless the user names layers.
+pub const N_LAYERS: usize = 7;
+/// Wider features take long to fit, and flattened maps are no fair features.
+const MAX_DIM: usize = 4096;
+/// Rows that are estimated on, at most: more change little and cost with their cube.
+const MAX_ESTIMATED: usize = 1500;
+
+/// Labelled images that layers or models are compared on.
+#[derive(Clone, Debug)]
+pub enum StudyImages {
+    /// A folder or table, and a folder of validation images where there is one.
+    Folder {
+        /// The images.
+        images: PathBuf,
+        /// For validation.
+        val: Option<PathBuf>,
+    },
+    /// Files whose classes are known.
+    Files {
+        /// The classes.
+        classes: ClassSet,
+        /// The files.
+        samples: Vec<Sample>,
+    },
+}
+
+/// How layers or models are compared.
+#[derive(Clone, Debug)]
+pub struct StudyConfig {
+    /// On what.
+    pub images: StudyImages,
+    /// How images are split.
+    pub split: SplitConfig,
+    /// How images are embedded.
+    pub embed: EmbedConfig,
+}
+
+impl StudyConfig {
+    /// With the usual split, on the CPU.
+    pub fn new(images: StudyImages) -> Self {
+        Self { images, split: SplitConfig::default(), embed: EmbedConfig::default() }
+    }
+
+    fn train(&self) -> TrainConfig {
+        let (images, val) = match &self.images {
+            StudyImages::Folder { images, val } => (images.clone(), val.clone()),
+            StudyImages::Files { .. } => (PathBuf::from("the project"), None),
+        };
+        TrainConfig {
+            images,
+            val,
+            heads: Vec::new(),
+            split: self.split,
+            head: head::TrainConfig::default(),
+            embed: self.embed.clone(),
+        }
+    }
+
+    /// Embeds and splits.
+    pub(super) fn prepare(
+        &self,
+        backbone: &Backbone,
+        cache: &SharedCache,
+        reporter: &dyn Reporter,
+    ) -> Result<Prepared, WorkflowError> {
+        match &self.images {
+            StudyImages::Folder { .. } => prepare(backbone, &self.train(), cache, reporter),
+            StudyImages::Files { classes, samples } => {
+                prepare_samples(backbone, (classes.clone(), samples.clone()), &self.train(), cache, reporter)
+            }
+        }
+    }
+}
+
+/// What the features of one space are worth.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Worth {
+    /// Validated accuracy of a linear head.
+    pub linear: Option<Estimate>,
+    /// Validated accuracy of class means.
+    pub prototype: Option<Estimate>,
+    /// Estimates without a head, on the training images.
+    pub transfer: Option<Transferability>,
+}
+
+/// A layer with what it is worth and costs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbedLayer {
+    /// In the form of `--layer`.
+    pub layer: String,
+    /// The block that it ends, as far as the exporter named it.
+    pub block: Option<String>,
+    /// Depth in the graph, 0..1.
+    pub depth: f32,
+    /// Dimensions for one image, before pooling.
+    pub dims: Vec<usize>,
+    /// Width of the features.
+    pub dim: usize,
+    /// Multiplications (with an addition each) for one image.
+    pub macs: Option<u64>,
+    /// Parameters up to here.
+    pub n_params: u64,
+    /// Images a second of the graph up to here, alone.
+    pub images_per_sec: f64,
+    /// Whether it is what the model proposes.
+    pub is_proposed: bool,
+    /// What its features are worth.
+    #[serde(flatten)]
+    pub worth: Worth,
+}
+
+impl ProbedLayer {
+    /// Validated accuracy of the better head.
+    pub fn accuracy(&self) -> Option<f64> {
+        let values = [&self.worth.linear, &self.worth.prototype];
+        values.into_iter().flatten().map(|estimate| estimate.value).reduce(f64::max)
+    }
+}
+
+/// What probing gives.
+#[derive(Clone, Debug)]
+pub struct ProbeOutcome {
+    /// Layers, the earliest first.
+    pub layers: Vec<ProbedLayer>,
+    /// The classes.
+    pub classes: ClassSet,
+    /// Images that heads were fitted on.
+    pub n_train: usize,
+    /// Images that heads were judged on.
+    pub n_val: usize,
+    /// Files left out.
+    pub skipped: Vec<Skipped>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+impl ProbeOutcome {
+    /// The layer with the highest accuracy; of equal ones the earliest, which costs least.
+    pub fn best(&self) -> Option<usize> {
+        let score = |i: usize| self.layers[i].accuracy().unwrap_or(f64::NEG_INFINITY);
+        (0..self.layers.len()).reduce(|best, i| if score(i) > score(best) { i } else { best })
+    }
+}
+
+/// Trains heads on several depths of a backbone and judges them. The images go through the graph once, for all depths.
+///
+/// `wanted` are layers in the form of `--layer`; without, some spread over the depth are taken, and the proposed one.
+///
+/// # Errors
+/// When there is nothing to train on, a layer does not fit, the graph cannot run, or the user cancels.
+pub fn probe(
+    backbone: &Backbone,
+    wanted: Option<&[String]>,
+    config: &StudyConfig,
+    cache: &SharedCache,
+    reporter: &dyn Reporter,
+) -> Result<ProbeOutcome, WorkflowError> {
+    let survey = backbone.survey()?;
+    let proposed = backbone.manifest.feature.value.label();
+    let picked = match wanted {
+        Some(wanted) => wanted.iter().map(|label| named(backbone, &survey.layers, label)).collect::<Result<_, _>>()?,
+        None => spread(&survey.layers, &proposed, N_LAYERS),
+    };
+    let mut at: Vec<(Layer, Backbone)> = Vec::with_capacity(picked.len());
+    for layer in picked {
+        let cut = backbone.at_listed(&layer, layer.pooling)?;
+        // Two ways to the same columns would be counted twice.
+        if !at.iter().any(|(_, known)| known.space == cut.space) {
+            at.push((layer, cut));
+        }
+    }
+    let Some((_, first)) = at.first() else { return Err(BackboneError::NoFeatures.into()) };
+    let joined = at.iter().skip(1).fold(first.clone(), |joined, (_, next)| joined.beside(next));
+    let parts = joined.parts();
+    let prepared = config.prepare(&joined, cache, reporter)?;
+    let mut layers = Vec::with_capacity(at.len());
+    for (idx, (layer, cut)) in at.iter().enumerate() {
+        reporter.progress(Stage::Fit, idx, at.len());
+        let worth = worth(&prepared.data.part(&parts, idx)?, config.split.seed, reporter)?;
+        let images_per_sec = providers::images_per_sec(cut, config.embed.provider, reporter)?;
+        layers.push(ProbedLayer {
+            layer: cut.space.layer.clone(),
+            block: layer.block.clone(),
+            depth: layer.depth,
+            dims: layer.dims.clone(),
+            dim: cut.space.dim,
+            macs: layer.macs,
+            n_params: layer.n_params,
+            images_per_sec,
+            is_proposed: cut.space.layer == proposed,
+            worth,
+        });
+    }
+    reporter.progress(Stage::Fit, at.len(), at.len());
+    let Prepared { data, skipped, notes, .. } = prepared;
+    Ok(ProbeOutcome { layers, n_train: data.train.len(), n_val: data.val.len(), classes: data.classes, skipped, notes })
+}
+
+/// A layer as the user names it.
+fn named(backbone: &Backbone, layers: &[Layer], label: &str) -> Result<Layer, WorkflowError> {
+    let (tensor, pooling) = match label.rsplit_once('|') {
+        Some((tensor, name)) => (tensor, crate::backbone::manifest::pooling_from_name(name)),
+        None => (label, None),
+    };
+    if let Some(layer) = layers.iter().find(|layer| layer.tensor == tensor) {
+        let pooling = pooling.unwrap_or(layer.pooling);
+        let is_named = label.contains('|') || pooling == layer.pooling;
+        if is_named && layers::pooling_fits(layer.dims.len(), pooling) {
+            return Ok(Layer { pooling, dim: layers::pooled_dim(&layer.dims, pooling), ..layer.clone() });
+        }
+    }
+    // One that is not listed, or a pooling that is wrong: opening it says what is the matter.
+    let cut = backbone.at_layer(label, |_| None)?;
+    let FeatureChoice { tensor, pooling } = cut.feature.clone();
+    Ok(Layer {
+        tensor,
+        op_type: String::new(),
+        block: None,
+        depth: 1.0,
+        dims: vec![cut.space.dim],
+        pooling,
+        dim: cut.space.dim,
+        macs: None,
+        n_params: 0,
+    })
+}
+
+/// About `n` layers spread over the depth, with the proposed one (in the form of `--layer`). Tokens on the way count by
+/// their mean: a class token knows the image only at the end.
+pub fn spread(layers: &[Layer], proposed: &str, n: usize) -> Vec<Layer> {
+    let is_proposed = |layer: &Layer| {
+        FeatureChoice { tensor: layer.tensor.clone(), pooling: layer.pooling }.label() == proposed
+            || layer.tensor == proposed.rsplit_once('|').map_or(proposed, |(tensor, _)| tensor)
+    };
+    let usable: Vec<usize> = (0..layers.len()).filter(|&i| (1..=MAX_DIM).contains(&layers[i].dim)).collect();
+    let last = usable.iter().copied().find(|&i| is_proposed(&layers[i]));
+    let deepest = last.map_or(1.0, |i| layers[i].depth);
+    let mut picked: Vec<usize> = Vec::new();
+    for step in 1..n {
+        let target = deepest * step as f32 / n as f32;
+        // Maps and tokens: what is pooled already stands at the end.
+        let open = usable.iter().copied().filter(|&i| layers[i].dims.len() > 1 && layers[i].depth < deepest);
+        let nearest =
+            open.min_by(|&a, &b| (layers[a].depth - target).abs().total_cmp(&(layers[b].depth - target).abs()));
+        picked.extend(nearest);
+    }
+    picked.extend(last);
+    picked.sort_unstable();
+    picked.dedup();
+    let pooled = |i: usize| {
+        let layer = layers[i].clone();
+        match (layer.pooling, is_proposed(&layer)) {
+            (_, true) => {
+                let pooling =
+                    proposed.rsplit_once('|').and_then(|(_, p)| crate::backbone::manifest::pooling_from_name(p));
+                let pooling = pooling.filter(|p| layers::pooling_fits(layer.dims.len(), *p)).unwrap_or(layer.pooling);
+                Layer { pooling, dim: layers::pooled_dim(&layer.dims, pooling), ..layer }
+            }
+            (Pooling::ClsToken, false) => Layer { pooling: Pooling::MeanToken, ..layer },
+            _ => layer,
+        }
+    };
+    picked.into_iter().map(pooled).collect()
+}
+
+/// What features are worth: both heads, and the estimates.
+pub(super) fn worth(data: &FitData, seed: u64, reporter: &dyn Reporter) -> Result<Worth, WorkflowError> {
+    let head = |kind| -> Result<JudgedHead, WorkflowError> {
+        fit_head(data, kind, &head::TrainConfig { kind, ..Default::default() }, seed, reporter.cancel_token())
+    };
+    let accuracy = |head: JudgedHead| head.val.map(|report| report.accuracy);
+    let (linear, prototype) = (accuracy(head(HeadKind::Linear)?), accuracy(head(HeadKind::Prototype)?));
+    let every = data.train.len().div_ceil(MAX_ESTIMATED).max(1);
+    let rows: Vec<usize> = (0..data.train.len()).step_by(every).collect();
+    let y: Vec<ClassIdx> = rows.iter().map(|&row| data.train.classes[row]).collect();
+    let features = data.train.embeddings.select(&rows);
+    let transfer = transferability(features.view(), &y, data.classes.len()).ok();
+    Ok(Worth { linear, prototype, transfer })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::image::spec::TensorLayout;
+
+    fn layer(tensor: &str, depth: f32, dims: &[usize]) -> Layer {
+        let pooling = layers::default_pooling(dims, TensorLayout::Nchw);
+        Layer {
+            tensor: tensor.into(),
+            op_type: "Add".into(),
+            block: None,
+            depth,
+            dims: dims.to_vec(),
+            pooling,
+            dim: layers::pooled_dim(dims, pooling),
+            macs: None,
+            n_params: 0,
+        }
+    }
+
+    #[test]
+    fn layers_are_spread_and_end_with_the_proposed_one() {
+        let mut all: Vec<Layer> = (1..=20).map(|i| layer(&format!("t{i}"), i as f32 / 22.0, &[8 * i, 7, 7])).collect();
+        all.push(layer("flat", 21.0 / 22.0, &[160]));
+        all.push(layer("logits", 1.0, &[1000]));
+        let picked = spread(&all, "flat", 5);
+        let names: Vec<&str> = picked.iter().map(|l| l.tensor.as_str()).collect();
+        assert_eq!(names.last(), Some(&"flat"));
+        assert_eq!(names.len(), 5);
+        assert!(picked.windows(2).all(|w| w[0].depth < w[1].depth));
+        assert!(!names.contains(&"logits"));
+
+        let tokens: Vec<Layer> = (1..=6).map(|i| layer(&format!("b{i}"), i as f32 / 6.0, &[50, 32])).collect();
+        let picked = spread(&tokens, "b6|cls", 3);
+        let poolings: Vec<Pooling> = picked.iter().map(|l| l.pooling).collect();
+        assert_eq!(poolings, [Pooling::MeanToken, Pooling::MeanToken, Pooling::ClsToken]);
+        assert!(spread(&[], "x", 3).is_empty());
+    }
+}
