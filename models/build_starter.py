@@ -701,6 +701,7 @@ SOURCES = {
 }
 CONFIG = {
     "name": NAME,
+    "architecture": "EfficientNet-Lite0",
     "license": LICENCE,
     "source": SOURCES,
     "embed_dim": EMBED,

@@ -477,7 +477,7 @@ fn without_onnx_runtime_work_waits_and_goes_on_once_it_is_there() {
     app.do_it(Command::ChooseRuntime("/opt/ort.so".into()));
     let (id, request) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::LoadRuntime { .. })));
     assert!(
-        matches!(request, JobRequest::Files(FilesRequest::LoadRuntime { chosen: Some(p) }) if p.ends_with("ort.so"))
+        matches!(request, JobRequest::Files(FilesRequest::LoadRuntime { chosen: Some(p), .. }) if p.ends_with("ort.so"))
     );
     app.finish(id, JobOutput::Runtime { path: "/opt/ort.so".into(), version: "1.31".into() });
     assert!(app.asks(is_embed));
@@ -889,7 +889,7 @@ fn offers_to_undo_go_with_the_next_edit() {
 use graft::app::ZeroShot;
 use graft::head::Activation;
 use graft::head::text::CosineLogits;
-use graft::jobs::{TextAnswers, TextFacts, TextRequest, ZeroShotRequest};
+use graft::jobs::{StudyRequest, TextAnswers, TextFacts, TextRequest, ZeroShotRequest};
 use graft::text::labels::{LabelError, LabelIndex, parse};
 use graft::text::prompts::{Prompts, Templates};
 use graft::text::scale::LogitScale;
@@ -1173,4 +1173,58 @@ fn answers_stay_where_only_their_figures_are_cancelled() {
     app.event(id, Body::Finished(Err(JobError::Cancelled)));
     assert!(app.zero_shot().error.is_none() && !app.zero_shot().is_judging());
     assert_eq!(Action::ExportZeroShot.availability(&app.state), Ok(()));
+}
+
+#[test]
+fn studies_are_of_labelled_images_and_end_with_their_project() {
+    let mut app = App::with_project(20);
+    app.embed_all();
+    app.do_it(Command::Label { images: Target::Images((0..4).map(ImageId).collect()), class: None });
+    app.type_labels("ant\nbee");
+    let (id, request) = app.take_zero_shot();
+    app.answer(id, &request, 20);
+    app.do_it(Command::SetShare(1.0));
+    app.do_it(Command::Act(Action::UseAsClasses));
+    assert_eq!(app.project().counts.n_guessed, 4);
+    app.do_it(Command::Act(Action::ProbeLayers));
+    assert_eq!(Action::ProbeLayers.availability(&app.state), Err("It is being compared"));
+    let (id, request) = app.take(|r| matches!(r, JobRequest::Study(_)));
+    let JobRequest::Study(request) = request else { unreachable!() };
+    let StudyRequest::Probe { images, .. } = *request else { panic!("a probe") };
+    assert_eq!((images.samples.len(), images.classes.names().len()), (16, 2), "guesses are no truth");
+    let layer = |depth: f32, accuracy: f64| graft::workflow::probe::ProbedLayer {
+        layer: format!("at {depth}"),
+        block: None,
+        depth,
+        dims: vec![8],
+        dim: 8,
+        macs: None,
+        n_params: 1,
+        images_per_sec: 10.0,
+        is_proposed: depth == 1.0,
+        worth: graft::workflow::probe::Worth {
+            linear: Some(graft::metrics::Estimate { value: accuracy, ..Default::default() }),
+            prototype: None,
+            transfer: None,
+        },
+    };
+    let outcome = graft::workflow::probe::ProbeOutcome {
+        layers: vec![layer(0.5, 0.9), layer(1.0, 0.9)],
+        classes: images.classes,
+        n_train: 12,
+        n_val: 4,
+        skipped: Vec::new(),
+        notes: Vec::new(),
+    };
+    assert_eq!(outcome.best(), Some(0), "of equal ones the one that costs less");
+    let probed = graft::jobs::Probed { model: None, revision: images.revision, outcome };
+    app.finish(id, JobOutput::Probed(Box::new(probed)));
+    assert!(app.state.probed().is_some());
+    app.do_it(Command::ChooseModel(Some("another".into())));
+    assert!(app.state.probed().is_none(), "it was of the other model");
+    app.do_it(Command::Act(Action::Undo));
+    assert!(app.state.probed().is_some());
+    app.do_it(Command::Act(Action::CloseProject));
+    assert!(app.state.studies.probed.is_none());
+    assert_eq!(Action::ProbeLayers.availability(&app.state), Err("No project is open"));
 }

@@ -175,7 +175,7 @@ fn models_and_inspect() {
     assert_eq!(about["preprocess"]["mean"]["origin"]["from"], "file");
     assert_eq!(about["preprocess"]["layout"]["origin"]["from"], "graph");
     assert!(about["layers"].as_array().unwrap().len() > 5);
-    assert_eq!(about["architecture"]["value"], "clip", "{}", about["architecture"]);
+    assert_eq!(about["architecture"]["value"], "efficientnet_lite", "{}", about["architecture"]);
     assert_eq!(about["outputs"][0]["role"]["value"], "features");
     assert!(about["n_params"].as_u64().unwrap() > 1_000_000 && about["macs"].as_u64().unwrap() > 10_000_000);
     assert!(world.graft(&["inspect", TINY]).stdout.contains("--layers lists them"));

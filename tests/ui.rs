@@ -586,6 +586,53 @@ fn models_are_looked_at_without_a_project() {
 }
 
 #[test]
+fn depths_are_probed_and_a_layer_is_chosen_by_its_accuracy() {
+    let mut window = Window::trained("depths", 10);
+    window.dispatch(Command::Go(Place::Model));
+    window.wait("the model is looked into", |s| s.models.inspected.is_some() && is_quiet(s));
+    // All of it in view.
+    window.harness.set_size(vec2(1280.0, 1600.0));
+    window.step();
+    window.click("Layers");
+    assert!(window.sees("Accuracy over depth") && window.sees("Feature layer"));
+    window.click("Probe the layers");
+    window.wait("the layers are probed", |s| s.probed().is_some() && is_quiet(s));
+    let layers = window.state().probed().unwrap().outcome.layers.clone();
+    assert!(layers.len() >= 4 && layers.last().unwrap().is_proposed);
+    assert!(layers[0].macs < layers.last().unwrap().macs);
+    let accuracy = |i: usize| layers[i].accuracy().unwrap();
+    assert!(accuracy(layers.len() - 1) > 0.8 && accuracy(0) <= accuracy(layers.len() - 1));
+    window.click(&layers[1].layer);
+    window.click("Use the probed layer");
+    assert_eq!(window.project().data.settings.layer.as_deref(), Some(layers[1].layer.as_str()));
+    window.wait("the images are embedded again", |s| {
+        s.project.as_ref().is_some_and(|p| p.live.n_embedded == 30 && p.live.fit.is_some()) && is_quiet(s)
+    });
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.project().data.settings.layer, None, "choosing a layer is an edit");
+}
+
+#[test]
+fn models_are_compared_on_the_projects_images() {
+    let mut window = Window::trained("compared", 8);
+    window.dispatch(Command::Go(Place::Model));
+    window.wait("the models are listed", |s| s.models.cards.is_some() && is_quiet(s));
+    window.click("Compare models");
+    assert!(window.sees("Which model suits these images"));
+    window.click("Compare the models");
+    let is_done = |s: &AppState| s.studies.compared.as_ref().is_some_and(|c| c.outcome.models.len() == 2);
+    window.wait("both are compared", |s| is_done(s) && is_quiet(s));
+    assert!(window.sees("Accuracy against speed"));
+    let compared = window.state().studies.compared.clone().unwrap();
+    let models: Vec<&str> = compared.outcome.models.iter().map(|m| m.model.as_str()).collect();
+    assert!(models.contains(&"graft-starter") && models.contains(&"graft-starter/vision_model_int8"), "{models:?}");
+    assert!(compared.outcome.models.iter().all(|m| m.accuracy().unwrap() > 0.6 && m.images_per_sec > 1.0));
+    // One alone is no comparison.
+    window.dispatch(Command::ChooseCompared { name: "graft-starter".into(), on: false });
+    assert_eq!(graft::app::Action::CompareModels.availability(window.state()), Err("Choose two models or more"));
+}
+
+#[test]
 fn train_and_evaluate_show_the_heads_and_lead_to_the_images() {
     let mut window = Window::trained("places", 10);
     window.dispatch(Command::Go(Place::Train));

@@ -143,6 +143,8 @@ pub enum Command {
     SetImportInPlace(bool),
     /// Where models run.
     SetProvider(Provider),
+    /// Which card models run on, counted from 0.
+    SetDevice(u32),
     /// Whether a provider works.
     SelfTest(Provider),
     /// Saves the predictions as a table.

@@ -128,6 +128,12 @@ impl AppState {
                 self.settings.provider = Some(provider.label().to_owned());
                 self.save_settings(effects);
             }
+            Command::SetDevice(device) => {
+                self.settings.device = device;
+                self.models.self_tests.clear();
+                self.job(JobRequest::Files(FilesRequest::SetDevice(device)), Purpose::Settings, effects);
+                self.save_settings(effects);
+            }
             Command::SelfTest(provider) => {
                 self.models.testing = Some(provider);
                 let request = ExportRequest::SelfTest { model: self.model_choice(), provider };
@@ -325,7 +331,8 @@ impl AppState {
 
     pub(super) fn load_runtime(&mut self, effects: &mut Vec<Effect>) {
         self.runtime = RuntimeState::Loading;
-        let request = FilesRequest::LoadRuntime { chosen: self.settings.ort_library.clone() };
+        let request =
+            FilesRequest::LoadRuntime { chosen: self.settings.ort_library.clone(), device: self.settings.device };
         self.job(JobRequest::Files(request), Purpose::Runtime, effects);
     }
 

@@ -11,7 +11,7 @@ use super::protocol::{
     DropKind, FilesRequest, Inspected, JobError, JobOutput, JobRequest, ModelCard, ModelChoice, NewFolder, NewImage,
     Peek, Scanned, path_key,
 };
-use crate::backbone::{library, locate, runtime};
+use crate::backbone::{library, locate, runtime, session};
 use crate::classes::ClassSet;
 use crate::dataset::layout::{has_image_extension, is_litter};
 use crate::dataset::{Dataset, Layout, Sample, Split};
@@ -41,10 +41,17 @@ pub(super) fn worker(models: Arc<OpenModels>) -> Work {
             models.forget();
             Ok(JobOutput::Imported(imported))
         }
-        JobRequest::Files(FilesRequest::LoadRuntime { chosen }) => match runtime::ensure_loaded(chosen.as_deref()) {
-            Ok(runtime) => Ok(JobOutput::Runtime { path: runtime.path.clone(), version: runtime.version.clone() }),
-            Err(error) => Err(JobError::RuntimeMissing { details: error.to_string() }),
-        },
+        JobRequest::Files(FilesRequest::LoadRuntime { chosen, device }) => {
+            session::set_device(device);
+            match runtime::ensure_loaded(chosen.as_deref()) {
+                Ok(runtime) => Ok(JobOutput::Runtime { path: runtime.path.clone(), version: runtime.version.clone() }),
+                Err(error) => Err(JobError::RuntimeMissing { details: error.to_string() }),
+            }
+        }
+        JobRequest::Files(FilesRequest::SetDevice(device)) => {
+            session::set_device(device);
+            Ok(JobOutput::Done)
+        }
         _ => Ok(JobOutput::Done),
     })
 }

@@ -157,7 +157,11 @@ pub enum FilesRequest {
     LoadRuntime {
         /// The library that the user chose.
         chosen: Option<PathBuf>,
+        /// The card that models run on.
+        device: u32,
     },
+    /// Chooses the card that models run on.
+    SetDevice(u32),
 }
 
 /// What dropped or named paths are.

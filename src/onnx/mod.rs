@@ -13,6 +13,7 @@
 
 mod build;
 pub mod cost;
+mod count;
 pub mod external;
 pub mod fuse;
 mod graph;
@@ -197,6 +198,12 @@ pub fn parse(bytes: impl Into<Bytes>) -> Result<ModelProto, OnnxError> {
     // What is left behind by a `git clone` without LFS, a frequent accident with models from hubs.
     if bytes.starts_with(b"version https://git-lfs") {
         return Err(not("it is a Git LFS pointer that stands for the real file"));
+    }
+    if bytes.starts_with(b"PK\x03\x04") {
+        return Err(not("it is a ZIP archive: unpack it and give the model in it"));
+    }
+    if count::n_parts(&bytes) > count::MAX_PARTS {
+        return Err(not("it describes more parts than any model has"));
     }
     let model = ModelProto::decode(bytes).map_err(|e| not(&format!("its structure is damaged ({e})")))?;
     let Some(graph) = &model.graph else { return Err(not("it holds no graph")) };

@@ -29,6 +29,9 @@ pub struct AppSettings {
     /// What runs the models, as the runtime calls it; the best that works without.
     #[serde(deserialize_with = "or_default")]
     pub provider: Option<String>,
+    /// Which card it runs on, counted from 0, where there are several.
+    #[serde(deserialize_with = "or_default")]
+    pub device: u32,
     /// The ONNX Runtime library that the user chose.
     #[serde(with = "optional_path")]
     pub ort_library: Option<PathBuf>,
@@ -57,6 +60,7 @@ impl Default for AppSettings {
         Self {
             theme: ThemeChoice::System,
             provider: None,
+            device: 0,
             ort_library: None,
             recent: Vec::new(),
             window: None,
@@ -352,6 +356,7 @@ mod tests {
         let mut settings = AppSettings {
             theme: ThemeChoice::Dark,
             provider: Some("cuda".into()),
+            device: 1,
             ort_library: Some("/lib/libonnxruntime.so".into()),
             window: Some(WindowPlace { x: -3.5, y: 0.0, width: 1200.0, height: 800.0, is_maximised: true }),
             ui_scale: 1.25,

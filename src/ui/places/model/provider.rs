@@ -11,6 +11,9 @@ use crate::ui::theme::{Weight, font, size, space, tokens};
 use crate::ui::widgets::{self, Button, Card, Meaning};
 use crate::workflow::providers::SelfTest;
 
+/// Cards that are offered; how many there are is known to the provider alone, which a test asks.
+const MAX_CARDS: u32 = 4;
+
 /// What a provider is.
 fn description(provider: Provider) -> &'static str {
     match provider {
@@ -46,6 +49,9 @@ pub fn ui(cx: &mut Cx<'_>, ui: &mut Ui) {
             cx.send(Command::SetProvider(chosen));
         }
         widgets::weak(ui, description(chosen));
+        if matches!(chosen, Provider::Cuda | Provider::DirectMl) {
+            card_number(cx, ui);
+        }
         ui.add_space(space::XS);
         match state.models.testing {
             Some(provider) => {
@@ -70,6 +76,17 @@ pub fn ui(cx: &mut Cx<'_>, ui: &mut Ui) {
         widgets::separator(ui);
         library(cx, ui);
     });
+}
+
+/// Which card, where there are several.
+fn card_number(cx: &mut Cx<'_>, ui: &mut Ui) {
+    let now = cx.state.settings.device;
+    let options: Vec<(u32, String)> = (0..MAX_CARDS.max(now + 1)).map(|n| (n, format!("Card {n}"))).collect();
+    let options: Vec<(u32, &str)> = options.iter().map(|(n, text)| (*n, text.as_str())).collect();
+    let mut chosen = now;
+    if widgets::select(ui, "Which card", &mut chosen, &options).changed() {
+        cx.send(Command::SetDevice(chosen));
+    }
 }
 
 /// What a self-test gave.
