@@ -18,14 +18,14 @@
 //! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it |
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
 //! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated |
-//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals |
+//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; how well features suit classes (LogME, H-score) |
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
-//! | 2 | [`backbone`] | what a model is, its preprocessing, its layers; ONNX Runtime |
+//! | 2 | [`backbone`] | what a model is: family, roles of outputs, preprocessing, layers; ONNX Runtime and its providers |
 //! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
 //! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees |
-//! | 3 | [`workflow`] | the work, synchronous: scan, embed, train, zero-shot, evaluate, predict, export |
+//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, zero-shot, evaluate, predict, export |
 //! | 4 | [`jobs`] | the work beside the screen: named threads with queues, cancelling, one end for every job |
 //! | 5 | [`app`] | the application without a screen: commands and events in, state and effects out |
 //! | 6 | `ui` | the screen, with eframe and egui: shell, places, widgets, theme; only with the feature `gui` |
@@ -35,7 +35,7 @@
 //!
 //! ```text
 //!    keys, buttons, drops ──► Command ──► app::update ─┬─► AppState ──► ui draws it
-//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, export, project
+//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, study, export, project
 //!    jobs ──► JobEvent ──► app::on_event ──► AppState, Effect        (and a call of the waker, which knows no egui)
 //! ```
 //!
@@ -68,6 +68,15 @@
 //! nothing fights over the cores. A large backbone has a single session instead, which decoders feed through a bounded
 //! channel and take turns with ([`workflow::embed`]). Features are cached by content hash and embedding
 //! space. The result does not depend on batch size or thread count.
+//!
+//! ## Backbones
+//!
+//! Any ONNX graph with one image input ([`backbone::Backbone::open`]). Its files come first, then what the graph shows,
+//! then what is usual for its family ([`backbone::architecture`], [`backbone::usual`]); every value keeps its origin. Inputs
+//! beside the image become constants ([`onnx::inputs`]). A layer is made the only output and everything behind it is pruned,
+//! so that an early layer costs what it costs ([`backbone::layers`]); several layers side by side go through the graph once
+//! ([`workflow::probe`]). A provider is used once it has given the CPU's features on two pictures
+//! ([`workflow::providers::settle`]); `auto` falls back with a word, a provider that was named does not.
 //!
 //! ## Texts
 //!

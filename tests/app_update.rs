@@ -1217,14 +1217,31 @@ fn studies_are_of_labelled_images_and_end_with_their_project() {
         notes: Vec::new(),
     };
     assert_eq!(outcome.best(), Some(0), "of equal ones the one that costs less");
-    let probed = graft::jobs::Probed { model: None, revision: images.revision, outcome };
+    let model = graft::jobs::ModelChoice::default();
+    let probed = graft::jobs::Probed { model, session: images.session, revision: images.revision, outcome };
     app.finish(id, JobOutput::Probed(Box::new(probed)));
-    assert!(app.state.probed().is_some());
+    assert!(app.project().probed().is_some());
+    app.do_it(Command::ChooseLayer(Some("at 0.5".into())));
+    assert!(app.project().probed().is_some(), "another layer is what they are probed for");
     app.do_it(Command::ChooseModel(Some("another".into())));
-    assert!(app.state.probed().is_none(), "it was of the other model");
+    assert!(app.project().probed().is_none(), "it was of the other model");
     app.do_it(Command::Act(Action::Undo));
-    assert!(app.state.probed().is_some());
+    assert!(app.project().probed().is_some());
+
+    // Guesses are confirmed, and then they count.
+    let guessed: Vec<ImageId> = (0..4).map(ImageId).collect();
+    app.do_it(Command::Select(SelectOp::Set { images: guessed, keep: false }));
+    app.do_it(Command::Act(Action::ConfirmLabels));
+    assert_eq!(app.project().counts.n_guessed, 0);
+    assert_eq!(Action::ConfirmLabels.availability(&app.state), Err("No class is a guess"));
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!(app.project().counts.n_guessed, 4);
+
+    // What another model is probed for ends with the choice.
+    app.do_it(Command::Act(Action::ProbeLayers));
+    assert!(app.state.studying().is_some());
+    app.do_it(Command::ChooseModel(Some("another".into())));
+    assert!(app.cancelled.contains(&LaneKind::Study));
     app.do_it(Command::Act(Action::CloseProject));
-    assert!(app.state.studies.probed.is_none());
     assert_eq!(Action::ProbeLayers.availability(&app.state), Err("No project is open"));
 }

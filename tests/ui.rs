@@ -596,8 +596,8 @@ fn depths_are_probed_and_a_layer_is_chosen_by_its_accuracy() {
     window.click("Layers");
     assert!(window.sees("Accuracy over depth") && window.sees("Feature layer"));
     window.click("Probe the layers");
-    window.wait("the layers are probed", |s| s.probed().is_some() && is_quiet(s));
-    let layers = window.state().probed().unwrap().outcome.layers.clone();
+    window.wait("the layers are probed", |s| s.project.as_ref().unwrap().probed().is_some() && is_quiet(s));
+    let layers = window.project().probed().unwrap().outcome.layers.clone();
     assert!(layers.len() >= 4 && layers.last().unwrap().is_proposed);
     assert!(layers[0].macs < layers.last().unwrap().macs);
     let accuracy = |i: usize| layers[i].accuracy().unwrap();
@@ -621,10 +621,12 @@ fn models_are_compared_on_the_projects_images() {
     window.click("Compare models");
     assert!(window.sees("Which model suits these images"));
     window.click("Compare the models");
-    let is_done = |s: &AppState| s.studies.compared.as_ref().is_some_and(|c| c.outcome.models.len() == 2);
+    let is_done = |s: &AppState| {
+        s.project.as_ref().unwrap().studies.compared.as_ref().is_some_and(|c| c.outcome.models.len() == 2)
+    };
     window.wait("both are compared", |s| is_done(s) && is_quiet(s));
     assert!(window.sees("Accuracy against speed"));
-    let compared = window.state().studies.compared.clone().unwrap();
+    let compared = window.project().studies.compared.clone().unwrap();
     let models: Vec<&str> = compared.outcome.models.iter().map(|m| m.model.as_str()).collect();
     assert!(models.contains(&"graft-starter") && models.contains(&"graft-starter/vision_model_int8"), "{models:?}");
     assert!(compared.outcome.models.iter().all(|m| m.accuracy().unwrap() > 0.6 && m.images_per_sec > 1.0));

@@ -40,6 +40,8 @@ pub enum Action {
     Unlabel,
     /// Labels images as the head says.
     LabelAsPredicted,
+    /// Says that guessed classes are right.
+    ConfirmLabels,
     /// Takes images out of the project.
     Remove,
     /// Shows every image again.
@@ -145,7 +147,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -162,6 +164,7 @@ impl Action {
         Self::SelectNone,
         Self::Unlabel,
         Self::LabelAsPredicted,
+        Self::ConfirmLabels,
         Self::Remove,
         Self::ClearFilter,
         Self::ShowSkipped,
@@ -219,6 +222,7 @@ impl Action {
             Self::ClearFilter => "Show all images",
             Self::ShowSkipped => "Show skipped files",
             Self::LabelAsPredicted => "Label as predicted",
+            Self::ConfirmLabels => "Confirm guessed classes",
             Self::ShowMistakes => "Show mistakes",
             Self::RetrySkipped => "Try skipped files again",
             Self::ResumeEmbedding => "Resume embedding",
@@ -274,6 +278,9 @@ impl Action {
             Self::ClearFilter => "Show every image of the project",
             Self::ShowSkipped => "Show the files that could not be used, and why",
             Self::LabelAsPredicted => "Give the selected images the classes that the head says",
+            Self::ConfirmLabels => {
+                "Say that the classes are right that typed labels gave the selected images: then they are judged on"
+            }
             Self::ShowMistakes => "Show the validation images where the head disagrees with the label, worst first",
             Self::RetrySkipped => "Read the skipped files again",
             Self::ResumeEmbedding => "Go on with the images that have not been embedded yet",
@@ -327,6 +334,7 @@ impl Action {
             Self::Remove => plain("Delete"),
             Self::Unlabel => plain("0"),
             Self::LabelAsPredicted => plain("P"),
+            Self::ConfirmLabels => plain("Y"),
             Self::PredictFiles => ctrl("P"),
             Self::Export => ctrl("E"),
             Self::GoModel => ctrl("1"),
@@ -376,6 +384,13 @@ impl Action {
                 writable()?;
                 check(open?.live.fit.is_some(), "There is no trained head yet")?;
                 check(!open?.gallery.target().is_empty(), "No images are selected")
+            }
+            Self::ConfirmLabels => {
+                writable()?;
+                let open = open?;
+                let is_guessed = |id: &crate::project::ImageId| open.data.image(*id).is_some_and(|i| i.is_guessed);
+                check(open.counts.n_guessed > 0, "No class is a guess")?;
+                check(open.gallery.target().iter().any(is_guessed), "No class of the selected images is a guess")
             }
             Self::Unlabel => {
                 writable()?;

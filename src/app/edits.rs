@@ -7,6 +7,7 @@ use super::command::{Effect, Target};
 use super::notices::{Remedy, Tone};
 use super::project::OpenProject;
 use super::state::{AppState, Purpose};
+use super::study::Study;
 use super::words::n_images;
 use crate::dataset::Split;
 use crate::jobs::{JobRequest, LaneKind, ProjectRequest};
@@ -127,6 +128,12 @@ impl AppState {
             self.models.self_tests.clear();
             // What is done for the model of before is for nothing.
             effects.extend([LaneKind::Embed, LaneKind::Fit, LaneKind::Predict].map(Effect::Cancel));
+            project.studies.probe_error = None;
+            // Another layer is what probing is for.
+            let of_probe = |s: &ProjectSettings| (s.model.clone(), s.preprocess.clone());
+            if of_probe(before) != of_probe(&project.data.settings) && self.studying() == Some(Study::Probe) {
+                effects.push(Effect::Cancel(LaneKind::Study));
+            }
         } else if before.head != after.head {
             project.live.choose_head(&project.data, after.head);
             project.predictions = None;
@@ -245,6 +252,14 @@ impl AppState {
         let changes: Vec<Change> =
             of_class.into_iter().flat_map(|(class, ids)| project.data.label_changes(ids, Some(class))).collect();
         let title = format!("label {} as predicted", n_images(n_moved(&changes)));
+        self.commit(Edit { title, changes }, effects);
+    }
+
+    /// Says that the classes are right that labels gave the target.
+    pub(super) fn confirm_labels(&mut self, effects: &mut Vec<Effect>) {
+        let Some(project) = &self.project else { return };
+        let changes = project.data.guess_changes(project.gallery.target(), false);
+        let title = format!("confirm the classes of {}", n_images(n_moved(&changes)));
         self.commit(Edit { title, changes }, effects);
     }
 

@@ -135,8 +135,8 @@ impl AppState {
                 let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
                 self.notices.push(Tone::Success, format!("A copy was saved as {}.", path.display()), None, folder);
             }
-            (Purpose::Study(_), JobOutput::Probed(probed)) => self.on_probed(probed),
-            (Purpose::Study(_), JobOutput::Compared(compared)) => self.on_compared(compared),
+            (Purpose::Study { .. }, JobOutput::Probed(probed)) => self.on_probed(probed),
+            (Purpose::Study { .. }, JobOutput::Compared(compared)) => self.on_compared(compared),
             (Purpose::Embed { epoch }, JobOutput::Embedded { ran_on, .. }) => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     project.live.ran_on = ran_on.or(project.live.ran_on);
@@ -197,7 +197,11 @@ impl AppState {
                 let name = &imported.installed.name;
                 match imported.was_there {
                     true => self.notices.info(format!("This model is installed already, as “{name}”.")),
-                    false => self.notices.push(Tone::Success, format!("“{name}” is installed."), None, None),
+                    false => {
+                        let lies = format!("It stays at {}.", imported.installed.path.display());
+                        let details = imported.installed.is_linked.then_some(lies);
+                        self.notices.push(Tone::Success, format!("“{name}” is installed."), details, None);
+                    }
                 }
                 self.list_models(effects);
             }
@@ -296,7 +300,7 @@ impl AppState {
                     project.zero_shot.failed(number, summary);
                 }
             }
-            Purpose::Study(study) => self.study_failed(study, summary),
+            Purpose::Study { study, session } => self.study_failed(study, session, summary),
             Purpose::Curve { epoch } => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     project.zero_shot.curve_error = Some(summary);
@@ -361,7 +365,7 @@ impl AppState {
                 self.tell_cancelled(LaneKind::Text);
             }
             Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
-            Purpose::Study(_) => self.tell_cancelled(LaneKind::Study),
+            Purpose::Study { .. } => self.tell_cancelled(LaneKind::Study),
             _ => {}
         }
     }

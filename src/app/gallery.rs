@@ -319,7 +319,10 @@ impl Gallery {
             if filter.needs_predictions() {
                 let Some((predicted, confidence)) = live.prediction(id) else { return false };
                 if filter.predicted.is_some_and(|p| p != predicted)
-                    || filter.is_right.is_some_and(|r| image.class.is_none() || r != (image.class == Some(predicted)))
+                    || filter.is_right.is_some_and(|r| {
+                        // A guess of labels is no truth to be right by.
+                        image.class.is_none() || image.is_guessed || r != (image.class == Some(predicted))
+                    })
                     || filter.is_unknown.is_some_and(|u| u != threshold.is_some_and(|t| confidence < t))
                 {
                     return false;
@@ -340,7 +343,7 @@ impl Gallery {
             }
             SortBy::WorstMistake => {
                 let is_wrong = |id: &ImageId| {
-                    let class = project.image(*id).and_then(|i| i.class);
+                    let class = project.image(*id).filter(|i| !i.is_guessed).and_then(|i| i.class);
                     class.is_some() && live.prediction(*id).is_some_and(|p| Some(p.0) != class)
                 };
                 let key = |id: &ImageId| (!is_wrong(id), if is_wrong(id) { -confidence(id) } else { confidence(id) });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::gallery::{ClassFilter, Gallery};
 use super::live::Live;
+use super::study::Studies;
 use super::zero_shot::ZeroShot;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
@@ -66,6 +67,8 @@ pub struct ExportState {
 pub struct OpenProject {
     /// Which opening this is.
     pub session: Session,
+    /// What was compared on its images.
+    pub studies: Studies,
     /// The file.
     pub path: PathBuf,
     /// Whether it can be written.
@@ -108,6 +111,7 @@ impl OpenProject {
         let zero_shot = ZeroShot::of(&opened.project.settings.zero_shot);
         let mut project = Self {
             session: opened.session,
+            studies: Studies::default(),
             path: opened.path,
             access: opened.access,
             data: opened.project,

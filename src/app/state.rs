@@ -8,7 +8,7 @@ use super::command::DropInto;
 use super::command::Effect;
 use super::notices::Notices;
 use super::project::OpenProject;
-use super::study::{Studies, Study};
+use super::study::Study;
 use crate::backbone::provider::Provider;
 use crate::head::HeadKind;
 use crate::jobs::{
@@ -213,7 +213,12 @@ pub enum Purpose {
     /// An import.
     Import,
     /// Layers or models are compared.
-    Study(Study),
+    Study {
+        /// Which.
+        study: Study,
+        /// Of which opening of a project.
+        session: Session,
+    },
     /// A self-test.
     SelfTest(Provider),
     /// ONNX Runtime.
@@ -244,8 +249,6 @@ pub struct AppState {
     pub project: Option<OpenProject>,
     /// What is known of models.
     pub models: ModelsState,
-    /// What was compared.
-    pub studies: Studies,
     /// ONNX Runtime.
     pub runtime: RuntimeState,
     /// Jobs that run or wait, oldest first.

@@ -6,10 +6,10 @@ use super::command::Effect;
 use super::live::model_choice;
 use super::project::OpenProject;
 use super::state::{AppState, Purpose};
-use crate::backbone::library::STARTER;
 use crate::classes::{ClassIdx, ClassSet};
-use crate::dataset::Sample;
-use crate::jobs::{Compared, JobRequest, LaneKind, Probed, StudiedImages, StudyRequest};
+use crate::dataset::{Sample, Split};
+use crate::jobs::{Compared, JobRequest, LaneKind, ModelChoice, Probed, Session, StudiedImages, StudyRequest};
+use crate::project::ImageId;
 
 /// Images that are compared on, at most: more would change the figures little and take long.
 pub const MAX_STUDIED: usize = 5000;
@@ -27,8 +27,8 @@ pub struct Studies {
     pub compared: Option<Box<Compared>>,
     /// Why there is none.
     pub compare_error: Option<String>,
-    /// Names of the installed models that are to be compared.
-    pub chosen: BTreeSet<String>,
+    /// Names of the installed models that are to be compared; `None` before the user has chosen.
+    pub chosen: Option<BTreeSet<String>>,
 }
 
 /// What is being compared.
@@ -41,95 +41,114 @@ pub enum Study {
 }
 
 impl OpenProject {
-    /// Images whose class the user or a folder says, drawn evenly where there are very many.
+    /// Images whose class the user or a folder says, where there are very many some of each class.
     fn studied(&self) -> StudiedImages {
         let classes = self.data.sorted_classes();
-        let idx_of = |id| classes.iter().position(|(class, _)| *class == id).map(ClassIdx::from);
-        let known: Vec<Sample> = self
-            .data
-            .present()
-            .filter(|(_, image)| image.skipped.is_none() && !image.is_guessed)
-            .filter_map(|(id, image)| {
-                let class = idx_of(image.class?)?;
-                Some(Sample { path: self.data.path(id)?, class: Some(class), split: image.split })
-            })
-            .collect();
-        let every = known.len().div_ceil(MAX_STUDIED).max(1);
+        let mut idx_of = vec![None; self.data.classes.len()];
+        for (idx, (id, _)) in classes.iter().enumerate() {
+            idx_of[id.as_usize()] = Some(idx);
+        }
+        let mut of_class: Vec<Vec<ImageId>> = vec![Vec::new(); classes.len()];
+        let mut n_known = 0_usize;
+        for (id, image) in self.data.present() {
+            // Nothing is trained or judged on test images here.
+            let is_usable = image.skipped.is_none() && !image.is_guessed && image.split != Some(Split::Test);
+            let class = image.class.and_then(|class| idx_of.get(class.as_usize()).copied().flatten());
+            if let (Some(class), true, true) = (class, is_usable, self.is_root_there(image.root)) {
+                of_class[class].push(id);
+                n_known += 1;
+            }
+        }
+        let every = n_known.div_ceil(MAX_STUDIED).max(1);
+        let mut samples = Vec::with_capacity(n_known.min(2 * MAX_STUDIED));
+        for (class, ids) in of_class.into_iter().enumerate() {
+            samples.extend(ids.into_iter().step_by(every).filter_map(|id| {
+                let split = self.data.image(id)?.split;
+                Some(Sample { path: self.data.path(id)?, class: Some(ClassIdx::from(class)), split })
+            }));
+        }
         StudiedImages {
             classes: ClassSet::from_ordered(classes.iter().map(|(_, class)| class.name.clone())),
-            samples: known.into_iter().step_by(every).collect(),
+            samples,
             val_fraction: self.data.settings.val_fraction,
             seed: self.data.settings.seed,
             revision: self.revision,
-        }
-    }
-}
-
-impl AppState {
-    /// What is being compared, if anything is.
-    pub fn studying(&self) -> Option<Study> {
-        [Study::Probe, Study::Compare].into_iter().find(|study| self.is_busy_with(|p| *p == Purpose::Study(*study)))
-    }
-
-    /// Has heads trained on several depths of the project's model.
-    pub(super) fn probe_layers(&mut self, effects: &mut Vec<Effect>) {
-        let Some(project) = &self.project else { return };
-        let request = StudyRequest::Probe {
-            model: model_choice(&project.data),
-            provider: self.provider(),
-            images: project.studied(),
-        };
-        self.studies.probe_error = None;
-        self.job(JobRequest::Study(Box::new(request)), Purpose::Study(Study::Probe), effects);
-    }
-
-    /// Has the chosen models compared.
-    pub(super) fn compare_models(&mut self, effects: &mut Vec<Effect>) {
-        let Some(project) = &self.project else { return };
-        let models = self.compared_models();
-        let request = StudyRequest::Compare { models, provider: self.provider(), images: project.studied() };
-        self.studies.compare_error = None;
-        self.studies.compared = None;
-        self.job(JobRequest::Study(Box::new(request)), Purpose::Study(Study::Compare), effects);
-    }
-
-    /// Names of the models that are to be compared: those chosen that are still there; all that work where none is.
-    pub fn compared_models(&self) -> Vec<String> {
-        let cards = self.models.cards.iter().flatten().filter(|card| card.manifest.is_ok());
-        let names: Vec<String> = cards.map(|card| card.installed.name.clone()).collect();
-        let chosen: Vec<String> = names.iter().filter(|name| self.studies.chosen.contains(*name)).cloned().collect();
-        if chosen.is_empty() { names } else { chosen }
-    }
-
-    pub(super) fn choose_compared(&mut self, name: &str, on: bool) {
-        if self.studies.chosen.is_empty() {
-            self.studies.chosen = self.compared_models().into_iter().collect();
-        }
-        match on {
-            true => self.studies.chosen.insert(name.to_owned()),
-            false => self.studies.chosen.remove(name),
-        };
-    }
-
-    pub(super) fn on_probed(&mut self, probed: Box<Probed>) {
-        self.studies.probed = Some(probed);
-    }
-
-    pub(super) fn on_compared(&mut self, compared: Box<Compared>) {
-        self.studies.compared = Some(compared);
-    }
-
-    pub(super) fn study_failed(&mut self, study: Study, why: String) {
-        match study {
-            Study::Probe => self.studies.probe_error = Some(why),
-            Study::Compare => self.studies.compare_error = Some(why),
+            session: self.session,
         }
     }
 
     /// The depths of the model that the project uses, where they were probed.
     pub fn probed(&self) -> Option<&Probed> {
-        let model = self.project.as_ref()?.data.settings.model.as_deref().unwrap_or(STARTER);
-        self.studies.probed.as_deref().filter(|probed| probed.model.as_deref().unwrap_or(STARTER) == model)
+        let own = ModelChoice { layer: None, ..model_choice(&self.data) };
+        self.studies.probed.as_deref().filter(|probed| probed.model == own)
+    }
+}
+
+impl AppState {
+    /// What is being compared for the open project, if anything is.
+    pub fn studying(&self) -> Option<Study> {
+        let session = self.session()?;
+        let is_busy = |study: &Study| self.is_busy_with(|p| *p == Purpose::Study { study: *study, session });
+        [Study::Probe, Study::Compare].into_iter().find(is_busy)
+    }
+
+    /// Has heads trained on several depths of the project's model.
+    pub(super) fn probe_layers(&mut self, effects: &mut Vec<Effect>) {
+        let provider = self.provider();
+        let Some(project) = &mut self.project else { return };
+        let request = StudyRequest::Probe { model: model_choice(&project.data), provider, images: project.studied() };
+        project.studies.probe_error = None;
+        let purpose = Purpose::Study { study: Study::Probe, session: project.session };
+        self.job(JobRequest::Study(Box::new(request)), purpose, effects);
+    }
+
+    /// Has the chosen models compared.
+    pub(super) fn compare_models(&mut self, effects: &mut Vec<Effect>) {
+        let (models, provider) = (self.compared_models(), self.provider());
+        let Some(project) = &mut self.project else { return };
+        let request = StudyRequest::Compare { models, provider, images: project.studied() };
+        (project.studies.compare_error, project.studies.compared) = (None, None);
+        let purpose = Purpose::Study { study: Study::Compare, session: project.session };
+        self.job(JobRequest::Study(Box::new(request)), purpose, effects);
+    }
+
+    /// Names of the models that are to be compared: those chosen that are still there; before anything is chosen, all that
+    /// work.
+    pub fn compared_models(&self) -> Vec<String> {
+        let chosen = self.project.as_ref().and_then(|p| p.studies.chosen.as_ref());
+        let cards = self.models.cards.iter().flatten().filter(|card| card.manifest.is_ok());
+        let names = cards.map(|card| card.installed.name.clone());
+        names.filter(|name| chosen.is_none_or(|chosen| chosen.contains(name))).collect()
+    }
+
+    pub(super) fn choose_compared(&mut self, name: &str, on: bool) {
+        let now: BTreeSet<String> = self.compared_models().into_iter().collect();
+        let Some(project) = &mut self.project else { return };
+        let chosen = project.studies.chosen.get_or_insert(now);
+        match on {
+            true => chosen.insert(name.to_owned()),
+            false => chosen.remove(name),
+        };
+    }
+
+    pub(super) fn on_probed(&mut self, probed: Box<Probed>) {
+        if let Some(project) = self.project.as_mut().filter(|p| p.session == probed.session) {
+            project.studies.probed = Some(probed);
+        }
+    }
+
+    pub(super) fn on_compared(&mut self, compared: Box<Compared>) {
+        if let Some(project) = self.project.as_mut().filter(|p| p.session == compared.session) {
+            project.studies.compared = Some(compared);
+        }
+    }
+
+    pub(super) fn study_failed(&mut self, study: Study, session: Session, why: String) {
+        let Some(project) = self.project.as_mut().filter(|p| p.session == session) else { return };
+        match study {
+            Study::Probe => project.studies.probe_error = Some(why),
+            Study::Compare => project.studies.compare_error = Some(why),
+        }
     }
 }
 
@@ -142,7 +161,7 @@ pub(super) fn can_study(state: &AppState) -> Result<(), &'static str> {
     let of_classes = project.data.sorted_classes().into_iter().map(|(id, _)| project.counts.known_of(id));
     let known: Vec<usize> = of_classes.filter(|n| *n > 0).collect();
     if known.len() < 2 || known.iter().sum::<usize>() < LEAST_STUDIED {
-        return Err("It needs labelled images of two classes");
+        return Err("It needs 8 labelled images or more, of two classes");
     }
     if state.activity(LaneKind::Study).is_some() {
         return Err("It is being compared");

@@ -9,7 +9,6 @@ use super::gallery::{Filter, SelectOp, SortBy, Usable};
 use super::live::model_choice;
 use super::notices::Tone;
 use super::state::{AppState, EmbedPause, Place, Purpose, RuntimeState};
-use super::study::Studies;
 use crate::dataset::Split;
 use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
 use crate::project::{ImageId, RootId};
@@ -248,6 +247,7 @@ impl AppState {
             Action::SelectAll => self.run(Command::Select(SelectOp::All), effects),
             Action::SelectNone => self.run(Command::Select(SelectOp::None), effects),
             Action::LabelAsPredicted => self.label_as_predicted(effects),
+            Action::ConfirmLabels => self.confirm_labels(effects),
             Action::Unlabel => self.label(&Target::Selection, None, effects),
             Action::Remove => self.remove(&Target::Selection, effects),
             Action::ClearFilter => self.set_filter(Filter::default()),
@@ -365,7 +365,6 @@ impl AppState {
         if self.project.is_none() {
             return;
         }
-        self.studies = Studies::default();
         for lane in
             [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Text, LaneKind::Study, LaneKind::Export]
         {

@@ -497,7 +497,7 @@ impl AppState {
         let title = format!("use labels as classes of {}", n_images(n_labelled));
         self.commit(Edit { title, changes }, effects);
         let text = format!("{} got the classes of the labels.", n_images(n_labelled));
-        let details = "They are trained on. Confirm or correct some: only those are judged on.".to_owned();
+        let details = "They are trained on. Confirm some (Y) or correct them: only those are judged on.".to_owned();
         self.notices.push(Tone::Success, text, Some(details), Some(Remedy::TakeBack));
     }
 

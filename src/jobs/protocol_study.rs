@@ -6,7 +6,7 @@ use crate::dataset::Sample;
 use crate::workflow::compare::CompareOutcome;
 use crate::workflow::probe::ProbeOutcome;
 
-use super::ModelChoice;
+use super::{ModelChoice, Session};
 
 /// Labelled images of a project, to compare on.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct StudiedImages {
     pub seed: u64,
     /// The project's revision.
     pub revision: u64,
+    /// The opening of the project that asks.
+    pub session: Session,
 }
 
 /// Comparing.
@@ -49,8 +51,10 @@ pub enum StudyRequest {
 /// What probing gave.
 #[derive(Clone, Debug)]
 pub struct Probed {
-    /// The model that was probed.
-    pub model: Option<String>,
+    /// The model that was probed, whatever its layer.
+    pub model: ModelChoice,
+    /// The opening of the project that asked.
+    pub session: Session,
     /// The project's revision.
     pub revision: u64,
     /// Its layers.
@@ -60,6 +64,10 @@ pub struct Probed {
 /// What comparing gave.
 #[derive(Clone, Debug)]
 pub struct Compared {
+    /// The opening of the project that asked.
+    pub session: Session,
+    /// The models that were asked for.
+    pub asked: Vec<String>,
     /// The project's revision.
     pub revision: u64,
     /// The models.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::lane::{JobReporter, Work};
 use super::models::OpenModels;
-use super::protocol::{Compared, JobData, JobError, JobOutput, JobRequest, Probed, StudiedImages, StudyRequest};
+use super::protocol::{
+    Compared, JobData, JobError, JobOutput, JobRequest, ModelChoice, Probed, StudiedImages, StudyRequest,
+};
 use crate::backbone::provider::Provider;
 use crate::dataset::split::SplitConfig;
 use crate::workflow::compare::compare;
@@ -24,17 +26,24 @@ fn study(models: &OpenModels, request: StudyRequest, reporter: &JobReporter) -> 
     match request {
         StudyRequest::Probe { model, provider, images } => {
             let backbone = models.open(&model, &cache)?;
-            let revision = images.revision;
+            let (revision, session) = (images.revision, images.session);
             let outcome = probe(&backbone, None, &config(images, provider), &cache, reporter)?;
-            Ok(JobOutput::Probed(Box::new(Probed { model: model.model, revision, outcome })))
+            let model = ModelChoice { layer: None, ..model };
+            Ok(JobOutput::Probed(Box::new(Probed { model, session, revision, outcome })))
         }
         StudyRequest::Compare { models, provider, images } => {
-            let revision = images.revision;
+            let (revision, session) = (images.revision, images.session);
+            let asked = models.clone();
             let on_model = |so_far: &crate::workflow::compare::CompareOutcome| {
-                reporter.data(JobData::Compared(Box::new(Compared { revision, outcome: so_far.clone() })));
+                reporter.data(JobData::Compared(Box::new(Compared {
+                    session,
+                    asked: asked.clone(),
+                    revision,
+                    outcome: so_far.clone(),
+                })));
             };
             let outcome = compare(&models, &config(images, provider), &cache, reporter, on_model)?;
-            Ok(JobOutput::Compared(Box::new(Compared { revision, outcome })))
+            Ok(JobOutput::Compared(Box::new(Compared { session, asked: models, revision, outcome })))
         }
     }
 }

@@ -247,7 +247,8 @@ impl Project {
         edit::moves(now, &class).map(Change::Label).collect()
     }
 
-    fn guess_changes(&self, ids: impl IntoIterator<Item = ImageId>, is_guessed: bool) -> Vec<Change> {
+    /// The change that makes classes guesses, or says that they are none.
+    pub fn guess_changes(&self, ids: impl IntoIterator<Item = ImageId>, is_guessed: bool) -> Vec<Change> {
         let now = ids.into_iter().filter_map(|id| Some((id, self.image(id)?.is_guessed)));
         edit::moves(now, &is_guessed).map(Change::Guess).collect()
     }

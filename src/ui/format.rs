@@ -7,6 +7,7 @@ use super::widgets::percent;
 use crate::metrics::Estimate;
 
 pub use crate::app::words::{n_images as images, thousands};
+pub use crate::jobs::sentence;
 
 /// `8 s`, `3 min`, `2 h 10 min`.
 pub fn duration(secs: f64) -> String {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::probe::{StudyConfig, Worth, worth};
 use super::{SharedCache, WorkflowError, models, providers};
 use crate::backbone::architecture::Architecture;
+use crate::dataset::Skipped;
 use crate::metrics::transfer::kendall_tau;
 use crate::progress::{Reporter, Stage};
 
@@ -35,10 +36,9 @@ pub struct ComparedModel {
 }
 
 impl ComparedModel {
-    /// Validated accuracy of the better head.
+    /// Validated accuracy of the linear head.
     pub fn accuracy(&self) -> Option<f64> {
-        let values = [&self.worth.linear, &self.worth.prototype];
-        values.into_iter().flatten().map(|estimate| estimate.value).reduce(f64::max)
+        self.worth.linear.map(|estimate| estimate.value)
     }
 }
 
@@ -73,6 +73,8 @@ pub struct CompareOutcome {
     pub n_train: usize,
     /// Images that heads were judged on.
     pub n_val: usize,
+    /// Files left out.
+    pub skipped: Vec<Skipped>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -142,6 +144,7 @@ fn compare_one(
     if outcome.n_train == 0 {
         (outcome.n_train, outcome.n_val) = (prepared.data.train.len(), prepared.data.val.len());
         outcome.notes.clone_from(&prepared.notes);
+        outcome.skipped.clone_from(&prepared.skipped);
     }
     let worth = worth(&prepared.data, config.split.seed, reporter)?;
     let images_per_sec = providers::images_per_sec(&backbone, config.embed.provider, reporter)?;

@@ -130,10 +130,9 @@ pub struct ProbedLayer {
 }
 
 impl ProbedLayer {
-    /// Validated accuracy of the better head.
+    /// Validated accuracy of the linear head.
     pub fn accuracy(&self) -> Option<f64> {
-        let values = [&self.worth.linear, &self.worth.prototype];
-        values.into_iter().flatten().map(|estimate| estimate.value).reduce(f64::max)
+        self.worth.linear.map(|estimate| estimate.value)
     }
 }
 

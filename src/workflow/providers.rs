@@ -185,13 +185,16 @@ fn rate(
     values: &[f32],
     n_images: usize,
 ) -> Result<f64, BackboneError> {
+    // The fastest run: what else the machine does makes runs slower, never faster.
     let started = Instant::now();
-    let mut n_runs = 0;
+    let (mut n_runs, mut fastest) = (0, f64::INFINITY);
     while n_runs == 0 || (n_runs < MAX_RUNS && started.elapsed() < MEASURED) {
+        let run = Instant::now();
         session.features(backbone, dims, values.to_vec(), n_images)?;
+        fastest = fastest.min(run.elapsed().as_secs_f64());
         n_runs += 1;
     }
-    Ok((n_runs * n_images) as f64 / started.elapsed().as_secs_f64())
+    Ok(n_images as f64 / fastest.max(1e-9))
 }
 
 /// What a backbone runs on where `requested` is wanted: a provider that has shown, on two pictures of noise, that it gives

@@ -7,6 +7,7 @@ mod draft;
 mod inspect;
 mod preprocess;
 mod provider;
+mod study;
 
 use eframe::egui::{Align, Layout, Margin, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
@@ -36,6 +37,7 @@ enum View {
 pub struct ModelPlace {
     view: View,
     depth: depth::DepthCard,
+    compare: compare::CompareCard,
     /// Name of the card that is looked at; the one in use without.
     selected: Option<String>,
     editing: Option<preprocess::Editing>,
@@ -153,14 +155,16 @@ impl ModelPlace {
             return;
         };
         let card = self.selected_card(cx);
-        self.title(cx, ui, card, wanted);
         let views = [(View::About, "About"), (View::Layers, "Layers"), (View::Compare, "Compare models")];
         widgets::segmented(ui, "What is shown of the model", &mut self.view, &views);
         if self.view == View::Compare {
-            return compare::ui(cx, ui);
+            return self.compare.ui(cx, ui);
         }
+        self.title(cx, ui, card, wanted);
         if let Some(Err(reason)) = card.map(|card| &card.manifest) {
-            Card::new().title("Why it cannot be used").show(ui, |ui| drop(widgets::selectable(ui, reason)));
+            Card::new().title("Why it cannot be used").show(ui, |ui| {
+                widgets::selectable(ui, &format::sentence(reason));
+            });
             return;
         }
         let models = &cx.state.models;
@@ -254,7 +258,9 @@ impl ModelPlace {
         if self.view == View::Layers {
             self.layers.ui(cx, ui, inspected, editable);
             if in_use {
-                self.depth.ui(cx, ui, editable);
+                self.depth.ui(cx, ui, &inspected.layer, editable);
+            } else {
+                widgets::weak(ui, "Use this model to see how good its layers are on your images.");
             }
             return;
         }

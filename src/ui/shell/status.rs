@@ -2,7 +2,7 @@
 
 use eframe::egui::{Align, Layout, Ui, vec2};
 
-use crate::app::{Action, Activity, Command, EmbedPause};
+use crate::app::{Action, Activity, Command, EmbedPause, Study};
 use crate::jobs::LaneKind;
 use crate::ui::cx::Cx;
 use crate::ui::format::{duration, thousands};
@@ -55,12 +55,18 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Fit => "Fitting",
             LaneKind::Predict => "Predicting",
             LaneKind::Text => "Reading labels",
-            LaneKind::Study => "Comparing",
+            LaneKind::Study => "Looking at images",
             LaneKind::Export => "Exporting",
             LaneKind::Project => "Opening",
         },
         |s| s.label(),
     );
+    let studied = match cx.state.studying().filter(|_| lane == LaneKind::Study) {
+        Some(Study::Probe) => format!("Probing the layers  ·  {word}"),
+        Some(Study::Compare) => format!("Comparing the models  ·  {word}"),
+        None => word.to_owned(),
+    };
+    let word = studied.as_str();
     let fraction = (n_total > 0).then(|| n_done as f32 / n_total as f32);
     ui.allocate_ui(vec2(120.0, 16.0), |ui| progress_bar(ui, word, fraction));
     let mut parts = vec![word.to_owned()];
@@ -80,7 +86,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
     text::caption(ui, &parts.join("  ·  "));
     // Fitting is over in a moment, and the project is not to be half open.
     if !matches!(lane, LaneKind::Fit | LaneKind::Project) {
-        let label = format!("Cancel {}", word.to_lowercase());
+        let label = format!("Cancel {}", word.split("  ·  ").next().unwrap_or(word).to_lowercase());
         if ui.add(Button::icon_only(icons::X, &label).small()).clicked() {
             cx.send(Command::Cancel(lane));
         }

@@ -212,7 +212,11 @@ fn tile_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, id: ImageId, rec
     let class = image.class.and_then(|c| Some((c, project.data.class(c)?)));
     let prediction = project.live.prediction(id);
     response.widget_info(|| {
-        let class = class.map_or("unlabelled", |(_, c)| c.name.as_str());
+        let class = match class {
+            Some((_, class)) if image.is_guessed => format!("{}, a guess", class.name),
+            Some((_, class)) => class.name.clone(),
+            None => "unlabelled".to_owned(),
+        };
         let name = image.rel.file_name().unwrap_or_default().to_string_lossy();
         WidgetInfo::selected(Role::ListBoxOption, true, is_selected, format!("{name}, {class}"))
     });
@@ -330,9 +334,9 @@ fn line_ui(
             painter.with_clip_rect(room.intersect(painter.clip_rect())).text(
                 pos2(line.left() + 14.0, line.center().y),
                 Align2::LEFT_CENTER,
-                name,
+                if image.is_guessed { format!("{name} ?") } else { name.to_owned() },
                 font(size::CAPTION, Weight::Regular),
-                t.text,
+                if image.is_guessed { t.text_weak } else { t.text },
             );
         }
         None => {
@@ -396,6 +400,14 @@ fn tile_menu(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, id: ImageId) {
                 }
             }
         });
+        if project.data.image(id).is_some_and(|i| i.is_guessed) {
+            let action = Action::ConfirmLabels;
+            let keys = action.shortcut().map(|s| s.text());
+            if menu_item(ui, icons::CHECK, action.label(), keys.as_deref()).clicked() {
+                cx.act(action);
+                ui.close();
+            }
+        }
         let action = Action::LabelAsPredicted;
         let is_on = action.availability(cx.state).is_ok();
         let keys = action.shortcut().map(|s| s.text());

@@ -79,7 +79,7 @@ pub fn ui(cx: &Cx<'_>, ui: &mut Ui, selected: Option<&str>, in_use: Option<Optio
             ui.spacing_mut().item_spacing.y = space::XS;
             match &card.manifest {
                 Ok(manifest) => facts(ui, card, manifest),
-                Err(reason) => drop(widgets::caption(ui, reason)),
+                Err(reason) => drop(widgets::caption(ui, &format::sentence(reason))),
             }
             widgets::flow(ui, |ui| badges(ui, card, is_in_use));
         });
@@ -116,9 +116,14 @@ pub fn import(cx: &mut Cx<'_>, ui: &mut Ui, path: &mut String) {
         }
         widgets::caption(ui, "Drop an .onnx file or a model’s folder anywhere in this window, or name it here.");
         let mut in_place = cx.state.models.imports_in_place;
-        if widgets::toggle(ui, &mut in_place, "Leave it where it is").changed() {
+        if widgets::toggle(ui, &mut in_place, "Use it where it lies").changed() {
             cx.send(Command::SetImportInPlace(in_place));
         }
+        let text = match in_place {
+            true => "It must stay there: nothing is copied.",
+            false => "It is copied into Graft’s library.",
+        };
+        widgets::caption(ui, text);
         match widgets::path_field(ui, "Path of a model", path, "Path") {
             FieldEvent::Commit if !path.trim().is_empty() => {
                 cx.out.extend(typed_paths(&std::mem::take(path)).into_iter().next().map(Command::ImportModel));

@@ -3,7 +3,7 @@
 use eframe::egui::Ui;
 
 use crate::app::Command;
-use crate::backbone::layers::{Layer, groups, pooling_fits, rounded};
+use crate::backbone::layers::{Layer, groups, pooled_dim, pooling_fits, rounded};
 use crate::backbone::manifest::{FeatureChoice, Pooling, Port, Sourced, pooling_from_name};
 use crate::backbone::roles::Role;
 use crate::image::spec::TensorLayout;
@@ -11,7 +11,7 @@ use crate::jobs::Inspected;
 use crate::ui::cx::Cx;
 use crate::ui::format;
 use crate::ui::icons;
-use crate::ui::theme::space;
+use crate::ui::theme::{space, tokens};
 use crate::ui::widgets::{self, Button, Card, Column, Meaning, Table};
 
 /// Shows what is known of the model.
@@ -68,7 +68,7 @@ impl LayerChoice {
                 widgets::badge(ui, word, meaning);
             });
             if is_own {
-                widgets::caption(ui, &sentence(&inspected.manifest.feature.origin.to_string()));
+                widgets::caption(ui, &format::sentence(&inspected.manifest.feature.origin.to_string()));
             }
             let layers = match &inspected.layers {
                 Ok(layers) => layers,
@@ -122,19 +122,24 @@ impl LayerChoice {
         }
         let columns = [
             Column::text("Layer").min_width(140.0),
+            Column::fixed("", 44.0),
             Column::fixed("Group", 128.0),
             Column::fixed("Shape", 104.0),
             Column::number("Features", 64.0),
             Column::number("Depth", 48.0),
         ];
-        let narrow = ui.available_width() < 520.0;
-        let columns = if narrow { vec![columns[0], columns[3], columns[4]] } else { columns.to_vec() };
+        let accent = tokens(ui).accent.text;
+        let narrow = ui.available_width() < 560.0;
+        let columns = if narrow { vec![columns[0], columns[1], columns[4], columns[5]] } else { columns.to_vec() };
         let current = self.picked.clone().unwrap_or_else(|| inspected.layer.clone());
-        let selected = found.iter().position(|(layer, _)| label(layer) == current);
+        // By tensor: pooling is chosen below the list.
+        let selected = found.iter().position(|(layer, _)| layer.tensor == tensor_of(&current));
         let table = Table::new("layers", &columns).clickable(selected).max_height(300.0);
         let response = table.show(ui, found.len(), |idx, row| {
             let (layer, group) = found[idx];
-            row.strong(&label(layer));
+            row.strong(&layer.tensor);
+            let is_used = layer.tensor == tensor_of(&inspected.layer);
+            row.coloured(if is_used { "In use" } else { "" }, accent);
             if !narrow {
                 row.text(group);
                 let dims: Vec<String> = layer.dims.iter().map(ToString::to_string).collect();
@@ -144,7 +149,8 @@ impl LayerChoice {
             row.weak(&format!("{:.0} %", layer.depth * 100.0));
         });
         if let Some((layer, _)) = response.clicked.and_then(|idx| found.get(idx)) {
-            self.picked = Some(label(layer));
+            let is_used = layer.tensor == tensor_of(&inspected.layer);
+            self.picked = Some(if is_used { inspected.layer.clone() } else { label(layer) });
         }
         ui.add_space(space::XS);
         let picked = self.picked.clone().filter(|picked| *picked != inspected.layer);
@@ -166,10 +172,8 @@ impl LayerChoice {
 impl LayerChoice {
     /// How the layer that is picked becomes one vector an image, where there is a choice.
     fn pooling(&mut self, ui: &mut Ui, layers: &[Layer], current: String) {
-        let (tensor, now) = match current.rsplit_once('|') {
-            Some((tensor, name)) => (tensor.to_owned(), pooling_from_name(name)),
-            None => (current, Some(Pooling::None)),
-        };
+        let tensor = tensor_of(&current).to_owned();
+        let now = current.get(tensor.len() + 1..).and_then(pooling_from_name);
         let Some(layer) = layers.iter().find(|layer| layer.tensor == tensor).filter(|l| l.dims.len() > 1) else {
             return;
         };
@@ -184,12 +188,17 @@ impl LayerChoice {
             (Pooling::MeanToken, "Mean over tokens"),
             (Pooling::Flatten, "All values"),
         ];
+        let wide = |pooling| format::thousands(pooled_dim(&layer.dims, pooling));
         let options: Vec<(Pooling, &str)> =
             all.into_iter().filter(|(pooling, _)| pooling_fits(layer.dims.len(), *pooling)).collect();
         let mut chosen = now.unwrap_or(layer.pooling);
-        if widgets::select(ui, "Pooling", &mut chosen, &options).changed() {
-            self.picked = Some(FeatureChoice { tensor, pooling: chosen }.label());
-        }
+        widgets::flow(ui, |ui| {
+            widgets::weak(ui, "Pooling");
+            if widgets::select(ui, "Pooling", &mut chosen, &options).changed() {
+                self.picked = Some(FeatureChoice { tensor, pooling: chosen }.label());
+            }
+            widgets::caption(ui, &format!("gives {} features", wide(chosen)));
+        });
     }
 }
 
@@ -198,9 +207,10 @@ fn label(layer: &Layer) -> String {
     FeatureChoice { tensor: layer.tensor.clone(), pooling: layer.pooling }.label()
 }
 
-/// With a capital and a full stop.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
+/// The tensor of a layer in the form in which it is chosen.
+fn tensor_of(label: &str) -> &str {
+    match label.rsplit_once('|') {
+        Some((tensor, pooling)) if pooling_from_name(pooling).is_some() => tensor,
+        _ => label,
+    }
 }

@@ -88,7 +88,7 @@ impl LabelsCard {
                 }
                 Err(error) => {
                     let colour = tokens(ui).negative.text;
-                    ui.colored_label(colour, sentence(&error.to_string()));
+                    ui.colored_label(colour, format::sentence(&error.to_string()));
                 }
             }
         });
@@ -178,7 +178,7 @@ impl LabelsCard {
             self.own = Some(OwnTemplates { text: text.clone(), base: kept.cloned() });
         }
         let own = Templates::own(&text);
-        self.own_error = own.as_ref().err().map(|error| sentence(&error.to_string()));
+        self.own_error = own.as_ref().err().map(|error| format::sentence(&error.to_string()));
         // Meant when the field is left, also by going to another place: all labels are read again with them.
         if !response.has_focus()
             && let Ok(Templates::Own(templates)) = own
@@ -282,11 +282,4 @@ fn bridge(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
             cx.act(action);
         }
     });
-}
-
-/// With a capital and a full stop.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
 }
