@@ -116,7 +116,7 @@ impl CompareCard {
         let cards = cx.state.models.cards.as_deref();
         let card_of = |name: &str| cards.unwrap_or_default().iter().find(|card| card.installed.name == name);
         let is_own = |name: &str| card_of(name).is_some_and(|card| cards::is_meant(card, own.as_deref()));
-        let is_wide = ui.available_width() >= 700.0;
+        let is_wide = ui.available_width() >= 640.0;
         let all = [
             Column::number("#", 16.0),
             Column::text("Model").min_width(130.0),

@@ -3,6 +3,7 @@
 use eframe::egui::{Stroke, Ui};
 use egui_plot::{Line, LineStyle, PlotPoints, Points, VLine};
 
+use super::inspect::tensor_of;
 use super::study;
 use crate::app::{Action, Command, Study};
 use crate::jobs::Probed;
@@ -79,11 +80,12 @@ impl DepthCard {
         let cost = series(&|l| l.macs.filter(|_| most > 0.0).map(|macs| macs as f64 / most));
         let chance = 1.0 / outcome.classes.len().max(1) as f64;
         let used_at = layers.iter().find(|l| l.layer == in_use).map(|l| f64::from(l.depth));
-        let (of_linear, of_prototype, of_cost, of_used) = (t.accent.solid, t.warning.solid, t.text_faint, t.selected);
+        let (of_linear, of_prototype, of_cost, of_used) =
+            (t.accent.solid, t.warning.solid, t.text_faint, t.accent.line);
         let x = ChartAxis::fraction("Depth of the layer");
         chart(ui, "Accuracy over depth", 240.0, (x, ChartAxis::fraction("")), move |plot| {
             if let Some(depth) = used_at {
-                plot.vline(VLine::new("in use", depth).stroke(Stroke::new(6.0, of_used)));
+                plot.vline(VLine::new("in use", depth).stroke(Stroke::new(4.0, of_used)));
             }
             let guessing = vec![[0.0, chance], [1.0, chance]];
             plot.line(
@@ -125,7 +127,7 @@ impl DepthCard {
         let t = tokens(ui);
         let outcome = &probed.outcome;
         let layers = &outcome.layers;
-        let narrow = ui.available_width() < 640.0;
+        let (narrow, is_wide) = (ui.available_width() < 600.0, ui.available_width() >= 760.0);
         let all = [
             Column::number("Depth", 48.0),
             Column::text("Layer").min_width(96.0),
@@ -136,7 +138,11 @@ impl DepthCard {
             Column::number("Features", 60.0),
             Column::number("Images/s", 60.0),
         ];
-        let columns = if narrow { vec![all[0], all[1], all[2], all[3], all[7]] } else { all.to_vec() };
+        let columns = match (narrow, is_wide) {
+            (true, _) => vec![all[0], all[1], all[2], all[3], all[7]],
+            (_, false) => vec![all[0], all[1], all[2], all[3], all[4], all[5], all[7]],
+            (_, true) => all.to_vec(),
+        };
         let best = outcome.best();
         let selected = self.picked.as_deref().unwrap_or(in_use);
         let selected = layers.iter().position(|l| l.layer == selected);
@@ -144,13 +150,15 @@ impl DepthCard {
         let response = table.show(ui, layers.len(), |idx, row| {
             let layer = &layers[idx];
             row.weak(&format!("{:.0} %", layer.depth * 100.0));
-            row.text(layer.block.as_deref().unwrap_or(&layer.layer));
+            row.text(layer.block.as_deref().unwrap_or_else(|| tensor_of(&layer.layer)));
             row.coloured(if layer.layer == in_use { "In use" } else { "" }, t.accent.text);
             let colour = if best == Some(idx) { t.positive.text } else { t.text };
             row.coloured(&study::accuracy(layer.worth.linear, !narrow), colour);
             if !narrow {
                 row.text(&study::accuracy(layer.worth.prototype, false));
                 row.weak(&layer.worth.transfer.map_or("–".to_owned(), |t| format!("{:.2}", t.log_me)));
+            }
+            if is_wide {
                 row.weak(&format::thousands(layer.dim));
             }
             row.text(&format::thousands(layer.images_per_sec.round() as usize));

@@ -208,7 +208,7 @@ fn label(layer: &Layer) -> String {
 }
 
 /// The tensor of a layer in the form in which it is chosen.
-fn tensor_of(label: &str) -> &str {
+pub fn tensor_of(label: &str) -> &str {
     match label.rsplit_once('|') {
         Some((tensor, pooling)) if pooling_from_name(pooling).is_some() => tensor,
         _ => label,
