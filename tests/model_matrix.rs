@@ -142,7 +142,7 @@ fn check(dir: &Path, entry: &Entry) -> Vec<String> {
         }
     }
     expect(manifest.opset == entry.opset, format!("opset {}", manifest.opset));
-    let survey = backbone.survey().unwrap();
+    let survey = backbone.survey(&graft::progress::CancelToken::new()).unwrap();
     let (least, most) = match entry.n_params {
         Some(n) => (n, n),
         None => (entry.n_params_min.unwrap_or(0), entry.n_params_max.unwrap_or(u64::MAX)),
@@ -257,7 +257,7 @@ fn large_models_are_understood_and_give_the_features_of_their_framework() {
 #[test]
 fn an_early_layer_costs_less() {
     let backbone = Backbone::open(&small().join("resnet_torchvision.onnx"), None, |_| None).unwrap();
-    let survey = backbone.survey().unwrap();
+    let survey = backbone.survey(&graft::progress::CancelToken::new()).unwrap();
     let macs: Vec<u64> = survey.layers.iter().map(|layer| layer.macs.unwrap()).collect();
     assert!(macs.windows(2).all(|w| w[0] <= w[1]), "{macs:?}");
     assert!(macs[0] < survey.macs.unwrap(), "{macs:?} of {:?}", survey.macs);

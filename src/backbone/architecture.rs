@@ -14,7 +14,7 @@ use crate::onnx::proto::{GraphProto, NodeProto};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
-    /// DINOv2 and DINOv3.
+    /// DINO, DINOv2 and DINOv3.
     #[serde(rename = "dinov2")]
     Dino,
     /// SigLIP and SigLIP 2.
@@ -29,6 +29,8 @@ pub enum Architecture {
     Deit,
     /// BEiT.
     Beit,
+    /// Masked autoencoder.
+    Mae,
     /// EfficientNet-Lite of the ONNX model zoo.
     EfficientnetLite,
     /// EfficientNet.
@@ -55,7 +57,7 @@ pub enum Architecture {
     Resnet,
     /// Vision transformer.
     Vit,
-    /// Attention, of no family that is known.
+    /// Attention, of another family.
     Transformer,
     /// Convolutions, of no family that is known.
     Convolutional,
@@ -76,6 +78,7 @@ impl Architecture {
             A::Swin => "Swin transformer",
             A::Deit => "DeiT",
             A::Beit => "BEiT",
+            A::Mae => "MAE",
             A::EfficientnetLite => "EfficientNet-Lite",
             A::Efficientnet => "EfficientNet",
             A::Mobilevit => "MobileViT",
@@ -95,10 +98,20 @@ impl Architecture {
         }
     }
 
+    /// Whether this is a variant of `other` by its training: the names in their graphs are the same.
+    fn is_a(self, other: Self) -> bool {
+        let variants: &[Self] = match other {
+            A::Vit => &[A::Dino, A::Siglip, A::Clip, A::Deit, A::Beit, A::Mae, A::Transformer],
+            A::Efficientnet => &[A::EfficientnetLite],
+            _ => &[],
+        };
+        variants.contains(&self)
+    }
+
     /// Whether tokens begin with one for the whole image; `None` where the family does not tell.
     pub fn has_class_token(self) -> Option<bool> {
         match self {
-            A::Dino | A::Clip | A::Deit | A::Beit | A::Vit => Some(true),
+            A::Dino | A::Clip | A::Deit | A::Beit | A::Mae | A::Vit => Some(true),
             A::Siglip | A::Swin | A::Poolformer | A::Convnext | A::Mobilevit => Some(false),
             _ => None,
         }
@@ -106,21 +119,27 @@ impl Architecture {
 }
 
 /// Words in a model's own name for its kind, the more special first.
-const WORDS: [(&str, Architecture); 34] = [
+const WORDS: [(&str, Architecture); 39] = [
     ("dinov2", A::Dino),
     ("dinov3", A::Dino),
+    ("dino", A::Dino),
     ("siglip", A::Siglip),
     ("clip", A::Clip),
     ("convnext", A::Convnext),
     ("swin", A::Swin),
     ("deit", A::Deit),
     ("beit", A::Beit),
+    ("vitmae", A::Mae),
+    ("vit_mae", A::Mae),
+    ("mae", A::Mae),
     ("efficientnet-lite", A::EfficientnetLite),
     ("efficientnet_lite", A::EfficientnetLite),
     ("efficientnet", A::Efficientnet),
     ("mobilevit", A::Mobilevit),
     ("mobilenet", A::Mobilenet),
     ("mnasnet", A::Mobilenet),
+    ("regnetx", A::Regnet),
+    ("regnety", A::Regnet),
     ("regnet", A::Regnet),
     ("densenet", A::Densenet),
     ("squeezenet", A::Squeezenet),
@@ -129,32 +148,32 @@ const WORDS: [(&str, Architecture); 34] = [
     ("vgg", A::Vgg),
     ("levit", A::Levit),
     ("poolformer", A::Poolformer),
+    ("seresnet", A::Resnet),
     ("resnext", A::Resnet),
     ("resnet", A::Resnet),
-    ("seresnet", A::Resnet),
-    ("vit_", A::Vit),
-    ("vit-", A::Vit),
+    ("tinyvit", A::Transformer),
+    ("tiny_vit", A::Transformer),
+    ("efficientvit", A::Transformer),
+    ("ijepa", A::Transformer),
+    ("data2vec", A::Beit),
     ("vit", A::Vit),
     ("vision_transformer", A::Vit),
-    ("tinyvit", A::Transformer),
     ("eva", A::Vit),
-    ("data2vec", A::Beit),
-    ("ijepa", A::Transformer),
-    ("hiera", A::Transformer),
 ];
 
 /// Names of weights and nodes, all of which must occur, as the field's libraries give them; the more special first.
-const MARKS: [(&[&str], Architecture); 44] = [
+const MARKS: [(&[&str], Architecture); 45] = [
     (&["register_tokens"], A::Dino),
     (&["layer_scale1.lambda1", "mask_token"], A::Dino),
     (&["layer_scale1", "patch_embeddings"], A::Dino),
     (&["blocks.0.ls1", "patch_embed"], A::Dino),
     (&["blocks.0/ls1", "patch_embed"], A::Dino),
-    (&["head.probe"], A::Siglip),
+    (&["head.probe", "encoder"], A::Siglip),
     (&["vision_model", "head/attention"], A::Siglip),
     (&["attn_pool", "vision_model"], A::Siglip),
     (&["visual_projection"], A::Clip),
-    (&["resblocks"], A::Clip),
+    (&["resblocks", "ln_pre"], A::Clip),
+    (&["resblocks", "attn"], A::Clip),
     (&["class_embedding", "pre_layrnorm"], A::Clip),
     (&["pre_layrnorm"], A::Clip),
     (&["distillation_token"], A::Deit),
@@ -198,10 +217,16 @@ pub fn find(side_dirs: &[PathBuf], graph: &GraphProto, name: &str) -> Sourced<Ar
     }
     let graph_names = names(graph);
     let graph_says = |value| Sourced { value, origin: Origin::Graph };
-    if let Some(family) = in_names(graph, &graph_names) {
-        return graph_says(family);
+    // Variants by their training share the names of the architecture: the file's own name may tell them apart.
+    let by_name = word(&name.to_lowercase());
+    if let Some((family, is_sure)) = in_names(graph, &graph_names) {
+        return match by_name {
+            Some(special) if special.is_a(family) => Sourced::guess(special, "the name of the file says so"),
+            _ if is_sure => graph_says(family),
+            _ => Sourced::guess(family, "a name in its graph says so"),
+        };
     }
-    if let Some(family) = word(&name.to_lowercase()) {
+    if let Some(family) = by_name {
         return Sourced::guess(family, "the name of the file says so");
     }
     let has = |ops: &[&str]| graph.node.iter().any(|n| ops.contains(&n.op_type()));
@@ -227,21 +252,46 @@ fn in_config(side_dirs: &[PathBuf]) -> Option<Sourced<Architecture>> {
                 Some(Value::Array(list)) => list.first().and_then(Value::as_str).map(str::to_lowercase),
                 _ => None,
             };
-            let keys = ["model_type", "architecture", "architectures", "name", "_name_or_path"];
-            if let Some(value) = keys.iter().find_map(|key| word(&first(key)?)) {
+            let stated = ["model_type", "architecture", "architectures"].iter().find_map(|key| word(&first(key)?));
+            if let Some(value) = stated {
                 return Some(Sourced { value, origin: Origin::File { name: file.to_owned() } });
+            }
+            // A name is what somebody called it, and of a path only the last part is one.
+            let name = |key: &str| Some(first(key)?.rsplit(['/', '\\']).next()?.to_owned());
+            if let Some(value) = ["name", "_name_or_path"].iter().find_map(|key| word(&name(key)?)) {
+                return Some(Sourced::guess(value, &format!("the name in {file} says so")));
             }
         }
     }
     None
 }
 
+/// The family that a text in lower case names: as a word of its own, or at the beginning, where names of classes run on
+/// (`vitforimageclassification`).
 fn word(text: &str) -> Option<Architecture> {
-    WORDS.iter().find(|(word, _)| text.contains(word)).map(|(_, family)| *family)
+    let runs_on = |word: &str| {
+        let rest = text.strip_prefix(word);
+        rest.is_some_and(|rest| ["for", "model", "vision", "with", "backbone"].iter().any(|w| rest.starts_with(w)))
+    };
+    WORDS.iter().find(|(word, _)| has_word(text, word) || runs_on(word)).map(|(_, family)| *family)
+}
+
+/// Whether a word stands in a text by itself: no letter touches it, as one of "retrieval" touches "eva".
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let (before, mut after) = (text[..at].chars().next_back(), text[at + word.len()..].chars());
+        let is_open = |c: Option<char>| c.is_none_or(|c| !c.is_alphabetic());
+        // A version may touch it: "resnetv2".
+        let next = match after.next() {
+            Some('v') if after.next().is_some_and(|c| c.is_ascii_digit()) => None,
+            next => next,
+        };
+        is_open(before) && is_open(next)
+    })
 }
 
 /// Names of weights and nodes in lower case, joined.
-fn names(graph: &GraphProto) -> String {
+pub(super) fn names(graph: &GraphProto) -> String {
     const MOST: usize = 4 << 20;
     let mut text = String::new();
     let all = graph
@@ -261,26 +311,31 @@ fn names(graph: &GraphProto) -> String {
     text
 }
 
-fn in_names(graph: &GraphProto, text: &str) -> Option<Architecture> {
-    let marked =
-        MARKS.iter().find(|(marks, _)| marks.iter().all(|mark| text.contains(mark))).map(|(_, family)| *family);
+/// The family by names in the graph, and whether more than one name says it.
+fn in_names(graph: &GraphProto, text: &str) -> Option<(Architecture, bool)> {
+    let marked = MARKS.iter().find(|(marks, _)| marks.iter().all(|mark| text.contains(mark)));
+    let marked = marked.map(|(marks, family)| (*family, marks.len() > 1));
+    let sure = |family| Some((family, true));
     marked.or_else(|| {
         // Families of depthwise convolutions share their names in the libraries and differ in the activation.
         let is_torchvision = text.contains("features.1") || text.contains("features/features.1");
         let has_block = |mark: &str| text.contains(mark);
         let is_hard = graph.node.iter().any(|n| matches!(n.op_type(), "HardSwish" | "HardSigmoid" | "Clip"));
         let is_inverted = has_block("conv_dw") || has_block("conv_pw") || is_torchvision && has_block("block");
-        let is_keras_efficient = has_block("block2a_") || has_block("stem_conv");
+        let is_keras_efficient = has_block("block2a_") && has_block("stem_conv");
         let is_keras_mobile = has_block("expanded_conv") || has_block("block_1_expand") || has_block("conv_dw_1");
         let is_mobile_v2 = is_torchvision && has_block("conv/conv.0") || has_block("features.1.conv.0.0");
         let has_depthwise = graph.node.iter().any(is_grouped);
         match () {
-            () if is_keras_efficient => Some(A::Efficientnet),
-            () if is_keras_mobile || is_mobile_v2 => Some(A::Mobilenet),
-            () if is_inverted && has_depthwise && is_hard => Some(A::Mobilenet),
-            () if is_inverted && has_depthwise => Some(A::Efficientnet),
+            () if is_keras_efficient => sure(A::Efficientnet),
+            () if is_keras_mobile || is_mobile_v2 => sure(A::Mobilenet),
+            () if is_inverted && has_depthwise && is_hard => sure(A::Mobilenet),
+            () if is_inverted && has_depthwise => sure(A::Efficientnet),
             // The graph's own name, as exporters of whole networks write it.
-            () => WORDS.iter().find(|(word, _)| word.len() > 4 && text.contains(*word)).map(|(_, family)| *family),
+            () => {
+                let found = WORDS.iter().find(|(word, _)| word.len() > 4 && has_word(text, word));
+                found.map(|(_, family)| (*family, false))
+            }
         }
     })
 }
@@ -336,6 +391,34 @@ mod tests {
             assert_eq!(find(&[], &graph(names), "x").value, family, "{names:?}");
         }
         assert_eq!(find(&[], &graph(&[("Conv", "c")]), "my_resnet50").value, A::Resnet);
+    }
+
+    #[test]
+    fn words_are_whole_words_and_variants_are_told_by_the_files_name() {
+        for (name, family) in [
+            ("image_retrieval_best", A::Convolutional),
+            ("medieval-activity", A::Convolutional),
+            ("eclipse", A::Convolutional),
+            ("fastvit_t8", A::Convolutional),
+            ("eva02_tiny", A::Vit),
+            ("mobilenetv3-large", A::Mobilenet),
+            ("dinov2_vits14", A::Dino),
+        ] {
+            assert_eq!(find(&[], &graph(&[("Conv", "c")]), name).value, family, "{name}");
+        }
+        // A network of one's own that calls its blocks as CLIP does, and hierarchical ones.
+        assert_eq!(find(&[], &graph(&[("Conv", "/resblocks/resblocks.0/Conv")]), "mynet").value, A::Convolutional);
+        assert_eq!(find(&[], &graph(&[("Conv", "/hierarchical/Conv")]), "x").value, A::Convolutional);
+        let vit = [("MatMul", "/blocks/blocks.0/attn/qkv/MatMul"), ("Conv", "/patch_embed/proj/Conv")];
+        let found = find(&[], &graph(&vit), "deit_tiny_patch16_224");
+        assert_eq!((found.value, found.origin.to_string().contains("guess")), (A::Deit, true));
+        assert_eq!(find(&[], &graph(&vit), "resnet-like").value, A::Vit);
+
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("config.json"), r#"{"_name_or_path": "/home/vitor/runs/best"}"#).unwrap();
+        assert_eq!(find(&[dir.path().to_owned()], &graph(&[("Conv", "c")]), "x").value, A::Convolutional);
+        fs::write(dir.path().join("config.json"), r#"{"architectures": ["ViTForImageClassification"]}"#).unwrap();
+        assert_eq!(find(&[dir.path().to_owned()], &graph(&[]), "x").value, A::Vit);
     }
 
     #[test]

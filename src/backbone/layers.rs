@@ -13,6 +13,7 @@ use crate::image::spec::TensorLayout;
 use crate::onnx::cost::{self, Multiplications};
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
 use crate::onnx::{self, LayerCandidate};
+use crate::progress::CancelToken;
 
 /// A tensor that can serve as features.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -102,6 +103,9 @@ const FEATURE_NAMES: [&str; 8] = [
     "last_hidden_state",
 ];
 
+/// Maps of fewer channels are masks or heat maps, and no features.
+const FEWEST_CHANNELS: usize = 8;
+
 /// What serves as features unless the user says otherwise, with the reason.
 ///
 /// `roles` are those of the outputs.
@@ -116,12 +120,20 @@ pub fn propose(
     if let Some(output) = named {
         return Some(choice(output, "the output's name says that it holds features"));
     }
-    if let Some(output) = floats.iter().find(|o| matches!(o.dims.len(), 3 | 4)) {
-        return Some(choice(output, "the output is a feature map or a token sequence"));
-    }
+    // A map of a few channels is a mask or a heat map.
+    let is_map = |o: &&&Port| match o.dims[..] {
+        [_, _, _] => true,
+        [_, c, h, w] if h == w => c.is_none_or(|c| c >= FEWEST_CHANNELS),
+        [_, h, w, c] if h == w => c.is_none_or(|c| c >= FEWEST_CHANNELS),
+        [_, _, _, _] => true,
+        _ => false,
+    };
     let is_vector = |o: &Port, role: &Sourced<Role>| o.element.is_float() && role.value == Role::Features;
     if let Some((output, role)) = outputs.iter().zip(roles).find(|(o, role)| is_vector(o, role)) {
         return Some(choice(output, &format!("the output holds features ({})", role.origin)));
+    }
+    if let Some(output) = floats.iter().find(is_map) {
+        return Some(choice(output, "the output is a feature map or a token sequence"));
     }
     let output = floats.first()?;
     let choice_of = |tensor: String| FeatureChoice { tensor, pooling: Pooling::None };
@@ -145,15 +157,15 @@ pub fn propose(
 
 fn choice(output: &Port, why: &str) -> Sourced<FeatureChoice> {
     let per_image: Vec<usize> = output.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect();
-    let pooling = default_pooling(&per_image, TensorLayout::Nchw);
+    let pooling = default_pooling(&per_image, None, TensorLayout::Nchw);
     Sourced::guess(FeatureChoice { tensor: output.name.clone(), pooling }, why)
 }
 
 /// The pooling that fits dimensions of one image (0 where dynamic): none for a vector; for tokens the class token where
 /// one more than a square stands there (two more with a token of distillation, five more with four registers), else the
-/// mean; the global average for a map, whose channels are where its equal
-/// sides are not, else where `layout` has them. A map that is pooled but still has its sides (`[C, 1, 1]`) is flattened.
-pub fn default_pooling(per_image: &[usize], layout: TensorLayout) -> Pooling {
+/// mean; the global average for a map, whose channels are where the operators around it have them (`known`, see
+/// [`onnx::layouts`]), else where its equal sides are not, else where `layout` has them. A map that is pooled but still has its sides (`[C, 1, 1]`) is flattened.
+pub fn default_pooling(per_image: &[usize], known: Option<TensorLayout>, layout: TensorLayout) -> Pooling {
     match *per_image {
         [n_tokens, _] => {
             let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
@@ -165,10 +177,25 @@ pub fn default_pooling(per_image: &[usize], layout: TensorLayout) -> Pooling {
             }
         }
         [_, 1, 1] | [1, 1, _] => Pooling::Flatten,
+        [_, _, _] if known.is_some() => Pooling::GlobalAverage { layout: known.unwrap_or(layout) },
         [a, b, c] if a == b && b != c => Pooling::GlobalAverage { layout: TensorLayout::Nhwc },
         [a, b, c] if b == c && a != b => Pooling::GlobalAverage { layout: TensorLayout::Nchw },
         [_, _, _] => Pooling::GlobalAverage { layout },
         _ => Pooling::None,
+    }
+}
+
+/// The pooling of a sequence of `n_tokens`, where the family may say whether one of them stands for the whole image: its
+/// word counts where the number tells nothing.
+pub fn token_pooling(n_tokens: usize, has_class_token: Option<bool>) -> Pooling {
+    let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
+    let is_bare = n_tokens > 1 && is_square(n_tokens);
+    let found = default_pooling(&[n_tokens, 1], None, TensorLayout::Nchw);
+    match has_class_token {
+        _ if is_bare => Pooling::MeanToken,
+        Some(true) => Pooling::ClsToken,
+        Some(false) => Pooling::MeanToken,
+        None => found,
     }
 }
 
@@ -277,18 +304,30 @@ pub struct Survey {
 ///
 /// # Errors
 /// When the graph cannot be run.
-pub fn survey(model: &ModelProto, input_dims: &[usize], layout: TensorLayout) -> Result<Survey, BackboneError> {
-    let candidates = onnx::candidates(model).map_err(onnx_error)?;
+pub fn survey(
+    model: &ModelProto,
+    input: &str,
+    input_dims: &[usize],
+    layout: TensorLayout,
+    cancel: &CancelToken,
+) -> Result<Survey, BackboneError> {
+    let mut candidates = onnx::candidates(model).map_err(onnx_error)?;
+    // What comes after an operator that ONNX Runtime lacks cannot be computed; what comes before it can.
+    if !onnx::inputs::custom_operators(model).is_empty() {
+        candidates.retain(|candidate| can_run(model, &candidate.tensor));
+    }
+    let layouts = onnx::layouts(model, input, layout).map_err(onnx_error)?;
     let counted = Multiplications::new(model).map_err(onnx_error)?;
     let layer_names: BTreeSet<&str> = candidates.iter().map(|c| c.tensor.as_str()).collect();
     let names: Vec<&str> = layer_names.union(&counted.tensors()).copied().collect();
     // What is inside of quantised blocks and fused operators cannot always be made an output.
-    let (names, dims) = match dims_of(model, &names, input_dims) {
+    let (names, dims) = match dims_of(model, &names, input_dims, cancel) {
         Ok(dims) => (names, dims),
+        Err(error) if cancel.is_cancelled() => return Err(error),
         Err(error) => {
             tracing::debug!(%error, "the cost is not known");
             let names: Vec<&str> = layer_names.into_iter().collect();
-            let dims = dims_of(model, &names, input_dims)?;
+            let dims = dims_of(model, &names, input_dims, cancel)?;
             (names, dims)
         }
     };
@@ -302,19 +341,30 @@ pub fn survey(model: &ModelProto, input_dims: &[usize], layout: TensorLayout) ->
     let layers = candidates.into_iter().filter_map(|candidate| {
         let (macs, n_params) = cost(&[&candidate.tensor]);
         let dims = dims.get(&candidate.tensor)?;
-        layer(candidate, dims, n_images, layout).map(|layer| Layer { macs, n_params, ..layer })
+        let known = layouts.get(candidate.tensor.as_str()).copied();
+        layer(candidate, dims, n_images, (known, layout)).map(|layer| Layer { macs, n_params, ..layer })
     });
     let layers = layers.collect();
     let (macs, n_params) = cost(&[]);
     Ok(Survey { layers, macs, n_params })
 }
 
-fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize, layout: TensorLayout) -> Option<Layer> {
+/// Whether ONNX Runtime has every operator on the way to a tensor.
+pub fn can_run(model: &ModelProto, tensor: &str) -> bool {
+    onnx::prune(model, &[tensor]).is_ok_and(|needed| onnx::inputs::custom_operators(&needed).is_empty())
+}
+
+fn layer(
+    candidate: LayerCandidate,
+    dims: &[usize],
+    n_images: usize,
+    (known, layout): (Option<TensorLayout>, TensorLayout),
+) -> Option<Layer> {
     let (&first, per_image) = dims.split_first()?;
     if first != n_images || per_image.is_empty() {
         return None;
     }
-    let pooling = default_pooling(per_image, layout);
+    let pooling = default_pooling(per_image, known, layout);
     let dim = pooled_dim(per_image, pooling);
     (dim > 0).then(|| Layer {
         tensor: candidate.tensor,
@@ -332,12 +382,18 @@ fn layer(candidate: LayerCandidate, dims: &[usize], n_images: usize, layout: Ten
 /// Dimensions of tensors anywhere in the graph, found by running it on a blank image.
 ///
 /// # Errors
-/// When the graph cannot be run or a tensor does not exist.
-pub fn dims_of(model: &ModelProto, tensors: &[&str], input_dims: &[usize]) -> Result<Vec<Vec<usize>>, BackboneError> {
-    let exposed = onnx::expose(model, tensors).and_then(|m| onnx::prune(&m, tensors)).map_err(onnx_error)?;
-    let mut session = GraphSession::load(&onnx::encode(&exposed).map_err(onnx_error)?, 1, Provider::Cpu)?;
+/// When the graph cannot be run, a tensor does not exist, or the run is cancelled.
+pub fn dims_of(
+    model: &ModelProto,
+    tensors: &[&str],
+    input_dims: &[usize],
+    cancel: &CancelToken,
+) -> Result<Vec<Vec<usize>>, BackboneError> {
+    let (shapes, names) = onnx::expose_shapes(model, tensors).map_err(onnx_error)?;
+    let mut session = GraphSession::load(&onnx::encode(&shapes).map_err(onnx_error)?, 1, Provider::Cpu)?;
+    let _end = session.end_on_cancel(cancel);
     let values = Values::F32(vec![0.0; input_dims.iter().product()]);
-    session.run_dims(input_dims, values, tensors)
+    session.run_shapes(input_dims, values, &names)
 }
 
 fn onnx_error(source: onnx::OnnxError) -> BackboneError {
@@ -361,9 +417,17 @@ mod tests {
             (&[8, 12, 6], nhwc, 6),
             (&[2048, 1, 1], Pooling::Flatten, 2048),
         ] {
-            let found = default_pooling(dims, TensorLayout::Nhwc);
+            let found = default_pooling(dims, None, TensorLayout::Nhwc);
             assert_eq!((found, pooled_dim(dims, found)), (pooling, dim), "{dims:?}");
             assert!(pooling_fits(dims.len(), pooling));
         }
+        assert_eq!(token_pooling(197, None), Pooling::ClsToken);
+        assert_eq!(token_pooling(196, Some(true)), Pooling::MeanToken, "no token is left over");
+        // 14 x 8 patches and one more.
+        assert_eq!(token_pooling(113, Some(true)), Pooling::ClsToken);
+        assert_eq!(token_pooling(197, Some(false)), Pooling::MeanToken);
+        // What the operators say comes before what the sides look like.
+        assert_eq!(default_pooling(&[64, 64, 32], Some(TensorLayout::Nchw), TensorLayout::Nhwc), nchw);
+        assert_eq!(default_pooling(&[8, 8, 8], Some(TensorLayout::Nhwc), TensorLayout::Nchw), nhwc);
     }
 }

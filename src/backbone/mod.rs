@@ -120,8 +120,23 @@ pub enum BackboneError {
         bytes: u64,
     },
     /// The features are no numbers.
-    #[error("the model's features are no numbers: its weights are damaged, or do not fit its number format")]
-    NotNumbers,
+    #[error("the model's features are no numbers: its weights are damaged, or do not fit its number format{settled}")]
+    NotNumbers {
+        /// Inputs beside the image and what they were set to, in brackets; empty where there are none.
+        settled: String,
+    },
+    /// The features are the same for every picture.
+    #[error("the model's features are the same for every picture, so that nothing can be learned from them{settled}")]
+    Blind {
+        /// As there.
+        settled: String,
+    },
+    /// A run would need more memory than there is.
+    #[error("the model takes more at once than memory holds: its input is {input}")]
+    InputTooLarge {
+        /// The input.
+        input: String,
+    },
     /// The graph has no output or layer that can serve as features.
     #[error("the model has no output that can serve as features (a floating-point tensor with one row an image)")]
     NoFeatures,

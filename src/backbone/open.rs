@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::layers::{self, Layer, Survey};
 use super::locate::{self, ModelFiles};
 use super::manifest::{
-    Element, FeatureChoice, Manifest, Origin, Pooling, Port, ResolvedPreprocess, pooling_from_name, pooling_names,
+    Element, FeatureChoice, Manifest, Origin, Pooling, Port, ResolvedPreprocess, Sourced, pooling_from_name,
+    pooling_names,
 };
 use super::provider::Provider;
 use super::session::{GraphSession, Values};
@@ -18,8 +19,9 @@ use super::{BackboneError, METADATA_PREPROCESS};
 use super::{architecture, resolve, roles, usual};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
-use crate::onnx::proto::{DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto, type_proto};
+use crate::onnx::proto::{DataType, GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
 use crate::onnx::{self, OnnxError};
+use crate::progress::CancelToken;
 use crate::rng::SplitMix64;
 
 /// An opened backbone: the graph in memory, ready to be cut at its feature layer. No session runs yet.
@@ -48,6 +50,24 @@ impl Backbone {
         layer: Option<&str>,
         known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
     ) -> Result<Self, BackboneError> {
+        Self::open_as(path, layer, known_dim, false)
+    }
+
+    /// Opens the model at `path` to see what it is and which layers it has. A detector, which has no features of its own, is
+    /// opened at its deepest layer, with a note that says so.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for detectors.
+    pub fn look_into(path: &Path, known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>) -> Result<Self, BackboneError> {
+        Self::open_as(path, None, known_dim, true)
+    }
+
+    fn open_as(
+        path: &Path,
+        layer: Option<&str>,
+        known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
+        is_looked_into: bool,
+    ) -> Result<Self, BackboneError> {
         let files = locate::locate(path)?;
         let bytes = read_graph(&files.onnx)?;
         let mut size_bytes = bytes.len() as u64;
@@ -60,15 +80,17 @@ impl Backbone {
             id = blake3::hash(&whole).to_hex().to_string();
             size_bytes = whole.len() as u64;
         }
-        let operators = onnx::inputs::custom_operators(&model);
-        if !operators.is_empty() {
-            return Err(BackboneError::CustomOperators { operators });
-        }
-        let manifest = manifest(&files, &mut model, id, size_bytes, layer.is_some())?;
+        let asked = match (layer, is_looked_into) {
+            (Some(_), _) => Asked::Layer,
+            (None, true) => Asked::Look,
+            (None, false) => Asked::Features,
+        };
+        let manifest = manifest(&files, &mut model, id, size_bytes, asked)?;
         let feature = match layer {
             Some(layer) => feature_of_label(&manifest, &model, layer)?,
             None => manifest.feature.value.clone(),
         };
+        refuse_custom(&model, &feature.tensor)?;
         Self::with_feature(manifest, feature, Arc::new(model), known_dim)
     }
 
@@ -219,20 +241,30 @@ impl Backbone {
         Ok(values)
     }
 
-    /// That its features are numbers: runs it on a picture of noise.
+    /// That its features are numbers and depend on the image: runs it on a picture of noise and on one that grows lighter.
     ///
     /// # Errors
-    /// When they are none, or the graph cannot be run.
+    /// When they are none or do not, or the graph cannot be run.
     pub fn check_features(&self) -> Result<(), BackboneError> {
         let mut session = GraphSession::load(&self.feature_model()?, 1, Provider::Cpu)?;
         let n = self.fixed_batch().unwrap_or(1);
         let dims = self.input_dims(n);
+        let n_values = dims.iter().product::<usize>();
         let spec = self.preprocess();
+        let scaled = |byte: f32| (byte * spec.rescale - spec.mean[0]) / spec.std[0];
         let mut rng = SplitMix64::new(1);
-        let value = |_| (rng.below(256) as f32 * spec.rescale - spec.mean[0]) / spec.std[0];
-        let values: Vec<f32> = (0..dims.iter().product::<usize>()).map(value).collect();
-        let features = self.run_features(&mut session, &dims, values, n)?;
-        if features.iter().all(|v| v.is_finite()) { Ok(()) } else { Err(BackboneError::NotNumbers) }
+        let noise: Vec<f32> = (0..n_values).map(|_| scaled(rng.below(256) as f32)).collect();
+        let slope: Vec<f32> = (0..n_values).map(|i| scaled(i as f32 * 255.0 / n_values as f32)).collect();
+        let one = self.run_features(&mut session, &dims, noise, n)?;
+        let other = self.run_features(&mut session, &dims, slope, n)?;
+        let settled: Vec<&str> = self.manifest.notes.iter().map(String::as_str).filter(|n| is_settled(n)).collect();
+        let settled = if settled.is_empty() { String::new() } else { format!(" ({})", settled.join(" ")) };
+        if one.iter().chain(&other).any(|v| !v.is_finite()) {
+            return Err(BackboneError::NotNumbers { settled });
+        }
+        let largest = one.iter().fold(0.0_f32, |max, v| max.max(v.abs()));
+        let farthest = one.iter().zip(&other).fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()));
+        if farthest > 1e-6 * largest { Ok(()) } else { Err(BackboneError::Blind { settled }) }
     }
 
     /// Every layer that can serve as features.
@@ -240,23 +272,23 @@ impl Backbone {
     /// # Errors
     /// When the graph cannot be run.
     pub fn layers(&self) -> Result<Vec<Layer>, BackboneError> {
-        Ok(self.survey()?.layers)
+        Ok(self.survey(&CancelToken::new())?.layers)
     }
 
     /// Every layer that can serve as features, and what the graph costs.
     ///
     /// # Errors
-    /// When the graph cannot be run.
-    pub fn survey(&self) -> Result<Survey, BackboneError> {
+    /// When the graph cannot be run, or the run is cancelled.
+    pub fn survey(&self, cancel: &CancelToken) -> Result<Survey, BackboneError> {
         let dims = self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH));
         let is_joint = self.manifest.text.as_ref().is_some_and(|text| text.is_joint);
         if !is_joint {
-            return layers::survey(&self.model, &dims, self.preprocess().layout);
+            return layers::survey(&self.model, &self.manifest.input.name, &dims, self.preprocess().layout, cancel);
         }
         // What the text has a part in cannot be computed from a picture.
         let joint = self.manifest.joint.as_ref().map_or(&self.feature, |joint| &joint.value);
         let image = onnx::prune(&self.model, &[&joint.tensor]).map_err(|e| self.onnx_error(e))?;
-        layers::survey(&image, &dims, self.preprocess().layout)
+        layers::survey(&image, &self.manifest.input.name, &dims, self.preprocess().layout, cancel)
     }
 
     /// That the features need the image and nothing else.
@@ -314,7 +346,12 @@ fn input_dims(spec: &PreprocessSpec, n: usize) -> Vec<usize> {
 /// The bytes of a graph, unless there are more than any has.
 fn read_graph(path: &Path) -> Result<Vec<u8>, BackboneError> {
     let failed = |source| BackboneError::Read { path: path.to_owned(), source };
-    let bytes = fs::metadata(path).map_err(failed)?.len();
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        // A pipe or a device might never end.
+        return Err(failed(std::io::Error::other("it is no file")));
+    }
+    let bytes = metadata.len();
     if bytes > onnx::MAX_MODEL_BYTES {
         return Err(BackboneError::TooLarge { path: path.to_owned(), bytes });
     }
@@ -331,25 +368,52 @@ pub(super) fn preprocess_key(spec: &PreprocessSpec, model: &ModelProto) -> Strin
     key
 }
 
-/// `is_layer_named`: the user has said which tensor serves as features.
+/// Whether a note tells of an input that was settled.
+fn is_settled(note: &str) -> bool {
+    note.starts_with("The input ")
+}
+
+/// That ONNX Runtime has the operators that a tensor needs; the others are cut away.
+fn refuse_custom(model: &ModelProto, tensor: &str) -> Result<(), BackboneError> {
+    if onnx::inputs::custom_operators(model).is_empty() || layers::can_run(model, tensor) {
+        return Ok(());
+    }
+    let needed = onnx::prune(model, &[tensor]);
+    let operators = onnx::inputs::custom_operators(needed.as_ref().unwrap_or(model));
+    Err(BackboneError::CustomOperators { operators })
+}
+
+/// What a model is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The features that it proposes.
+    Features,
+    /// A layer that the user has named.
+    Layer,
+    /// To see what it is.
+    Look,
+}
+
 fn manifest(
     files: &ModelFiles,
     model: &mut ModelProto,
     id: String,
     size_bytes: u64,
-    is_layer_named: bool,
+    asked: Asked,
 ) -> Result<Manifest, BackboneError> {
     let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
-    let input = image_input(graph)?;
+    let mut input = image_input(graph)?;
     let mut notes = Vec::new();
     for settled in onnx::inputs::settle_inputs(model, &input.name) {
         notes.push(format!("The input {} is set to {}.", settled.name, settled.value));
     }
-    let model = &*model;
+    let whole = model;
+    let model = &*whole;
     let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
     let outputs: Vec<Port> = graph.output.iter().map(port).collect();
-    if let Some(why) = roles::detector(graph, &outputs).filter(|_| !is_layer_named) {
-        return Err(BackboneError::Detector { why });
+    let detector = roles::detector(graph, &outputs).filter(|_| asked != Asked::Layer);
+    if let (Some(why), Asked::Features) = (&detector, asked) {
+        return Err(BackboneError::Detector { why: why.clone() });
     }
     let architecture = architecture::find(&files.side_dirs, graph, &files.name);
     let roles = roles::of_outputs(graph, &outputs, n_classes(files));
@@ -360,20 +424,51 @@ fn manifest(
             resolve::resolve(resolve::from_side_files(&files.side_dirs, &mut notes), usual, &input)
         }
     };
-    preprocess.spec.output_size()?;
-    let mut feature = layers::propose(model, graph, &outputs, &roles).ok_or(BackboneError::NoFeatures)?;
+    check_batch(&preprocess.spec, &input)?;
+    let none = CancelToken::new();
+    let mut feature = match detector {
+        None => layers::propose(model, graph, &outputs, &roles).ok_or(BackboneError::NoFeatures)?,
+        Some(why) => {
+            notes.push(format!("It finds objects in images ({why}) and has no features of its own: choose a layer."));
+            let n = input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
+            let (dims, layout) = (input_dims(&preprocess.spec, n), preprocess.spec.layout);
+            let survey = layers::survey(model, &input.name, &dims, layout, &none)?;
+            let is_inner = |layer: &&Layer| !outputs.iter().any(|output| output.name == layer.tensor);
+            let deepest = survey.layers.iter().rev().find(is_inner).ok_or(BackboneError::NoFeatures)?;
+            let choice = FeatureChoice { tensor: deepest.tensor.clone(), pooling: deepest.pooling };
+            Sourced::guess(choice, "its deepest layer")
+        }
+    };
+    if asked != Asked::Layer {
+        refuse_custom(model, &feature.value.tensor)?;
+    }
     // The right pooling follows from the dimensions: where the graph leaves them open, a run tells.
     let stated = outputs.iter().find(|o| o.name == feature.value.tensor && o.dims.len() > 1);
-    if stated.is_none_or(|o| o.dims.len() > 2 && o.dims.iter().skip(1).any(Option::is_none)) {
-        let n = input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
-        let dims = layers::dims_of(model, &[&feature.value.tensor], &input_dims(&preprocess.spec, n))?;
-        let per_image = dims.first().and_then(|d| d.get(1..)).unwrap_or_default();
-        feature.value.pooling = layers::default_pooling(per_image, preprocess.spec.layout);
+    let is_open = stated.is_none_or(|o| o.dims.len() > 2 && o.dims.iter().skip(1).any(Option::is_none));
+    let mut per_image: Vec<usize> =
+        stated.map(|o| o.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect()).unwrap_or_default();
+    let mut is_single = false;
+    if is_open && layers::can_run(model, &feature.value.tensor) {
+        let fixed = input.dims.first().copied().flatten();
+        let run = |n: usize| {
+            layers::dims_of(model, &[&feature.value.tensor], &input_dims(&preprocess.spec, n), &none)
+                .map(|dims| (n, dims.into_iter().next().unwrap_or_default()))
+        };
+        let found = match run(fixed.unwrap_or(PROBE_BATCH)) {
+            // A graph that has one image written into a reshape takes no more, whatever its input says.
+            Err(error) if fixed.is_none() => run(1).map_err(|_| error),
+            found => found,
+        };
+        let (n, dims) = found?;
+        is_single = fixed.is_none() && n == 1;
+        per_image = dims.get(1..).unwrap_or_default().to_vec();
     }
-    if let (Pooling::ClsToken | Pooling::MeanToken, Some(has_class_token)) =
-        (feature.value.pooling, architecture.value.has_class_token())
-    {
-        feature.value.pooling = if has_class_token { Pooling::ClsToken } else { Pooling::MeanToken };
+    if !per_image.is_empty() && (feature.value.pooling != Pooling::None || is_open) {
+        let known = layout_of(model, &input, preprocess.spec.layout, &feature.value.tensor);
+        feature.value.pooling = match per_image[..] {
+            [n_tokens, _] => layers::token_pooling(n_tokens, architecture.value.has_class_token()),
+            _ => layers::default_pooling(&per_image, known, preprocess.spec.layout),
+        };
     }
     let about = About::read(files, model);
     let inputs: Vec<Port> = graph.input.iter().map(port).collect();
@@ -383,6 +478,12 @@ fn manifest(
         towers::joint_feature(&outputs, towers::model_type(dirs).as_deref())
     });
     let n_params = onnx::cost::n_params(model, &[&feature.value.tensor]).unwrap_or(0);
+    let opset = onnx::opset(model, "").unwrap_or(0);
+    if is_single && let Some(first) = input.dims.first_mut() {
+        *first = Some(1);
+        onnx::fix_batch(whole, &input.name, 1);
+        notes.push("It takes one image at a time, whatever its input says.".to_owned());
+    }
     Ok(Manifest {
         architecture,
         roles,
@@ -399,9 +500,26 @@ fn manifest(
         preprocess,
         licence: about.licence,
         source: about.source,
-        opset: onnx::opset(model, "").unwrap_or(0),
+        opset,
         notes,
     })
+}
+
+/// That a run of it fits into memory, where the graph fixes how many images it takes.
+fn check_batch(spec: &PreprocessSpec, input: &Port) -> Result<(), BackboneError> {
+    const MOST: usize = 1 << 30;
+    let (height, width) = spec.output_size()?;
+    let n = input.dims.first().copied().flatten().unwrap_or(1);
+    let n_values = n.checked_mul(3 * height as usize).and_then(|n| n.checked_mul(width as usize));
+    match n_values {
+        Some(n_values) if n_values <= MOST => Ok(()),
+        _ => Err(BackboneError::InputTooLarge { input: input.to_string() }),
+    }
+}
+
+/// Where the operators around a tensor have its channels.
+fn layout_of(model: &ModelProto, input: &Port, layout: TensorLayout, tensor: &str) -> Option<TensorLayout> {
+    onnx::layouts(model, &input.name, layout).ok()?.get(tensor).copied()
 }
 
 /// How many classes a file says that the model has.
@@ -424,7 +542,9 @@ fn image_input(graph: &GraphProto) -> Result<Port, BackboneError> {
     let is_constant = |name: &str| graph.initializer.iter().any(|t| t.name() == name);
     let inputs: Vec<Port> = graph.input.iter().filter(|i| !is_constant(i.name())).map(port).collect();
     let is_image = |p: &&Port| {
-        let channel = |i: usize| p.dims.get(i).is_some_and(|d| matches!(d, None | Some(3)));
+        // One channel is a grey picture, and a few others are none that photographs have.
+        let is_other = matches!(p.dims.get(1), Some(Some(1 | 2 | 4..8)));
+        let channel = |i: usize| p.dims.get(i).is_some_and(|d| matches!(d, Some(3)) || d.is_none() && !is_other);
         (p.element.is_float() || p.element == Element::U8) && p.dims.len() == 4 && (channel(1) || channel(3))
     };
     let images: Vec<&Port> = inputs.iter().filter(is_image).collect();
@@ -473,7 +593,8 @@ fn preprocess_in_metadata(model: &ModelProto) -> Option<ResolvedPreprocess> {
 /// `TENSOR` or `TENSOR|POOLING` as a choice that fits the graph.
 fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Result<FeatureChoice, BackboneError> {
     let fail = |why: String| BackboneError::Layer { layer: label.to_owned(), why };
-    let (tensor, pooling) = match label.rsplit_once('|') {
+    let is_whole = model.graph.as_ref().is_some_and(|graph| onnx::exists(graph, label));
+    let (tensor, pooling) = match label.rsplit_once('|').filter(|_| !is_whole) {
         Some((tensor, pooling)) => {
             let pooling = pooling_from_name(pooling).ok_or_else(|| {
                 fail(format!("the pooling is one of {}", pooling_names().collect::<Vec<_>>().join(", ")))
@@ -490,7 +611,8 @@ fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Res
         // What the graph states costs no run.
         Some(output) => output.dims.iter().map(|d| d.unwrap_or(0)).collect(),
         None => {
-            let dims = layers::dims_of(model, &[tensor], &input_dims(&manifest.preprocess.spec, n));
+            let dims =
+                layers::dims_of(model, &[tensor], &input_dims(&manifest.preprocess.spec, n), &CancelToken::new());
             let dims = dims.map_err(|e| fail(e.to_string()))?.pop().unwrap_or_default();
             if dims.first() != Some(&n) {
                 return Err(fail(format!("its dimensions are {dims:?}, not one entry an image")));
@@ -499,7 +621,11 @@ fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Res
         }
     };
     let per_image = dims.get(1..).unwrap_or_default();
-    let pooling = pooling.unwrap_or_else(|| layers::default_pooling(per_image, manifest.preprocess.spec.layout));
+    let layout = manifest.preprocess.spec.layout;
+    let pooling = pooling.unwrap_or_else(|| {
+        let known = layout_of(model, &manifest.input, layout, tensor);
+        layers::default_pooling(per_image, known, layout)
+    });
     if !layers::pooling_fits(per_image.len(), pooling) {
         return Err(fail(format!("that pooling does not fit its dimensions {dims:?}")));
     }
@@ -563,8 +689,12 @@ impl About {
     }
 }
 
-/// Whether a graph quantises by the values of a run.
+/// Whether a graph computes with what it sees of the whole run: it quantises by the values at hand, or normalises by their
+/// mean as in training.
 fn quantises_by_run(model: &ModelProto) -> bool {
-    let is_dynamic = |n: &NodeProto| n.op_type() == "DynamicQuantizeLinear";
-    model.graph.as_ref().is_some_and(|graph| graph.node.iter().any(is_dynamic))
+    onnx::inputs::any_node(model, |node| match node.op_type() {
+        "DynamicQuantizeLinear" | "DynamicQuantizeMatMul" | "DynamicQuantizeLSTM" => true,
+        "BatchNormalization" => node.attribute.iter().any(|a| a.name() == "training_mode" && a.i() == 1),
+        _ => false,
+    })
 }

@@ -5,6 +5,7 @@ use super::open::preprocess_key;
 use super::{Backbone, BackboneError, resolve};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::PreprocessSpec;
+use crate::onnx;
 
 impl Backbone {
     /// The same backbone with preprocessing that the user has set. Fields that differ from the model's get
@@ -39,10 +40,12 @@ impl Backbone {
                 *origin = Origin::User;
             }
         }
-        if let Pooling::GlobalAverage { layout } | Pooling::GeneralisedMean { layout } = &mut self.feature.pooling
-            && *layout == own.layout
+        if spec.layout != own.layout
+            && let Pooling::GlobalAverage { layout } | Pooling::GeneralisedMean { layout } = &mut self.feature.pooling
         {
-            *layout = spec.layout;
+            let layouts = onnx::layouts(&self.model, &self.manifest.input.name, spec.layout).ok();
+            let known = layouts.as_ref().and_then(|layouts| layouts.get(self.feature.tensor.as_str())).copied();
+            *layout = known.unwrap_or(if *layout == own.layout { spec.layout } else { *layout });
         }
         self.beside.clear();
         self.space.layer = self.feature.label();

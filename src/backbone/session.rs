@@ -162,11 +162,11 @@ impl GraphSession {
     ///
     /// # Errors
     /// When the run fails or is ended.
-    pub fn run_dims(
+    pub fn run_shapes(
         &mut self,
         dims: &[usize],
         values: Values,
-        outputs: &[&str],
+        outputs: &[String],
     ) -> Result<Vec<Vec<usize>>, BackboneError> {
         let failed = |e: ort::Error| BackboneError::Run { message: one_line(&e.to_string()) };
         let Some(input) = self.inputs.first() else {
@@ -175,13 +175,13 @@ impl GraphSession {
         let value = tensor(input.element, dims, values).map_err(failed)?;
         let feed = vec![(input.name.clone(), SessionInputValue::from(value))];
         let results = self.session.run_with_options(feed, &*self.options).map_err(failed)?;
-        let dims_of = |name: &&str| match results.get(*name).map(|value| value.dtype().clone()) {
-            Some(ValueType::Tensor { shape, .. }) => {
-                Ok(shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect())
-            }
-            _ => Err(BackboneError::Run { message: format!("there is no output {name}") }),
+        let shape_of = |name: &String| {
+            let missing = || BackboneError::Run { message: format!("there is no output {name}") };
+            let value = results.get(name.as_str()).ok_or_else(missing)?;
+            let (_, extents) = value.try_extract_tensor::<i64>().map_err(failed)?;
+            Ok(extents.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect())
         };
-        outputs.iter().map(dims_of).collect()
+        outputs.iter().map(shape_of).collect()
     }
 
     /// As [`Self::run`], for graphs with several inputs.

@@ -1,6 +1,6 @@
 //! Preprocessing that models of a family are usually trained with, for models whose files do not say it.
 
-use super::architecture::Architecture;
+use super::architecture::{self, Architecture};
 use super::manifest::{Element, Port};
 use super::resolve::input_layout;
 use crate::image::spec::{ChannelOrder, Filter, PreprocessSpec, TensorLayout};
@@ -45,12 +45,20 @@ pub fn of(family: Architecture, graph: &GraphProto, producer: &str, input: &Port
     let is_nhwc = input_layout(input).value == TensorLayout::Nhwc && !producer.to_lowercase().contains("torch");
     let imagenet = PreprocessSpec::IMAGENET_MEAN_STD;
     let (bilinear, bicubic) = (Filter::Bilinear, Filter::Bicubic);
+    // The same architecture is trained otherwise by each library, and their names for its parts tell which it was.
+    let names = architecture::names(graph);
+    let is_torchvision_vit = names.contains("encoder_layer_0");
+    let is_keras_v2 = names.contains("preact");
     let (crop_pct, resize_why, filter, (mean, std), why) = match family {
         A::Clip => (Some(1.0), "as CLIP is trained", bicubic, OPENAI, "OpenAI's, which CLIP models are trained with"),
         A::Siglip => (None, "as SigLIP is trained", bicubic, HALF, "SigLIP's"),
         A::Dino => {
             (Some(0.875), "256 for 224, as DINO is trained", bicubic, imagenet, "ImageNet's, as DINO is trained")
         }
+        A::Vit if is_torchvision_vit => {
+            (Some(0.875), "256 for 224, as in torchvision", bilinear, imagenet, "ImageNet's, as in torchvision")
+        }
+        A::Mae => (Some(0.875), "256 for 224, as MAE is trained", bicubic, imagenet, "ImageNet's, as MAE is trained"),
         A::Vit | A::Beit if !is_nhwc => {
             (Some(0.9), "input size / 0.9, as in timm", bicubic, HALF, "the range -1..1, usual for vision transformers")
         }
@@ -58,6 +66,13 @@ pub fn of(family: Architecture, graph: &GraphProto, producer: &str, input: &Port
         A::EfficientnetLite => {
             (Some(0.875), "input size / 0.875, as in the model zoo", bicubic, LITE, "(x - 127) / 128, of the model zoo")
         }
+        A::Inception if turns_imagenet_to_half(graph, input) => (
+            Some(0.875),
+            "input size / 0.875, as in torchvision",
+            bilinear,
+            imagenet,
+            "ImageNet's: the graph turns them into the range that Inception is trained with",
+        ),
         A::Inception if !is_nhwc => {
             (Some(0.875), "input size / 0.875, as in timm", bicubic, HALF, "the range -1..1, as Inception is trained")
         }
@@ -104,7 +119,14 @@ pub fn of(family: Architecture, graph: &GraphProto, producer: &str, input: &Port
             is_in_graph: true,
             ..usual
         },
-        None if is_nhwc && matches!(family, A::Resnet | A::Vgg) => Usual {
+        Some(Scaling::Signed) => Usual {
+            mean: HALF.0,
+            std: HALF.1,
+            why: "the graph brings pixels of -1..1 to its own range",
+            is_in_graph: true,
+            ..usual
+        },
+        None if is_nhwc && (family == A::Resnet && !is_keras_v2 || family == A::Vgg) => Usual {
             rescale: 1.0,
             mean: CAFFE_MEAN,
             std: [1.0; 3],
@@ -123,37 +145,77 @@ enum Scaling {
     Bytes,
     /// It takes pixels of 0..1.
     Unit,
+    /// It takes pixels of -1..1.
+    Signed,
 }
 
-/// Whether a graph brings pixels to its own range first: it says which they come in.
+/// Whether a graph brings pixels to its own range first: it says which they come in. All that it multiplies with and adds at
+/// its beginning is taken together, and what it makes of pixels tells.
 fn scaling(graph: &GraphProto, input: &Port) -> Option<Scaling> {
+    // What a value x has become: factor * x + offset.
+    let (mut factor, mut offset) = (1.0_f64, 0.0_f64);
     let mut name = input.name.as_str();
-    for _ in 0..6 {
+    for _ in 0..10 {
         let mut readers = graph.node.iter().filter(|n| n.input.iter().any(|i| i == name));
-        let node = readers.next()?;
-        let number = || {
-            let other = node.input.iter().find(|i| i.as_str() != name)?;
-            number(graph, other)
-        };
-        match node.op_type() {
-            "Transpose" | "Cast" | "Identity" => name = node.output.first()?,
-            "Mul" => {
-                let factor = number()?.abs();
-                return (factor < 0.009).then_some(Scaling::Bytes);
+        let (Some(node), None) = (readers.next(), readers.next()) else { break };
+        let is_first = node.input.first().is_some_and(|i| i == name);
+        let other = || node.input.iter().find(|i| i.as_str() != name).and_then(|other| number(graph, other));
+        match (node.op_type(), is_first) {
+            ("Transpose" | "Cast" | "Identity", _) => {}
+            ("Mul", _) => {
+                let Some(number) = other() else { break };
+                (factor, offset) = (factor * number, offset * number);
             }
-            "Div" => return (number()? > 50.0).then_some(Scaling::Bytes),
-            "Sub" | "Add" => {
-                let offset = number()?.abs();
-                return match offset {
-                    o if o > 50.0 => Some(Scaling::Bytes),
-                    o if (0.3..0.6).contains(&o) => Some(Scaling::Unit),
-                    _ => None,
-                };
+            ("Div", true) => {
+                let Some(number) = other().filter(|n| *n != 0.0) else { break };
+                (factor, offset) = (factor / number, offset / number);
             }
-            _ => return None,
+            ("Add", _) => {
+                let Some(number) = other() else { break };
+                offset += number;
+            }
+            ("Sub", true) => {
+                let Some(number) = other() else { break };
+                offset -= number;
+            }
+            _ => break,
         }
+        let Some(output) = node.output.first() else { break };
+        name = output;
     }
-    None
+    let of_byte = factor * 255.0;
+    match (factor, offset) {
+        (1.0, 0.0) => None,
+        // Means of bytes are taken away, or bytes become numbers around 1.
+        (f, o) if o < -50.0 && (0.9..1.1).contains(&f) => Some(Scaling::Bytes),
+        (_, o) if (0.5..10.0).contains(&of_byte) && o.abs() < 5.0 => Some(Scaling::Bytes),
+        (f, o) if (100.0..150.0).contains(&f) && (100.0..150.0).contains(&o) => Some(Scaling::Signed),
+        (f, _) if (200.0..300.0).contains(&f) => Some(Scaling::Unit),
+        (f, o) if (0.9..8.0).contains(&f) && (-4.0..-0.3).contains(&o) => Some(Scaling::Unit),
+        // Standard deviations alone.
+        (f, 0.0) if (3.0..8.0).contains(&f) => Some(Scaling::Unit),
+        _ => None,
+    }
+}
+
+/// Whether a graph begins by turning what ImageNet's mean and standard deviation made, channel by channel, into -1..1, as
+/// torchvision's Inception and GoogLeNet do with weights that come from there.
+fn turns_imagenet_to_half(graph: &GraphProto, input: &Port) -> bool {
+    let is_channel = |n: &&NodeProto| {
+        matches!(n.op_type(), "Gather" | "Slice" | "Split") && n.input.first().is_some_and(|i| *i == input.name)
+    };
+    let mut name = graph.node.iter().find(is_channel).and_then(|n| n.output.first());
+    for _ in 0..4 {
+        let reader = name.and_then(|name| graph.node.iter().find(|n| n.input.iter().any(|i| i == name)));
+        let Some(node) = reader else { return false };
+        if node.op_type() == "Mul" {
+            let factor = node.input.iter().find_map(|i| number(graph, i));
+            // 0.229 / 0.5
+            return factor.is_some_and(|f| (0.44..0.47).contains(&f));
+        }
+        name = node.output.first();
+    }
+    false
 }
 
 /// A stored number, or the first of three that are stored together.
@@ -219,6 +281,26 @@ mod tests {
         let unit = of("Sub", &[0.485, 0.456, 0.406]);
         assert!(unit.rescale < 0.01 && unit.mean == [0.0; 3]);
         assert!(!of("Mul", &[1.0]).is_in_graph);
+        let steps = |steps: &[(&str, f32)]| {
+            let mut all = GraphProto::default();
+            for (i, (op, value)) in steps.iter().enumerate() {
+                let mut one = graph(op, &[*value]);
+                one.node[0].input = vec![if i == 0 { "x".into() } else { format!("y{i}") }, format!("c{i}")];
+                one.node[0].output = vec![format!("y{}", i + 1)];
+                one.initializer[0].name = Some(format!("c{i}"));
+                all.node.append(&mut one.node);
+                all.initializer.append(&mut one.initializer);
+            }
+            super::of(Architecture::Efficientnet, &all, "tf2onnx", &nhwc)
+        };
+        let unit = steps(&[("Mul", 2.0), ("Sub", 1.0)]);
+        assert!(unit.is_in_graph && unit.rescale < 0.01 && unit.mean == [0.0; 3], "{unit:?}");
+        let bytes = steps(&[("Div", 127.5), ("Sub", 1.0)]);
+        assert!(bytes.is_in_graph && bytes.rescale == 1.0, "{bytes:?}");
+        let signed = steps(&[("Add", 1.0), ("Mul", 127.5)]);
+        assert!(signed.is_in_graph && signed.mean == HALF.0 && signed.rescale < 0.01, "{signed:?}");
+        assert!(!steps(&[("Mul", 0.458), ("Add", -0.03)]).is_in_graph);
+        assert!(steps(&[("Div", 0.229)]).is_in_graph);
     }
 
     #[test]
@@ -232,5 +314,14 @@ mod tests {
         let nhwc = port([None, None, None, Some(3)]);
         assert_eq!(super::of(Architecture::Resnet, &none, "tf2onnx", &nhwc).channels, ChannelOrder::Bgr);
         assert_eq!(super::of(Architecture::Resnet, &none, "pytorch", &nhwc).crop_pct, Some(0.875));
+        // The same architecture from another library is trained otherwise.
+        let named = |name: &str| GraphProto {
+            node: vec![NodeProto { name: Some(name.into()), ..NodeProto::default() }],
+            ..GraphProto::default()
+        };
+        let v2 = super::of(Architecture::Resnet, &named("conv2_block1_preact_bn"), "tf2onnx", &nhwc);
+        assert_eq!((v2.channels, v2.mean), (ChannelOrder::Rgb, HALF.0));
+        let vit = super::of(Architecture::Vit, &named("encoder/layers/encoder_layer_0/ln_1"), "pytorch", &nchw);
+        assert_eq!((vit.filter, vit.mean), (Filter::Bilinear, PreprocessSpec::IMAGENET_MEAN_STD.0));
     }
 }

@@ -9,12 +9,13 @@ use super::terminal::Terminal;
 use crate::backbone::Backbone;
 use crate::backbone::layers::{Survey, groups, rounded};
 use crate::backbone::manifest::pooling_name;
-use crate::workflow::models::{open_cache, open_model};
+use crate::progress::Reporter;
+use crate::workflow::models::{look_into, open_cache};
 
 pub(super) fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let cache = open_cache(terminal);
-    let backbone = open_model(Some(&args.model), None, &cache)?;
-    let survey = backbone.survey()?;
+    let backbone = look_into(&args.model, &cache)?;
+    let survey = backbone.survey(terminal.cancel_token())?;
     if args.json {
         return print_json(&to_json(&backbone, &survey));
     }

@@ -66,6 +66,8 @@ pub fn run() -> ExitCode {
     };
     terminal.finish();
     match result {
+        // What ended too soon to notice was cancelled all the same.
+        Ok(()) if terminal.was_cancelled() => failure(&WorkflowError::Cancelled.into(), &terminal),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error, &terminal),
     }

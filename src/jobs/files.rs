@@ -343,7 +343,10 @@ fn list_models(reporter: &JobReporter) -> Result<Vec<ModelCard>, JobError> {
 fn inspect(models: &OpenModels, choice: ModelChoice, reporter: &JobReporter) -> Result<JobOutput, JobError> {
     let cache = open_cache(reporter);
     let backbone = models.open(&choice, &cache)?;
-    let survey = backbone.survey();
+    let survey = backbone.survey(reporter.cancel_token());
+    if reporter.cancelled() {
+        return Err(JobError::Cancelled);
+    }
     Ok(JobOutput::Inspected(Box::new(Inspected {
         choice,
         manifest: Box::new(backbone.manifest.clone()),

@@ -123,7 +123,7 @@ pub(super) fn fixed(dim: &Dimension) -> Option<i64> {
 }
 
 /// Whether a tensor of this name is made, fed or stored anywhere in the graph.
-pub(super) fn exists(graph: &GraphProto, name: &str) -> bool {
+pub fn exists(graph: &GraphProto, name: &str) -> bool {
     graph.input.iter().any(|i| i.name() == name)
         || constants(graph).any(|n| n == name)
         || graph.node.iter().any(|n| writes(n).any(|o| o == name))
@@ -181,19 +181,23 @@ pub(super) fn for_each_node_tensor<E>(
     Ok(())
 }
 
+/// A node of a test's graph.
+#[cfg(test)]
+pub(super) fn test_node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+    NodeProto {
+        op_type: Some(op.into()),
+        input: inputs.iter().map(|&s| s.to_owned()).collect(),
+        output: outputs.iter().map(|&s| s.to_owned()).collect(),
+        ..Default::default()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 
-    pub(super) fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
-        NodeProto {
-            op_type: Some(op.into()),
-            input: inputs.iter().map(|&s| s.to_owned()).collect(),
-            output: outputs.iter().map(|&s| s.to_owned()).collect(),
-            ..Default::default()
-        }
-    }
+    use super::test_node as node;
 
     #[test]
     fn order_is_kept_where_it_is_one_and_mended_where_not() {

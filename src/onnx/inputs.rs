@@ -2,7 +2,7 @@
 
 use super::graph as walk;
 use super::proto::tensor_shape_proto::Dimension;
-use super::proto::{DataType, GraphProto, ModelProto, TensorProto, ValueInfoProto};
+use super::proto::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// An input that has become a constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct SettledInput {
 }
 
 /// Makes constants of the inputs beside `image`: flags of training are false, rates of dropout 0, probabilities of keeping 1,
-/// everything else 0. Whole numbers of two dimensions or more are left, since they may be texts.
+/// masks 1, everything else 0. Whole numbers of two dimensions or more are left, since they may be texts.
 ///
 /// An extent that the model leaves open becomes 1, which operators spread over a batch.
 pub fn settle_inputs(model: &mut ModelProto, image: &str) -> Vec<SettledInput> {
@@ -43,10 +43,12 @@ fn neutral(input: &ValueInfoProto) -> Option<(&'static str, TensorProto)> {
     let dims: Vec<i64> =
         walk::dims(input).unwrap_or_default().iter().map(|d: &Dimension| walk::fixed(d).unwrap_or(1)).collect();
     let name = input.name().to_lowercase();
-    let is_one = name.contains("keep") || name.contains("scale") || name.contains("temperature");
+    // A mask says what counts; one of places that are masked says what does not.
+    let is_mask = name.contains("mask") && !name.contains("masked");
+    let is_one = is_mask || name.contains("keep") || name.contains("scale") || name.contains("temperature");
     let number = if is_one { 1.0 } else { 0.0 };
     let bytes: Vec<u8> = match data_type {
-        DataType::Bool => vec![0],
+        DataType::Bool => vec![u8::from(is_mask)],
         DataType::Float => (number as f32).to_le_bytes().to_vec(),
         DataType::Float16 => half::f16::from_f64(number).to_le_bytes().to_vec(),
         DataType::Double => number.to_le_bytes().to_vec(),
@@ -54,8 +56,10 @@ fn neutral(input: &ValueInfoProto) -> Option<(&'static str, TensorProto)> {
         DataType::Int64 if dims.len() < 2 => i64::from(is_one).to_le_bytes().to_vec(),
         _ => return None,
     };
-    let n_elements = usize::try_from(dims.iter().product::<i64>()).ok().filter(|n| *n <= 1 << 24)?;
+    let n_elements = dims.iter().try_fold(1_i64, |n, &dim| n.checked_mul(dim));
+    let n_elements = usize::try_from(n_elements?).ok().filter(|n| *n <= 1 << 24)?;
     let value = match data_type {
+        DataType::Bool if is_mask => "true",
         DataType::Bool => "false",
         _ if is_one => "1",
         _ => "0",
@@ -99,6 +103,20 @@ pub fn custom_operators(model: &ModelProto) -> Vec<String> {
     found.into_iter().collect()
 }
 
+/// Whether any node is so, anywhere: in the graph, in branches and bodies, in functions.
+pub fn any_node(model: &ModelProto, is_it: impl Fn(&NodeProto) -> bool) -> bool {
+    let mut found = false;
+    let mut visit = |graph: &GraphProto| found |= graph.node.iter().any(&is_it);
+    if let Some(graph) = &model.graph {
+        each_graph(graph, &mut visit);
+    }
+    let nodes = || model.functions.iter().flat_map(|function| &function.node);
+    for sub in nodes().flat_map(|node| &node.attribute).flat_map(|a| a.g.iter().chain(&a.graphs)) {
+        each_graph(sub, &mut visit);
+    }
+    found || nodes().any(&is_it)
+}
+
 fn each_graph(graph: &GraphProto, visit: &mut dyn FnMut(&GraphProto)) {
     visit(graph);
     for node in &graph.node {
@@ -112,7 +130,6 @@ fn each_graph(graph: &GraphProto, visit: &mut dyn FnMut(&GraphProto)) {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::super::build::value;
-    use super::super::proto::NodeProto;
     use super::super::proto::tensor_shape_proto::Value as Extent;
     use super::*;
 
@@ -128,7 +145,9 @@ mod tests {
                 input("is_training", DataType::Bool, &[]),
                 input("keep_prob", DataType::Float, &[1]),
                 input("bool_masked_pos", DataType::Bool, &[0, 4]),
+                input("pixel_mask", DataType::Float, &[0, 8, 8]),
                 input("dropout", DataType::Float16, &[]),
+                input("endless", DataType::Float, &[1 << 40, 1 << 40]),
                 input("input_ids", DataType::Int64, &[0, 0]),
             ],
             ..GraphProto::default()
@@ -136,13 +155,19 @@ mod tests {
         let mut model = ModelProto { graph: Some(graph), ..ModelProto::default() };
         let settled = settle_inputs(&mut model, "image");
         let found: Vec<(&str, &str)> = settled.iter().map(|s| (s.name.as_str(), s.value)).collect();
-        let wanted = [("is_training", "false"), ("keep_prob", "1"), ("bool_masked_pos", "false"), ("dropout", "0")];
+        let wanted = [
+            ("is_training", "false"),
+            ("keep_prob", "1"),
+            ("bool_masked_pos", "false"),
+            ("pixel_mask", "1"),
+            ("dropout", "0"),
+        ];
         assert_eq!(found, wanted);
         let graph = model.graph.unwrap();
         let left: Vec<&str> = graph.input.iter().map(ValueInfoProto::name).collect();
-        assert_eq!(left, ["image", "input_ids"]);
+        assert_eq!(left, ["image", "endless", "input_ids"]);
         assert_eq!(graph.initializer[1].raw_data.as_deref(), Some(&1.0_f32.to_le_bytes()[..]));
-        assert_eq!((graph.initializer[2].dims.as_slice(), graph.initializer[3].dims.len()), (&[1, 4][..], 0));
+        assert_eq!((graph.initializer[2].dims.as_slice(), graph.initializer[4].dims.len()), (&[1, 4][..], 0));
     }
 
     #[test]

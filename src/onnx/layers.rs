@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::build::{self, Builder};
 use super::graph as walk;
 use super::proto::{AttributeProto, DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::{OnnxError, graph, graph_mut};
@@ -109,6 +110,27 @@ pub fn expose(model: &ModelProto, tensors: &[&str]) -> Result<ModelProto, OnnxEr
     }
     g.value_info.retain(|v| !tensors.contains(&v.name()));
     Ok(out)
+}
+
+/// A model that gives out the shapes of tensors instead of what they hold, with the names of its outputs, in the order
+/// of `tensors`: a run of it can let each tensor go as soon as it has been read.
+///
+/// # Errors
+/// [`OnnxError::UnknownTensor`] when a tensor does not exist.
+pub fn expose_shapes(model: &ModelProto, tensors: &[&str]) -> Result<(ModelProto, Vec<String>), OnnxError> {
+    let needed = super::prune(model, tensors)?;
+    let mut out = needed;
+    let g = graph_mut(&mut out)?;
+    let mut builder = Builder::new(g, "shapes");
+    let names: Vec<String> = tensors.iter().map(|tensor| builder.op("Shape", "shape", &[tensor])).collect();
+    let info = |name: &String| build::value(name, DataType::Int64 as i32, Some(vec![None]));
+    // What was given out keeps what is known of its type.
+    let former = std::mem::take(&mut g.output);
+    g.value_info.extend(former.into_iter().filter(|info| info.r#type.is_some()));
+    g.output = names.iter().map(info).collect();
+    let ir_version = out.ir_version();
+    builder.finish(ir_version, graph_mut(&mut out)?, false);
+    Ok((out, names))
 }
 
 /// Tensors that depend on an image's values, and who reads them.

@@ -11,6 +11,7 @@
 //! Everything that Graft adds to a foreign graph is named `graft/…` and uses only operators whose form did not change
 //! between opsets 11 and 22, so that a backbone keeps its own opset and needs no converter.
 
+mod axes;
 mod build;
 pub mod cost;
 mod count;
@@ -32,9 +33,11 @@ use prost::bytes::Bytes;
 use crate::image::spec::SpecError;
 use proto::{GraphProto, ModelProto, StringStringEntryProto};
 
+pub use axes::layouts;
 pub use external::{external_locations, inline_external_data};
 pub use fuse::{Pooling, classifier_model, feature_model, fix_batch, head_model, image_classifier_model};
-pub use layers::{LayerCandidate, candidates, expose};
+pub use graph::exists;
+pub use layers::{LayerCandidate, candidates, expose, expose_shapes};
 pub use prune::prune;
 pub use tables::{gathered_rows, scalar};
 

@@ -149,7 +149,7 @@ fn compare_one(
     let worth = worth(&prepared.data, config.split.seed, reporter)?;
     let images_per_sec = providers::images_per_sec(&backbone, config.embed.provider, reporter)?;
     let manifest = &backbone.manifest;
-    let survey = backbone.survey().ok();
+    let survey = backbone.survey(reporter.cancel_token()).ok();
     let feature = &manifest.feature.value.tensor;
     let at_feature = survey.as_ref().and_then(|s| s.layers.iter().find(|l| l.tensor == *feature)?.macs);
     Ok(ComparedModel {

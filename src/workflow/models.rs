@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::{SharedCache, WorkflowError};
-use crate::backbone::{Backbone, library};
+use crate::backbone::{Backbone, BackboneError, library};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::PreprocessSpec;
 use crate::progress::Reporter;
@@ -30,6 +30,18 @@ pub fn open_cache(reporter: &dyn Reporter) -> SharedCache {
 pub fn open_model(name: Option<&str>, layer: Option<&str>, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
     let path = library::find(name, &dirs::model_dirs())?;
     open_path(&path, layer, cache)
+}
+
+/// Opens a model (the name of an installed one, or a path) to see what it is; detectors too, at their deepest layer.
+///
+/// # Errors
+/// When it takes no image or has no layer.
+pub fn look_into(name: &str, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
+    let path = library::find(Some(name), &dirs::model_dirs())?;
+    match open_path(&path, None, cache) {
+        Err(WorkflowError::Backbone(BackboneError::Detector { .. })) => Ok(Backbone::look_into(&path, |_| None)?),
+        opened => opened,
+    }
 }
 
 /// Opens the model at a path.

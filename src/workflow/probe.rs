@@ -174,7 +174,7 @@ pub fn probe(
     cache: &SharedCache,
     reporter: &dyn Reporter,
 ) -> Result<ProbeOutcome, WorkflowError> {
-    let survey = backbone.survey()?;
+    let survey = backbone.survey(reporter.cancel_token())?;
     let proposed = backbone.manifest.feature.value.label();
     let picked = match wanted {
         Some(wanted) => wanted.iter().map(|label| named(backbone, &survey.layers, label)).collect::<Result<_, _>>()?,
@@ -304,7 +304,7 @@ mod tests {
     use crate::image::spec::TensorLayout;
 
     fn layer(tensor: &str, depth: f32, dims: &[usize]) -> Layer {
-        let pooling = layers::default_pooling(dims, TensorLayout::Nchw);
+        let pooling = layers::default_pooling(dims, None, TensorLayout::Nchw);
         Layer {
             tensor: tensor.into(),
             op_type: "Add".into(),
