@@ -125,6 +125,14 @@ pub enum BackboneError {
         /// Inputs beside the image and what they were set to, in brackets; empty where there are none.
         settled: String,
     },
+    /// The features of some images are no numbers.
+    #[error("the model's features are no numbers for {n_images} of {n} images")]
+    NotNumbersFor {
+        /// Of how many.
+        n_images: usize,
+        /// How many there are.
+        n: usize,
+    },
     /// The features are the same for every picture.
     #[error("the model's features are the same for every picture, so that nothing can be learned from them{settled}")]
     Blind {

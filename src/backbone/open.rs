@@ -426,10 +426,21 @@ fn manifest(
     };
     check_batch(&preprocess.spec, &input)?;
     let none = CancelToken::new();
-    let mut feature = match detector {
-        None => layers::propose(model, graph, &outputs, &roles).ok_or(BackboneError::NoFeatures)?,
-        Some(why) => {
-            notes.push(format!("It finds objects in images ({why}) and has no features of its own: choose a layer."));
+    let mut proposed = None;
+    if let Some(why) = detector {
+        notes.push(format!("It finds objects in images ({why}) and has no features of its own: choose a layer."));
+    } else {
+        proposed = Some(layers::propose(model, graph, &outputs, &roles).ok_or(BackboneError::NoFeatures)?);
+    }
+    if asked == Asked::Look
+        && let Some(Err(error)) = proposed.as_ref().map(|feature| refuse_custom(model, &feature.value.tensor))
+    {
+        proposed = None;
+        notes.push(format!("At its end {error}: choose a layer before them."));
+    }
+    let mut feature = match proposed {
+        Some(proposed) => proposed,
+        None => {
             let n = input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
             let (dims, layout) = (input_dims(&preprocess.spec, n), preprocess.spec.layout);
             let survey = layers::survey(model, &input.name, &dims, layout, &none)?;

@@ -157,7 +157,9 @@ pub fn detector(graph: &GraphProto, outputs: &[Port]) -> Option<String> {
     }
     let named = |o: &&Port| {
         let name = o.name.to_lowercase();
-        BOXES.iter().any(|word| name.contains(word))
+        // A row a box, or a box's few numbers: scores of a class called so are neither.
+        let is_boxes = o.dims.len() != 2 || matches!(o.dims.last(), Some(Some(4..=6) | None));
+        is_boxes && BOXES.iter().any(|word| name.contains(word))
     };
     if let Some(output) = outputs.iter().find(named) {
         return Some(format!("its output {:?} is one of boxes", output.name));
@@ -170,10 +172,30 @@ pub fn detector(graph: &GraphProto, outputs: &[Port]) -> Option<String> {
         if let Some(turned) = producer(graph, name).filter(|n| n.op_type() == "Transpose") {
             name = turned.input.first().map_or(name, String::as_str);
         }
-        let is_joined = producer(graph, name).is_some_and(|n| n.op_type() == "Concat");
-        is_joined && (5..=300).contains(&few) && many >= 300 && many > few * 4
+        // Tokens with a class token are joined too, but only one of the parts comes from the image.
+        let is_joined = producer(graph, name).is_some_and(|n| {
+            n.op_type() == "Concat" && n.input.iter().filter(|part| comes_from_convolution(graph, part)).count() > 1
+        });
+        // Widths that transformers have, and hardly any number of classes and coordinates.
+        let is_width = few >= 128 && few % 64 == 0;
+        is_joined && !is_width && (5..=300).contains(&few) && many >= 300 && many > few * 4
     };
     outputs.iter().find(is_grid).map(|o| format!("its output {o} is a grid of boxes"))
+}
+
+/// Whether a convolution is found by going up from a tensor, along what is not stored.
+fn comes_from_convolution(graph: &GraphProto, tensor: &str) -> bool {
+    let mut name = tensor;
+    for _ in 0..48 {
+        let Some(node) = producer(graph, name) else { return false };
+        if node.op_type().contains("Conv") {
+            return true;
+        }
+        let is_computed = |i: &&String| producer(graph, i).is_some_and(|p| p.op_type() != "Constant");
+        let Some(next) = node.input.iter().find(is_computed) else { return false };
+        name = next;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -223,10 +245,29 @@ mod tests {
 
     #[test]
     fn detectors_are_known_by_their_boxes() {
-        let yolo = GraphProto { node: vec![node("Concat", &["a", "b"], "output0")], ..GraphProto::default() };
+        let yolo = GraphProto {
+            node: vec![
+                node("Conv", &["x", "w"], "a"),
+                node("Conv", &["x", "v"], "c"),
+                node("Sigmoid", &["c"], "b"),
+                node("Concat", &["a", "b"], "output0"),
+            ],
+            ..GraphProto::default()
+        };
         assert!(detector(&yolo, &[port("output0", &[84, 8400])]).is_some());
         assert!(detector(&yolo, &[port("output0", &[197, 768])]).is_none());
         assert!(detector(&GraphProto::default(), &[port("boxes", &[4])]).is_some());
+        assert!(detector(&GraphProto::default(), &[port("face_detection", &[10])]).is_none());
+        // Patches with their class token, of a picture of 448 px.
+        let tokens = GraphProto {
+            node: vec![
+                node("Conv", &["x", "w"], "patches"),
+                node("Expand", &["token", "shape"], "cls"),
+                node("Concat", &["cls", "patches"], "tokens"),
+            ],
+            ..GraphProto::default()
+        };
+        assert!(detector(&tokens, &[port("tokens", &[1025, 192])]).is_none());
         let nms = GraphProto { node: vec![node("NonMaxSuppression", &["a"], "b")], ..GraphProto::default() };
         assert!(detector(&nms, &[]).unwrap().contains("NonMaxSuppression"));
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::backbone::provider::Provider;
@@ -137,7 +138,7 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "M")]
     pub(super) model: Option<String>,
     /// Layers, separated by commas, as `graft inspect --layers` lists them; auto takes some of every depth
-    #[arg(long, value_name = "auto|LIST", default_value = "auto")]
+    #[arg(long, value_name = "auto|LIST", default_value = "auto", value_parser = NonEmptyStringValueParser::new())]
     pub(super) layers: String,
 }
 
@@ -149,7 +150,7 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     pub(super) study: StudyArgs,
     /// Models, separated by commas: names of installed ones, or paths
-    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true, value_parser = NonEmptyStringValueParser::new())]
     pub(super) models: Vec<String>,
 }
 

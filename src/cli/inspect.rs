@@ -14,7 +14,7 @@ use crate::workflow::models::{look_into, open_cache};
 
 pub(super) fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let cache = open_cache(terminal);
-    let backbone = look_into(&args.model, &cache)?;
+    let backbone = look_into(Some(&args.model), &cache)?;
     let survey = backbone.survey(terminal.cancel_token())?;
     if args.json {
         return print_json(&to_json(&backbone, &survey));

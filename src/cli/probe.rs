@@ -10,12 +10,12 @@ use crate::backbone::layers::rounded;
 use crate::dataset::split::SplitConfig;
 use crate::metrics::Estimate;
 use crate::progress::Reporter;
-use crate::workflow::models::{open_cache, open_model};
+use crate::workflow::models::{look_into, open_cache};
 use crate::workflow::probe::{ProbeOutcome, StudyConfig, StudyImages, probe};
 
 pub(super) fn run(args: &ProbeArgs, terminal: &Terminal) -> Result<()> {
     let cache = open_cache(terminal);
-    let backbone = open_model(args.model.as_deref(), None, &cache)?;
+    let backbone = look_into(args.model.as_deref(), &cache)?;
     let wanted: Option<Vec<String>> = match args.layers.trim() {
         "auto" => None,
         list => Some(list.split(',').map(|layer| layer.trim().to_owned()).filter(|l| !l.is_empty()).collect()),

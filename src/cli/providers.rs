@@ -26,7 +26,7 @@ pub(super) fn run(args: &ProvidersArgs, terminal: &Terminal) -> Result<()> {
         .filter_map(|report| Some((report.provider, report.test.as_ref()?.images_per_sec?)));
     match best.max_by(|a, b| a.1.total_cmp(&b.1)) {
         Some((provider, rate)) => print(&format!("Fastest: {} with {rate:.0} images a second", provider.label())),
-        None => print("Nothing works: images cannot be embedded"),
+        None => anyhow::bail!("nothing works: images cannot be embedded"),
     }
 }
 

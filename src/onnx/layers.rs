@@ -122,7 +122,19 @@ pub fn expose_shapes(model: &ModelProto, tensors: &[&str]) -> Result<(ModelProto
     let mut out = needed;
     let g = graph_mut(&mut out)?;
     let mut builder = Builder::new(g, "shapes");
-    let names: Vec<String> = tensors.iter().map(|tensor| builder.op("Shape", "shape", &[tensor])).collect();
+    // In the order in which tensors are made: ONNX Runtime asks for their shapes in the order of these nodes, and one that
+    // is asked for late is held till then.
+    let place: HashMap<&str, usize> = walk::topological_order(g)?
+        .into_iter()
+        .enumerate()
+        .flat_map(|(place, idx)| walk::writes(&g.node[idx]).map(move |name| (name, place)))
+        .collect();
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&i| place.get(tensors[i]));
+    let mut names = vec![String::new(); tensors.len()];
+    for i in order {
+        names[i] = builder.op("Shape", "shape", &[tensors[i]]);
+    }
     let info = |name: &String| build::value(name, DataType::Int64 as i32, Some(vec![None]));
     // What was given out keeps what is known of its type.
     let former = std::mem::take(&mut g.output);

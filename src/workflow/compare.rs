@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::probe::{StudyConfig, Worth, worth};
 use super::{SharedCache, WorkflowError, models, providers};
+use crate::backbone::BackboneError;
 use crate::backbone::architecture::Architecture;
-use crate::dataset::Skipped;
+use crate::dataset::{SkipReason, Skipped};
 use crate::metrics::transfer::kendall_tau;
 use crate::progress::{Reporter, Stage};
 
@@ -108,7 +109,7 @@ pub fn compare(
         let one = match compare_one(model, config, cache, reporter, &mut outcome) {
             Err(WorkflowError::Cancelled) => return Err(WorkflowError::Cancelled),
             // It would be the same with the next one.
-            Err(error) if !matches!(error, WorkflowError::Backbone(_)) => return Err(error),
+            Err(error) if is_of_images(&error) => return Err(error),
             Err(error) => {
                 let reason = error.to_string();
                 first_error.get_or_insert(error);
@@ -132,6 +133,21 @@ pub fn compare(
     Ok(outcome)
 }
 
+/// Whether an error is of the images, whatever the model. Those that come when features are at hand may be of one model
+/// alone.
+fn is_of_images(error: &WorkflowError) -> bool {
+    use WorkflowError as E;
+    matches!(
+        error,
+        E::Read { .. }
+            | E::Table { .. }
+            | E::NoImages { .. }
+            | E::NoClasses { .. }
+            | E::NoValidation { .. }
+            | E::OnlyDuplicates { .. }
+    )
+}
+
 fn compare_one(
     model: &str,
     config: &StudyConfig,
@@ -141,13 +157,20 @@ fn compare_one(
 ) -> Result<ComparedModel, WorkflowError> {
     let backbone = models::open_model(Some(model), None, cache)?;
     let prepared = config.prepare(&backbone, cache, reporter)?;
+    let not_finite = prepared.skipped.iter().filter(|s| s.reason == SkipReason::NotFinite).count();
+    if not_finite > 0 {
+        // Judged on other images than the others it could not be compared with them.
+        let n = not_finite + prepared.data.train.len() + prepared.data.val.len() + prepared.data.test.len();
+        return Err(BackboneError::NotNumbersFor { n_images: not_finite, n }.into());
+    }
     if outcome.n_train == 0 {
         (outcome.n_train, outcome.n_val) = (prepared.data.train.len(), prepared.data.val.len());
         outcome.notes.clone_from(&prepared.notes);
         outcome.skipped.clone_from(&prepared.skipped);
     }
     let worth = worth(&prepared.data, config.split.seed, reporter)?;
-    let images_per_sec = providers::images_per_sec(&backbone, config.embed.provider, reporter)?;
+    let provider = providers::settle(&backbone, config.embed.provider, reporter)?;
+    let images_per_sec = providers::images_per_sec(&backbone, provider, reporter)?;
     let manifest = &backbone.manifest;
     let survey = backbone.survey(reporter.cancel_token()).ok();
     let feature = &manifest.feature.value.tensor;

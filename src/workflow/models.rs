@@ -32,14 +32,17 @@ pub fn open_model(name: Option<&str>, layer: Option<&str>, cache: &SharedCache) 
     open_path(&path, layer, cache)
 }
 
-/// Opens a model (the name of an installed one, or a path) to see what it is; detectors too, at their deepest layer.
+/// Opens a model (the name of an installed one, or a path) to see what it is; also one that has no features of its own, such
+/// as a detector, at its deepest layer.
 ///
 /// # Errors
 /// When it takes no image or has no layer.
-pub fn look_into(name: &str, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
-    let path = library::find(Some(name), &dirs::model_dirs())?;
+pub fn look_into(name: Option<&str>, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
+    let path = library::find(name, &dirs::model_dirs())?;
     match open_path(&path, None, cache) {
-        Err(WorkflowError::Backbone(BackboneError::Detector { .. })) => Ok(Backbone::look_into(&path, |_| None)?),
+        Err(WorkflowError::Backbone(BackboneError::Detector { .. } | BackboneError::CustomOperators { .. })) => {
+            Ok(Backbone::look_into(&path, |_| None)?)
+        }
         opened => opened,
     }
 }

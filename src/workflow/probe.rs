@@ -12,7 +12,7 @@ use crate::backbone::manifest::{FeatureChoice, Pooling};
 use crate::backbone::{Backbone, BackboneError};
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::split::SplitConfig;
-use crate::dataset::{Sample, Skipped};
+use crate::dataset::{Sample, SkipReason, Skipped};
 use crate::head::{self, HeadKind};
 use crate::metrics::Estimate;
 use crate::metrics::transfer::{Transferability, transferability};
@@ -178,7 +178,14 @@ pub fn probe(
     let proposed = backbone.manifest.feature.value.label();
     let picked = match wanted {
         Some(wanted) => wanted.iter().map(|label| named(backbone, &survey.layers, label)).collect::<Result<_, _>>()?,
-        None => spread(&survey.layers, &proposed, N_LAYERS),
+        None => {
+            let mut picked = spread(&survey.layers, &proposed, N_LAYERS);
+            // Also where it is none that a survey lists, as behind a quantiser: it is what the others are measured by.
+            if !picked.iter().any(|layer| is_label_of(&proposed, layer)) {
+                picked.extend(named(backbone, &survey.layers, &proposed).ok());
+            }
+            picked
+        }
     };
     let mut at: Vec<(Layer, Backbone)> = Vec::with_capacity(picked.len());
     for layer in picked {
@@ -188,15 +195,34 @@ pub fn probe(
             at.push((layer, cut));
         }
     }
-    let Some((_, first)) = at.first() else { return Err(BackboneError::NoFeatures.into()) };
-    let joined = at.iter().skip(1).fold(first.clone(), |joined, (_, next)| joined.beside(next));
+    // The earliest first, in whatever order they were named.
+    at.sort_by(|a, b| a.0.depth.total_cmp(&b.0.depth));
+    let mut joined = side_by_side(&at)?;
+    let mut prepared = config.prepare(&joined, cache, reporter);
+    let mut left_out = Vec::new();
+    if gives_no_numbers(&prepared) {
+        // One layer's overflow must not take the images from all the others.
+        at.retain(|(_, cut)| {
+            let is_sound = !gives_no_numbers(&config.prepare(cut, cache, reporter));
+            if !is_sound {
+                left_out.push(format!("The layer {} is left out: it gives no numbers.", cut.space.layer));
+            }
+            is_sound
+        });
+        if !at.is_empty() && !left_out.is_empty() {
+            joined = side_by_side(&at)?;
+            prepared = config.prepare(&joined, cache, reporter);
+        }
+    }
+    let mut prepared = prepared?;
+    prepared.notes.extend(left_out);
     let parts = joined.parts();
-    let prepared = config.prepare(&joined, cache, reporter)?;
+    let provider = providers::settle(&joined, config.embed.provider, reporter)?;
     let mut layers = Vec::with_capacity(at.len());
     for (idx, (layer, cut)) in at.iter().enumerate() {
         reporter.progress(Stage::Fit, idx, at.len());
         let worth = worth(&prepared.data.part(&parts, idx)?, config.split.seed, reporter)?;
-        let images_per_sec = providers::images_per_sec(cut, config.embed.provider, reporter)?;
+        let images_per_sec = providers::images_per_sec(cut, provider, reporter)?;
         layers.push(ProbedLayer {
             layer: cut.space.layer.clone(),
             block: layer.block.clone(),
@@ -215,16 +241,39 @@ pub fn probe(
     Ok(ProbeOutcome { layers, n_train: data.train.len(), n_val: data.val.len(), classes: data.classes, skipped, notes })
 }
 
+/// All layers in one graph.
+fn side_by_side(at: &[(Layer, Backbone)]) -> Result<Backbone, WorkflowError> {
+    let Some((_, first)) = at.first() else { return Err(BackboneError::NoFeatures.into()) };
+    Ok(at.iter().skip(1).fold(first.clone(), |joined, (_, next)| joined.beside(next)))
+}
+
+/// Whether images are left out because their features are no numbers.
+fn gives_no_numbers(prepared: &Result<Prepared, WorkflowError>) -> bool {
+    match prepared {
+        Ok(prepared) => prepared.skipped.iter().any(|s| s.reason == SkipReason::NotFinite),
+        Err(WorkflowError::NothingUsable { reason, .. }) => *reason == SkipReason::NotFinite.to_string(),
+        Err(_) => false,
+    }
+}
+
+/// Whether a choice in the form of `--layer` is of this layer.
+fn is_label_of(label: &str, layer: &Layer) -> bool {
+    let choice = FeatureChoice { tensor: layer.tensor.clone(), pooling: layer.pooling };
+    choice.label() == label
+        || layer.tensor == label
+        || layer.tensor == label.rsplit_once('|').map_or(label, |(tensor, _)| tensor)
+}
+
 /// A layer as the user names it.
 fn named(backbone: &Backbone, layers: &[Layer], label: &str) -> Result<Layer, WorkflowError> {
-    let (tensor, pooling) = match label.rsplit_once('|') {
+    let is_whole = layers.iter().any(|layer| layer.tensor == label);
+    let (tensor, pooling) = match label.rsplit_once('|').filter(|_| !is_whole) {
         Some((tensor, name)) => (tensor, crate::backbone::manifest::pooling_from_name(name)),
         None => (label, None),
     };
     if let Some(layer) = layers.iter().find(|layer| layer.tensor == tensor) {
         let pooling = pooling.unwrap_or(layer.pooling);
-        let is_named = label.contains('|') || pooling == layer.pooling;
-        if is_named && layers::pooling_fits(layer.dims.len(), pooling) {
+        if layers::pooling_fits(layer.dims.len(), pooling) {
             return Ok(Layer { pooling, dim: layers::pooled_dim(&layer.dims, pooling), ..layer.clone() });
         }
     }
@@ -247,10 +296,7 @@ fn named(backbone: &Backbone, layers: &[Layer], label: &str) -> Result<Layer, Wo
 /// About `n` layers spread over the depth, with the proposed one (in the form of `--layer`). Tokens on the way count by
 /// their mean: a class token knows the image only at the end.
 pub fn spread(layers: &[Layer], proposed: &str, n: usize) -> Vec<Layer> {
-    let is_proposed = |layer: &Layer| {
-        FeatureChoice { tensor: layer.tensor.clone(), pooling: layer.pooling }.label() == proposed
-            || layer.tensor == proposed.rsplit_once('|').map_or(proposed, |(tensor, _)| tensor)
-    };
+    let is_proposed = |layer: &Layer| is_label_of(proposed, layer);
     let usable: Vec<usize> = (0..layers.len()).filter(|&i| (1..=MAX_DIM).contains(&layers[i].dim)).collect();
     let last = usable.iter().copied().find(|&i| is_proposed(&layers[i]));
     let deepest = last.map_or(1.0, |i| layers[i].depth);
