@@ -8,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{World, assert_fails, files_below};
-use graft::onnx::proto::{ModelProto, NodeProto, OperatorSetIdProto};
+use graft::onnx::proto::{
+    AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, type_proto,
+};
 use graft::onnx::{encode, parse};
 
 fn matrix(name: &str) -> PathBuf {
@@ -159,7 +161,7 @@ fn names_and_places() {
     let json = world.json(&["import", &good, "--name", "small", "--in-place", "--json"]);
     assert_eq!((json["name"].as_str(), json["in_place"].as_bool()), (Some("small"), Some(true)));
     assert_eq!((json["dim"].as_u64(), json["architecture"]["value"].as_str()), (Some(24), Some("resnet")));
-    let again = world.json(&["import", &good, "--json"]);
+    let again = world.json(&["import", &good, "--in-place", "--json"]);
     assert_eq!((again["name"].as_str(), again["was_there"].as_bool()), (Some("small"), Some(true)));
     let listed = world.json(&["models", "--json"]);
     let own = listed.as_array().unwrap().iter().find(|m| m["name"] == "small").unwrap();
@@ -185,4 +187,136 @@ fn layers_and_models_that_are_not_there() {
     assert_eq!((json["models"].as_array().unwrap().len(), json["failed"][0]["model"].as_str()), (1, Some("none")));
     assert_fails(&world.graft(&["compare", "--images", &images, "--models", "none"]), "there is no model called");
     assert_eq!(world.graft(&["train", "--images", &images, "--provider", "abacus"]).status, 2);
+}
+
+/// A field of protobuf with `content`.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let tag = usize::from(number) << 3 | 2;
+    let varint = |mut n: usize| {
+        let mut bytes = Vec::new();
+        while n > 0x7f {
+            bytes.push((n & 0x7f) as u8 | 0x80);
+            n >>= 7;
+        }
+        bytes.push(n as u8);
+        bytes
+    };
+    [varint(tag), varint(content.len()), content.to_vec()].concat()
+}
+
+#[test]
+fn bombs_beside_the_graph_and_in_its_branches() {
+    let world = World::new();
+    let good = fs::read(matrix("resnet_torchvision.onnx")).unwrap();
+    let nodes = |number: u8| field(number, &[]).repeat(12_000_000);
+    let attribute = field(5, &field(6, &nodes(1)));
+    for (name, bomb) in [
+        ("function.onnx", field(25, &nodes(7))),
+        ("branch.onnx", field(7, &field(1, &attribute))),
+        ("opsets.onnx", field(8, &[]).repeat(12_000_000)),
+    ] {
+        let path = world.write(name, &[&good[..], &bomb].concat());
+        refused(&world, &path.to_string_lossy(), &["more parts than any model has"]);
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn weights_of_more_elements_than_there_are_numbers() {
+    let world = World::new();
+    let mut huge = model("resnet_torchvision.onnx");
+    let graph = huge.graph.as_mut().unwrap();
+    graph.initializer.push(TensorProto {
+        name: Some("huge".into()),
+        data_type: Some(1),
+        dims: vec![1 << 40, 1 << 40],
+        ..TensorProto::default()
+    });
+    let output = graph.output[0].name.clone().unwrap();
+    graph.node.push(NodeProto {
+        op_type: Some("Add".into()),
+        input: vec![output, "huge".into()],
+        output: vec!["sum".into()],
+        ..NodeProto::default()
+    });
+    graph.output[0].name = Some("sum".into());
+    let path = write(&world, "huge.onnx", &huge);
+    let ran = world.graft(&["inspect", &path]);
+    assert!(ran.status != 0 && !ran.stderr.contains("panicked"), "{}", ran.stderr);
+}
+
+#[test]
+fn operators_that_multiply_by_an_equation_or_unseen() {
+    let world = World::new();
+    let cost = |name: &str, model: &ModelProto| world.json(&["inspect", &write(&world, name, model), "--json"]);
+    let plain = model("resnet_torchvision.onnx");
+    let plain_macs = cost("plain.onnx", &plain)["macs"].as_u64().unwrap();
+    let graph = plain.graph.as_ref().unwrap();
+    let output = graph.output[0].name.clone().unwrap();
+    let n_classes = graph.initializer.iter().rev().find(|t| t.dims.len() == 2).unwrap().dims[0];
+    let behind = |node: NodeProto| {
+        let mut model = plain.clone();
+        let graph = model.graph.as_mut().unwrap();
+        graph.initializer.push(TensorProto {
+            name: Some("wide".into()),
+            data_type: Some(1),
+            dims: vec![n_classes, 3000],
+            raw_data: Some(0.5f32.to_le_bytes().repeat(n_classes as usize * 3000).into()),
+            ..TensorProto::default()
+        });
+        graph.node.push(NodeProto { input: vec![output.clone(), "wide".into()], output: vec!["z".into()], ..node });
+        graph.output[0].name = Some("z".into());
+        graph.output[0].r#type.as_mut().unwrap().value =
+            Some(type_proto::Value::TensorType(type_proto::Tensor { elem_type: Some(1), shape: None }));
+        model
+    };
+    let attribute = |name: &str| AttributeProto { name: Some(name.into()), ..AttributeProto::default() };
+    let equation = AttributeProto { s: Some("nd,dk->nk".into()), r#type: Some(3), ..attribute("equation") };
+    let einsum = NodeProto { op_type: Some("Einsum".into()), attribute: vec![equation], ..NodeProto::default() };
+    let counted = cost("einsum.onnx", &behind(einsum));
+    assert_eq!(counted["macs"].as_u64(), Some(plain_macs + n_classes as u64 * 3000));
+
+    // The same product in a function of the model's own.
+    let mut hidden =
+        behind(NodeProto { op_type: Some("Linear".into()), domain: Some("own".into()), ..NodeProto::default() });
+    let mut version = hidden.opset_import[0].clone();
+    hidden.functions.push(FunctionProto {
+        name: Some("Linear".into()),
+        domain: Some("own".into()),
+        input: vec!["a".into(), "b".into()],
+        output: vec!["c".into()],
+        node: vec![NodeProto {
+            op_type: Some("MatMul".into()),
+            input: vec!["a".into(), "b".into()],
+            output: vec!["c".into()],
+            ..NodeProto::default()
+        }],
+        opset_import: vec![version.clone()],
+        ..FunctionProto::default()
+    });
+    (version.domain, version.version) = (Some("own".into()), Some(1));
+    hidden.opset_import.push(version);
+    hidden.ir_version = Some(8);
+    let unknown = cost("function.onnx", &hidden);
+    assert!(unknown["macs"].is_null(), "{}", unknown["macs"]);
+    let first = &unknown["layers"][0];
+    assert!(first["macs"].as_u64().is_some_and(|n| n > 0), "what comes before is known: {first}");
+}
+
+#[test]
+fn links_that_are_broken_or_lead_nowhere() {
+    let world = World::new();
+    let good = matrix("resnet_torchvision.onnx").to_string_lossy().into_owned();
+    world.write("data/models/half/graft-link.json", b"{\"path\": \"/som");
+    world.write("data/models/gone/graft-link.json", b"{\"path\": \"/nowhere/model.onnx\"}");
+    let listed = world.graft(&["models"]);
+    for says in ["half", "does not say where its model lies", "gone", "/nowhere/model.onnx"] {
+        assert!(listed.stderr.contains(says), "{says}: {}", listed.stderr);
+    }
+    assert_fails(&world.graft(&["inspect", "half"]), "import the model again under this name");
+    for name in ["half", "gone"] {
+        let json = world.json(&["import", &good, "--name", name, "--in-place", "--json"]);
+        assert_eq!((json["name"].as_str(), json["was_there"].as_bool()), (Some(name), Some(false)));
+    }
+    assert!(world.graft(&["models"]).stderr.is_empty());
 }

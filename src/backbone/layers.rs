@@ -335,7 +335,7 @@ pub fn survey(
     let n_images = input_dims.first().copied().unwrap_or(1).max(1);
     let is_counted = counted.tensors().iter().all(|name| dims.contains_key(*name));
     let cost = |outputs: &[&str]| -> (Option<u64>, u64) {
-        let macs = counted.macs(model, outputs, &dims).ok().map(|macs| macs / n_images as u64);
+        let macs = counted.macs(model, outputs, &dims).ok().flatten().map(|macs| macs / n_images as u64);
         (macs.filter(|macs| is_counted && *macs > 0), cost::n_params(model, outputs).unwrap_or(0))
     };
     let layers = candidates.into_iter().filter_map(|candidate| {

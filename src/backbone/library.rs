@@ -1,6 +1,7 @@
 //! Installed models: one folder each, in the folders of [`crate::store::dirs::model_dirs`].
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::BackboneError;
@@ -23,10 +24,50 @@ pub struct Installed {
     pub is_linked: bool,
 }
 
-/// Where a folder of the library says that its model lies.
-fn linked(folder: &Path) -> Option<PathBuf> {
-    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.join(LINK)).ok()?).ok()?;
-    Some(PathBuf::from(json.get("path")?.as_str()?))
+/// What a folder of the library has in place of a model that lies elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The model; of a link that cannot be read, the link itself, and opening that says why.
+    pub installed: Installed,
+    /// What has become of it.
+    pub state: LinkState,
+}
+
+/// What has become of a model that is used in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// It is where it was.
+    There,
+    /// Nothing is there any more.
+    Gone,
+    /// The link does not say where it is.
+    Broken,
+}
+
+/// The link in a folder of the library, where there is one.
+pub fn link(folder: &Path) -> Option<Link> {
+    let file = folder.join(LINK);
+    file.symlink_metadata().ok()?;
+    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let (path, state) = match link_target(&file) {
+        Ok(path) => {
+            let is_gone = fs::metadata(&path)
+                .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory));
+            (path, if is_gone { LinkState::Gone } else { LinkState::There })
+        }
+        Err(_) => (file, LinkState::Broken),
+    };
+    Some(Link { installed: Installed { name, path, is_linked: true }, state })
+}
+
+/// Where the model lies that a link stands for; a relative path counts from the link's folder.
+pub(super) fn link_target(file: &Path) -> Result<PathBuf, BackboneError> {
+    let broken = |why: String| BackboneError::Link { path: file.to_owned(), why };
+    let text = fs::read_to_string(file).map_err(|error| broken(error.to_string()))?;
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+    let target = json.get("path").and_then(|path| path.as_str()).filter(|path| !path.is_empty());
+    let target = target.ok_or_else(|| broken("it has no path".to_owned()))?;
+    Ok(file.parent().unwrap_or(Path::new("")).join(target))
 }
 
 /// Every installed model with its variants: the starter first, then by name.
@@ -37,11 +78,10 @@ pub fn installed(dirs: &[PathBuf]) -> Vec<Installed> {
             fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
         folders.sort();
         for folder in folders.into_iter().filter(|f| f.is_dir()) {
-            if let Some(path) = linked(&folder) {
-                let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-                // Also where it is gone: then it is said, rather than forgotten.
-                if !found.iter().any(|m| m.name == name) {
-                    found.push(Installed { name, path, is_linked: true });
+            if let Some(Link { installed, .. }) = link(&folder) {
+                // Also where it is gone or cannot be read: then it is said, rather than forgotten.
+                if !found.iter().any(|m| m.name == installed.name) {
+                    found.push(installed);
                 }
                 continue;
             }
@@ -84,4 +124,49 @@ pub fn find(name: Option<&str>, dirs: &[PathBuf]) -> Result<PathBuf, BackboneErr
         return Err(BackboneError::Read { path: path.to_owned(), source });
     }
     Err(BackboneError::Unknown { name: name.to_owned(), installed: installed.into_iter().map(|m| m.name).collect() })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_models_or_say_why_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let library = dir.path().join("models");
+        fs::create_dir_all(dir.path().join("there")).unwrap();
+        let absolute = serde_json::json!({ "path": dir.path().join("there") }).to_string();
+        for (name, text) in [
+            ("absolute", absolute.as_str()),
+            ("relative", r#"{"path": "../../there"}"#),
+            ("gone", r#"{"path": "../../nowhere"}"#),
+            ("half", r#"{"path": "../../th"#),
+            ("nothing", r#"{"path": ""}"#),
+            ("other", r#"{"place": "../../there"}"#),
+        ] {
+            fs::create_dir_all(library.join(name)).unwrap();
+            fs::write(library.join(name).join(LINK), text).unwrap();
+        }
+        let link_of = |name: &str| link(&library.join(name)).unwrap();
+        assert_eq!(link_of("absolute").installed.path, dir.path().join("there"));
+        for (name, state) in [
+            ("absolute", LinkState::There),
+            ("relative", LinkState::There),
+            ("gone", LinkState::Gone),
+            ("half", LinkState::Broken),
+            ("nothing", LinkState::Broken),
+            ("other", LinkState::Broken),
+        ] {
+            let link = link_of(name);
+            assert_eq!((link.installed.name.as_str(), link.state), (name, state));
+            if state == LinkState::Broken {
+                let error = locate::locate(&link.installed.path).unwrap_err();
+                assert!(matches!(error, BackboneError::Link { .. }), "{error}");
+            }
+        }
+        let names: Vec<String> = installed(std::slice::from_ref(&library)).into_iter().map(|m| m.name).collect();
+        assert_eq!(names, ["absolute", "gone", "half", "nothing", "other", "relative"]);
+        assert_eq!(link(dir.path()), None);
+    }
 }

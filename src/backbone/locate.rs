@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::BackboneError;
+use super::{BackboneError, library};
 
 /// Files of one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,30 @@ const CANDIDATES: [&str; 8] = [
 /// When there is nothing at `path`, or a folder holds no ONNX file, or several and none has a usual name.
 pub fn locate(path: &Path) -> Result<ModelFiles, BackboneError> {
     let metadata = fs::metadata(path).map_err(|source| BackboneError::Read { path: path.to_owned(), source })?;
-    if metadata.is_dir() { locate_in_folder(path) } else { Ok(single_file(path)) }
+    if metadata.is_dir() {
+        return locate_in_folder(&model_folder(path));
+    }
+    // What a folder of the library has in place of a model that lies elsewhere.
+    if path.file_name().is_some_and(|name| name == library::LINK) {
+        library::link_target(path)?;
+    }
+    Ok(single_file(path))
+}
+
+/// Files above a folder `onnx` that tell that it is part of the model's folder.
+const ABOVE: [&str; 5] =
+    ["preprocessor_config.json", "preprocess_cfg.json", "open_clip_config.json", "config.json", "tokenizer.json"];
+
+/// The model's folder where `path` is its subfolder `onnx` alone, without what lies above that; else `path`.
+pub fn model_folder(path: &Path) -> PathBuf {
+    let above = || {
+        let whole = std::path::absolute(path).ok().filter(|whole| file_name(whole) == "onnx" && whole.is_dir())?;
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).or(whole.parent())?;
+        let is_models = ABOVE.iter().any(|name| above.join(name).is_file());
+        let same = |files: ModelFiles| files.onnx.starts_with(above.join("onnx"));
+        (is_models && locate_in_folder(above).is_ok_and(same)).then(|| above.to_owned())
+    };
+    above().unwrap_or_else(|| path.to_owned())
 }
 
 fn locate_in_folder(dir: &Path) -> Result<ModelFiles, BackboneError> {
@@ -134,6 +157,16 @@ mod tests {
         let single = locate(&root.join("onnx/vision_model_int8.onnx")).unwrap();
         assert_eq!(single.side_dirs, [root.join("onnx"), root.clone()]);
         assert_eq!(single.name, "clip/vision_model_int8");
+
+        // The subfolder alone is the whole model's, where that is one.
+        assert_eq!(locate(&root.join("onnx")).unwrap().name, "onnx");
+        fs::write(root.join("tokenizer.json"), b"").unwrap();
+        assert_eq!(locate(&root.join("onnx")).unwrap(), files);
+        assert_eq!(model_folder(&root.join("onnx")), root);
+        assert_eq!(model_folder(&root), root);
+        fs::write(root.join("vision_model.onnx"), b"").unwrap();
+        fs::rename(root.join("onnx/vision_model.onnx"), root.join("onnx/model.onnx")).unwrap();
+        assert_eq!(locate(&root.join("onnx")).unwrap().onnx, root.join("onnx/model.onnx"), "never another graph");
 
         let two = dir.path().join("two");
         fs::create_dir(&two).unwrap();

@@ -46,6 +46,14 @@ pub enum BackboneError {
         /// Names of the installed models.
         installed: Vec<String>,
     },
+    /// What the library has in place of a model that lies elsewhere does not say where.
+    #[error("{} does not say where its model lies ({why}): import the model again under this name", .path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The folder holds no ONNX file where one is expected.
     #[error("the folder {} holds no ONNX model (looked for model.onnx, onnx/vision_model.onnx and any single .onnx file)", .path.display())]
     NoModelInFolder {

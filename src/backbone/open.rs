@@ -74,8 +74,7 @@ impl Backbone {
         let mut id = blake3::hash(&bytes).to_hex().to_string();
         let onnx_error = |source: OnnxError| BackboneError::Onnx { path: files.onnx.clone(), source };
         let mut model = onnx::parse(bytes).map_err(onnx_error)?;
-        let dir = files.onnx.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if onnx::inline_external_data(&mut model, dir).map_err(onnx_error)? {
+        if onnx::inline_external_data(&mut model, &files.onnx).map_err(onnx_error)? {
             let whole = onnx::encode(&model).map_err(onnx_error)?;
             id = blake3::hash(&whole).to_hex().to_string();
             size_bytes = whole.len() as u64;

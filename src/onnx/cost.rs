@@ -1,13 +1,14 @@
-//! What a graph costs: parameters, and multiplications with an addition (MACs).
+//! What a graph costs: parameters, and multiplications with an addition (MACs). Files may state any dimensions: sums and
+//! products that no number holds stay at the largest.
+
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::graph as walk;
-use super::proto::{DataType, GraphProto, ModelProto, NodeProto, TensorProto};
+use super::proto::{DataType, GraphProto, ModelProto, TensorProto};
 use super::{OnnxError, graph};
-
-/// Nodes that pass a weight on as it is, or in another number format.
-const PASSING: [&str; 6] = ["DequantizeLinear", "Cast", "Identity", "Transpose", "Reshape", "QuantizeLinear"];
+use rules::{Functions, Rule, Weights};
 
 /// Parameters that the nodes behind `outputs` read (all nodes without): elements of stored weights. Scales and zero points
 /// of quantisation, indices, shapes and single numbers are none.
@@ -39,7 +40,7 @@ pub fn n_params(model: &ModelProto, outputs: &[&str]) -> Result<u64, OnnxError> 
             };
             let Some(tensor) = stored.get(name.as_str()).filter(|_| is_weight) else { continue };
             if is_learned(tensor) && counted.insert(name.as_str()) {
-                total += n_elements(tensor);
+                total = total.saturating_add(n_elements(tensor));
             }
         }
     }
@@ -56,7 +57,12 @@ fn is_learned(tensor: &TensorProto) -> bool {
 }
 
 fn n_elements(tensor: &TensorProto) -> u64 {
-    tensor.dims.iter().map(|&d| u64::try_from(d).unwrap_or(0)).product()
+    product(tensor.dims.iter().map(|&d| u64::try_from(d).unwrap_or(0)))
+}
+
+fn product(dims: impl IntoIterator<Item = u64>) -> u64 {
+    // A dimension of zero makes nothing of the largest number as well.
+    dims.into_iter().fold(1, u64::saturating_mul)
 }
 
 /// Indices of the nodes that `outputs` need; of all nodes without.
@@ -90,19 +96,7 @@ pub struct Multiplications {
 #[derive(Clone, Debug)]
 struct Multiplying {
     node_idx: usize,
-    output: String,
     rule: Rule,
-}
-
-/// How often a node multiplies.
-#[derive(Clone, Debug)]
-enum Rule {
-    /// So often for each element of its output.
-    PerOutput(u64),
-    /// So often for each element of the tensor, which it reads.
-    PerInput(String, u64),
-    /// As often for each element of its output as the tensor's last dimension is long (the one before where turned).
-    Inner(String, bool),
 }
 
 impl Multiplications {
@@ -112,25 +106,21 @@ impl Multiplications {
     /// When there is no graph.
     pub fn new(model: &ModelProto) -> Result<Self, OnnxError> {
         let g = graph(model)?;
-        let weights = Weights::new(g);
+        let (weights, functions) = (Weights::new(g), Functions::new(&model.functions));
         let nodes = g.node.iter().enumerate().filter_map(|(node_idx, node)| {
-            let output = walk::writes(node).next()?.to_owned();
-            Some(Multiplying { node_idx, output, rule: rule(node, &weights)? })
+            Some(Multiplying { node_idx, rule: rules::of_node(node, &weights, &functions)? })
         });
         Ok(Self { nodes: nodes.collect() })
     }
 
     /// Tensors whose dimensions are needed.
     pub fn tensors(&self) -> BTreeSet<&str> {
-        let inputs = self.nodes.iter().filter_map(|n| match &n.rule {
-            Rule::PerOutput(_) => None,
-            Rule::PerInput(name, _) | Rule::Inner(name, _) => Some(name.as_str()),
-        });
-        self.nodes.iter().map(|n| n.output.as_str()).chain(inputs).collect()
+        self.nodes.iter().flat_map(|n| n.rule.tensors()).collect()
     }
 
-    /// MACs of everything that `outputs` need (of all without), in a run with these dimensions. What ran without a known
-    /// dimension counts as nothing.
+    /// MACs of everything that `outputs` need (of all without), in a run with these dimensions. `None` where something
+    /// among it multiplies and is not counted: an operator that reads weights in a way of its own, a function, a branch
+    /// or a loop that multiplies, or one whose dimensions are not known.
     ///
     /// # Errors
     /// When there is no graph or no such output.
@@ -139,85 +129,13 @@ impl Multiplications {
         model: &ModelProto,
         outputs: &[&str],
         dims: &BTreeMap<String, Vec<usize>>,
-    ) -> Result<u64, OnnxError> {
+    ) -> Result<Option<u64>, OnnxError> {
         let kept: BTreeSet<usize> = needed(graph(model)?, outputs)?.into_iter().collect();
-        let size = |name: &str| dims.get(name).map_or(0, |d| d.iter().map(|&n| n as u64).product::<u64>());
-        let of = |node: &Multiplying| match &node.rule {
-            Rule::PerOutput(n) => size(&node.output) * n,
-            Rule::PerInput(name, n) => size(name) * n,
-            Rule::Inner(name, is_turned) => {
-                let back = if *is_turned { 2 } else { 1 };
-                let inner = dims.get(name).and_then(|d| d.len().checked_sub(back).and_then(|i| d.get(i)));
-                size(&node.output) * inner.map_or(0, |&n| n as u64)
-            }
-        };
-        Ok(self.nodes.iter().filter(|n| kept.contains(&n.node_idx)).map(of).sum())
-    }
-}
-
-fn rule(node: &NodeProto, weights: &Weights<'_>) -> Option<Rule> {
-    let input = |i: usize| node.input.get(i).filter(|name| !name.is_empty());
-    match node.op_type() {
-        "Conv" | "ConvInteger" | "FusedConv" => {
-            let w = weights.dims(input(1)?)?;
-            Some(Rule::PerOutput(product(w.get(1..)?)))
+        let mut total = Some(0u64);
+        for node in self.nodes.iter().filter(|n| kept.contains(&n.node_idx)) {
+            total = total.zip(node.rule.macs(dims)).map(|(total, macs)| total.saturating_add(macs));
         }
-        "QLinearConv" => {
-            let w = weights.dims(input(3)?)?;
-            Some(Rule::PerOutput(product(w.get(1..)?)))
-        }
-        "ConvTranspose" => {
-            let w = weights.dims(input(1)?)?;
-            Some(Rule::PerInput(input(0)?.clone(), product(w.get(1..)?)))
-        }
-        "Gemm" | "QGemm" => {
-            let is_turned = node.attribute.iter().any(|a| a.name() == "transA" && a.i() == 1);
-            Some(Rule::Inner(input(0)?.clone(), is_turned))
-        }
-        "MatMul"
-        | "MatMulInteger"
-        | "QLinearMatMul"
-        | "FusedMatMul"
-        | "MatMulNBits"
-        | "DynamicQuantizeMatMul"
-        | "MatMulIntegerToFloat"
-        | "FusedGemm" => Some(Rule::Inner(input(0)?.clone(), false)),
-        _ => None,
-    }
-}
-
-fn product(dims: &[u64]) -> u64 {
-    dims.iter().product()
-}
-
-/// Dimensions of stored weights, also through what only turns their numbers into others.
-struct Weights<'g> {
-    graph: &'g GraphProto,
-    stored: HashMap<&'g str, &'g TensorProto>,
-    producers: HashMap<&'g str, usize>,
-}
-
-impl<'g> Weights<'g> {
-    fn new(graph: &'g GraphProto) -> Self {
-        let stored = graph.initializer.iter().map(|t| (t.name(), t)).collect();
-        Self { graph, stored, producers: walk::producers(graph) }
-    }
-
-    fn dims(&self, name: &str) -> Option<Vec<u64>> {
-        let mut name = name;
-        for _ in 0..8 {
-            if let Some(tensor) = self.stored.get(name) {
-                return tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
-            }
-            let node = &self.graph.node[*self.producers.get(name)?];
-            if node.op_type() == "Constant" {
-                let tensor = node.attribute.iter().find_map(|a| a.t.as_ref())?;
-                return tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
-            }
-            let is_passing = PASSING.contains(&node.op_type());
-            name = node.input.first().filter(|_| is_passing)?;
-        }
-        None
+        Ok(total)
     }
 }
 
@@ -225,6 +143,7 @@ impl<'g> Weights<'g> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::super::parse;
+    use super::super::proto::NodeProto;
     use super::*;
 
     #[test]
@@ -261,8 +180,8 @@ mod tests {
         let dims: BTreeMap<String, Vec<usize>> =
             [("y", vec![2, 16, 8, 8]), ("f", vec![2, 16]), ("z", vec![2, 10])].map(|(n, d)| (n.to_owned(), d)).into();
         assert!(dims.keys().all(|name| counted.tensors().contains(name.as_str())));
-        assert_eq!(counted.macs(&model, &["z"], &dims).unwrap(), 2 * (16 * 64 * 27 + 160));
-        assert_eq!(counted.macs(&model, &["y"], &dims).unwrap(), 2 * 16 * 64 * 27);
+        assert_eq!(counted.macs(&model, &["z"], &dims).unwrap(), Some(2 * (16 * 64 * 27 + 160)));
+        assert_eq!(counted.macs(&model, &["y"], &dims).unwrap(), Some(2 * 16 * 64 * 27));
         assert!(matches!(counted.macs(&model, &["none"], &dims), Err(OnnxError::UnknownTensor { .. })));
     }
 
@@ -273,5 +192,157 @@ mod tests {
         assert!(n_params(&plain, &[]).unwrap() > 100);
         let n = n_params(&quantised, &[]).unwrap();
         assert!(n > 50, "{n}");
+    }
+
+    fn node(op: &str, domain: &str, inputs: &[&str], output: &str) -> NodeProto {
+        NodeProto {
+            op_type: Some(op.into()),
+            domain: Some(domain.into()),
+            input: inputs.iter().map(|&s| s.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            ..Default::default()
+        }
+    }
+
+    fn weight(name: &str, dims: &[i64]) -> TensorProto {
+        TensorProto {
+            name: Some(name.into()),
+            dims: dims.to_vec(),
+            data_type: Some(DataType::Float as i32),
+            ..Default::default()
+        }
+    }
+
+    fn model(node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> ModelProto {
+        let names: BTreeSet<&str> = node.iter().flat_map(walk::reads).collect();
+        let input =
+            names.into_iter().map(|name| super::super::build::value(name, DataType::Float as i32, None)).collect();
+        let graph = GraphProto { input, node, initializer, ..Default::default() };
+        ModelProto { graph: Some(graph), ..Default::default() }
+    }
+
+    fn macs(model: &ModelProto, output: &str, dims: &[(&str, &[usize])]) -> Option<u64> {
+        let counted = Multiplications::new(model).unwrap();
+        let dims: BTreeMap<_, _> = dims.iter().map(|(name, dims)| ((*name).to_owned(), dims.to_vec())).collect();
+        assert!(counted.tensors().iter().all(|name| dims.contains_key(*name)), "{:?}", counted.tensors());
+        counted.macs(model, &[output], &dims).unwrap()
+    }
+
+    #[test]
+    fn dimensions_that_no_number_holds() {
+        let mut conv = node("Conv", "", &["x", "w"], "y");
+        let huge = [1 << 40, 1 << 40, 1 << 40];
+        let model = model(vec![conv.clone()], vec![weight("w", &huge), weight("v", &huge)]);
+        assert_eq!(n_params(&model, &[]).unwrap(), u64::MAX);
+        assert_eq!(macs(&model, "y", &[("y", &[1 << 40, 1 << 40, 0x10])]), Some(u64::MAX));
+        conv.input[1] = "v".into();
+        let mut two = model;
+        two.graph.as_mut().unwrap().node.push(NodeProto { output: vec!["z".into()], ..conv });
+        assert_eq!(n_params(&two, &[]).unwrap(), u64::MAX);
+        let counted = Multiplications::new(&two).unwrap();
+        let dims = ["y", "z"].map(|name| (name.to_owned(), vec![usize::MAX, 2])).into();
+        assert_eq!(counted.macs(&two, &[], &dims).unwrap(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn equations_are_counted_by_their_indices() {
+        let einsum = |equation: &str| {
+            let mut node = node("Einsum", "", &["x", "w"], "y");
+            let s = Some(equation.to_owned().into_bytes().into());
+            node.attribute.push(super::super::proto::AttributeProto {
+                name: Some("equation".into()),
+                s,
+                ..Default::default()
+            });
+            model(vec![node], vec![weight("w", &[16, 40_000])])
+        };
+        assert_eq!(macs(&einsum("nd,dk->nk"), "y", &[("x", &[2, 16])]), Some(2 * 16 * 40_000));
+        assert_eq!(macs(&einsum(" ...d , d k"), "y", &[("x", &[2, 7, 16])]), Some(2 * 7 * 16 * 40_000));
+        assert_eq!(macs(&einsum("n...,...k->nk"), "y", &[("x", &[2, 16])]), Some(2 * 16 * 40_000));
+        assert_eq!(macs(&einsum("nd,dk->nk"), "y", &[("x", &[2, 7, 16])]), None, "one index too few");
+    }
+
+    #[test]
+    fn attention_is_counted_in_all_its_forms() {
+        use super::super::build::{attr_int, attr_ints};
+        let ms = "com.microsoft";
+        let projected = |attribute, columns| {
+            let attention = NodeProto { attribute, ..node("Attention", ms, &["x", "w", "b"], "y") };
+            model(vec![attention], vec![weight("w", &[8, columns])])
+        };
+        let dims: [(&str, &[usize]); 1] = [("x", &[2, 5, 8])];
+        let plain = projected(vec![attr_int("num_heads", 2)], 24);
+        assert_eq!(macs(&plain, "y", &dims), Some(2 * (5 * 8 * 24 + 5 * 5 * 16)));
+        let narrow = projected(vec![attr_ints("qkv_hidden_sizes", &[4, 4, 10])], 18);
+        assert_eq!(macs(&narrow, "y", &dims), Some(2 * (5 * 8 * 18 + 5 * 5 * 14)));
+
+        let of = |domain: &str, op: &str, inputs: &[&str], attribute: Vec<_>| {
+            model(vec![NodeProto { attribute, ..node(op, domain, inputs, "y") }], Vec::new())
+        };
+        let qkv = ["q", "k", "v"];
+        for (model, dims) in [
+            (of(ms, "MultiHeadAttention", &qkv, vec![]), [&[2, 5, 8][..], &[2, 7, 8], &[2, 7, 8]]),
+            (of(ms, "MultiHeadAttention", &qkv, vec![]), [&[2, 5, 8], &[2, 4, 7, 2], &[2, 4, 7, 2]]),
+            (of("", "Attention", &qkv, vec![]), [&[2, 4, 5, 2], &[2, 2, 7, 2], &[2, 2, 7, 2]]),
+            (
+                of("", "Attention", &qkv, vec![attr_int("q_num_heads", 4), attr_int("kv_num_heads", 2)]),
+                [&[2, 5, 8], &[2, 7, 4], &[2, 7, 4]],
+            ),
+        ] {
+            let dims: Vec<(&str, &[usize])> = qkv.into_iter().zip(dims).collect();
+            assert_eq!(macs(&model, "y", &dims), Some(2 * 5 * 7 * 16), "{dims:?}");
+        }
+        let packed = of(ms, "MultiHeadAttention", &["q"], vec![]);
+        assert_eq!(macs(&packed, "y", &[("q", &[2, 5, 4, 3, 2])]), Some(2 * 5 * 5 * 16));
+        let with_past = of("", "Attention", &["q", "k", "v", "", "pk", "pv"], vec![]);
+        assert_eq!(macs(&with_past, "y", &[]), None);
+    }
+
+    #[test]
+    fn what_multiplies_uncounted_makes_the_cost_unknown_from_there_on() {
+        use super::super::proto::{AttributeProto, FunctionProto};
+        let linear = || node("MatMul", "", &["a", "w"], "l");
+        let dims: [(&str, &[usize]); 2] = [("a", &[2, 4]), ("l", &[2, 8])];
+        let after = |behind: NodeProto| {
+            let weights = vec![weight("w", &[4, 8]), weight("m", &[8, 8]), weight("e", &[1, 8])];
+            model(vec![linear(), behind], weights)
+        };
+        let body = |op: &str| GraphProto { node: vec![node(op, "", &["l", "m"], "t")], ..Default::default() };
+        let branch = |op: &str| NodeProto {
+            attribute: vec![AttributeProto {
+                name: Some("then_branch".into()),
+                g: Some(body(op)),
+                ..Default::default()
+            }],
+            ..node("If", "", &["c"], "y")
+        };
+        for (what, behind, is_known) in [
+            ("a new operator", node("Lookup", "com.microsoft", &["l", "m"], "y"), false),
+            ("one that reads no weights", node("Lookup", "com.microsoft", &["l"], "y"), true),
+            ("a recurrent one", node("LSTM", "", &["l", "a"], "y"), false),
+            ("an addition", node("Add", "", &["l", "e"], "y"), true),
+            ("a look-up", node("Gather", "", &["m", "l"], "y"), true),
+            ("a branch that multiplies", branch("MatMul"), false),
+            ("a branch that adds", branch("Add"), true),
+        ] {
+            let model = after(behind);
+            assert_eq!(macs(&model, "l", &dims), Some(2 * 4 * 8), "{what}");
+            assert_eq!(macs(&model, "y", &dims), is_known.then_some(2 * 4 * 8), "{what}");
+        }
+        // A function that calls one that multiplies.
+        let function = |name: &str, calls: NodeProto| FunctionProto {
+            name: Some(name.into()),
+            domain: Some("own".into()),
+            node: vec![calls],
+            ..Default::default()
+        };
+        for (op, is_known) in [("MatMul", false), ("Add", true)] {
+            let mut model = after(node("Outer", "own", &["l", "e"], "y"));
+            model.functions = vec![
+                function("Outer", node("Inner", "own", &["a", "b"], "c")),
+                function("Inner", node(op, "", &["a", "b"], "c")),
+            ];
+            assert_eq!(macs(&model, "y", &dims), is_known.then_some(2 * 4 * 8), "{op}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use prost::Message;
@@ -12,15 +12,16 @@ use super::graph::{for_each_node_tensor, for_each_tensor};
 use super::proto::{DataLocation, DataType, ModelProto, TensorProto};
 use super::{MAX_MODEL_BYTES, OnnxError, check_size};
 
-/// Brings every tensor that is stored in a file inside `dir` (the model's folder) into the model, and says whether there
-/// was any.
+/// Brings every tensor that is stored in a file beside `graph`, the model's own file, into the model, and says whether
+/// there was any. Such a file lies in the folder of `graph` or below it; where `graph` is a symbolic link, as in the cache
+/// of a hub, it may also be one that leads to where `graph` leads.
 ///
 /// # Errors
-/// When a location leads out of `dir` (absolute, with `..`, or through a symbolic link), a file is missing or too
+/// When a location leads elsewhere (absolute, with `..`, or through another symbolic link), a file is missing or too
 /// short, a length does not fit the tensor's shape, or the model would exceed 2 GiB ([`OnnxError::TooLarge`], found
 /// before anything is read). The model is unusable after an error.
-pub fn inline_external_data(model: &mut ModelProto, dir: &Path) -> Result<bool, OnnxError> {
-    let mut files = Files { dir, root: None, open: BTreeMap::new() };
+pub fn inline_external_data(model: &mut ModelProto, graph: &Path) -> Result<bool, OnnxError> {
+    let mut files = Files { graph, roots: None, open: BTreeMap::new() };
     let mut total = model.encoded_len() as u64;
     let mut n_external = 0;
     for_each_model_tensor(model, &mut |tensor| {
@@ -47,18 +48,27 @@ pub fn inline_external_data(model: &mut ModelProto, dir: &Path) -> Result<bool, 
     Ok(n_external > 0)
 }
 
-/// Locations of the files beside the model that its tensors are stored in, as the model gives them; sorted.
-pub fn external_locations(model: &mut ModelProto) -> BTreeSet<String> {
+/// Files that a model's tensors are stored in, relative to its own folder; sorted. Those that lead out of it are left out:
+/// they are never read.
+pub fn external_locations(model: &mut ModelProto) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let visited = for_each_model_tensor(model, &mut |tensor| {
         let location = tensor.external_data.iter().find(|e| e.key() == "location");
-        if let (true, Some(entry)) = (is_external(tensor), location) {
-            found.insert(entry.value().to_owned());
+        if is_external(tensor) {
+            found.extend(location.and_then(|entry| relative(entry.value())));
         }
         Ok(())
     });
     debug_assert!(visited.is_ok(), "the visitor never fails");
     found
+}
+
+/// Where a location is below the model's folder; `None` where it leads out of it.
+fn relative(location: &str) -> Option<PathBuf> {
+    // Windows exporters write backslashes; on other systems they would hide a `..`.
+    let path = PathBuf::from(location.replace('\\', "/"));
+    let is_inside = path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    (is_inside && !location.contains(':')).then(|| path.components().filter(|c| *c != Component::CurDir).collect())
 }
 
 fn is_external(tensor: &TensorProto) -> bool {
@@ -77,9 +87,10 @@ fn for_each_model_tensor(
 }
 
 /// The files of weights of one model, each opened once.
-struct Files<'d> {
-    dir: &'d Path,
-    root: Option<PathBuf>,
+struct Files<'g> {
+    graph: &'g Path,
+    /// See [`roots`].
+    roots: Option<[PathBuf; 2]>,
     open: BTreeMap<String, (PathBuf, File, u64)>,
 }
 
@@ -139,26 +150,40 @@ impl Files<'_> {
 
     fn open(&mut self, tensor: &TensorProto, location: &str) -> Result<(PathBuf, File, u64), OnnxError> {
         let outside = || OnnxError::ExternalOutside { tensor: tensor.name().to_owned(), location: location.to_owned() };
-        // Windows exporters write backslashes; on other systems they would hide a `..`.
-        let relative = PathBuf::from(location.replace('\\', "/"));
-        if !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
-            || location.contains(':')
-        {
-            return Err(outside());
-        }
-        let path = self.dir.join(&relative);
+        let dir = folder(self.graph);
+        let path = dir.join(relative(location).ok_or_else(outside)?);
         let failed = |source| OnnxError::ExternalRead { tensor: tensor.name().to_owned(), path: path.clone(), source };
-        let root = match &self.root {
-            Some(root) => root,
-            None => self.root.insert(self.dir.canonicalize().map_err(failed)?),
+        let roots = match &self.roots {
+            Some(roots) => roots,
+            None => self.roots.insert(roots(self.graph).map_err(failed)?),
         };
-        if !path.canonicalize().map_err(failed)?.starts_with(root) {
+        let target = path.canonicalize().map_err(failed)?;
+        if !roots.iter().any(|root| target.starts_with(root)) {
             return Err(outside());
         }
         let file = File::open(&path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         Ok((path, file, length))
     }
+}
+
+/// Whether a file is one that the tensors of `graph` may be stored in: it is there and leads nowhere else.
+pub fn is_beside(graph: &Path, file: &Path) -> bool {
+    let target = file.canonicalize().and_then(|target| Ok((target, roots(graph)?)));
+    target.is_ok_and(|(target, roots)| roots.iter().any(|root| target.starts_with(root)))
+}
+
+/// Folders that the files of weights of `graph` may lie in, without symbolic links: its own, and that of the file that it
+/// leads to.
+fn roots(graph: &Path) -> io::Result<[PathBuf; 2]> {
+    let own = folder(graph).canonicalize()?;
+    // A graph that is gone meanwhile, or is not read from a file, leads nowhere.
+    let led_to = graph.canonicalize().map_or_else(|_| own.clone(), |graph| folder(&graph).to_owned());
+    Ok([own, led_to])
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Bytes of a tensor's raw data by its shape and element type; `None` for strings and unknown types.
@@ -203,7 +228,7 @@ mod tests {
 
     fn inlined(dir: &Path, entries: &[(&str, &str)], n_floats: i64) -> Result<Vec<u8>, OnnxError> {
         let mut model = model(entries, n_floats);
-        inline_external_data(&mut model, dir)?;
+        inline_external_data(&mut model, &dir.join("model.onnx"))?;
         let tensor = &model.graph.unwrap().initializer[0];
         assert!(!is_external(tensor) && tensor.external_data.is_empty());
         Ok(tensor.raw_data.clone().unwrap().to_vec())
@@ -252,6 +277,43 @@ mod tests {
             let err = inlined(&dir, &[("location", "link")], 4).unwrap_err();
             assert!(matches!(err, OnnxError::ExternalOutside { .. }));
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_of_a_hub_lead_to_where_the_graph_is() {
+        use std::os::unix::fs::symlink;
+        let hub = tempfile::tempdir().unwrap();
+        let (blobs, snapshot) = (hub.path().join("blobs"), hub.path().join("snapshots/x"));
+        std::fs::create_dir_all(&blobs).unwrap();
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::write(blobs.join("graph"), []).unwrap();
+        std::fs::write(blobs.join("weights"), [7u8; 16]).unwrap();
+        std::fs::write(hub.path().join("secret"), [0u8; 16]).unwrap();
+        symlink("../../blobs/weights", snapshot.join("model.onnx.data")).unwrap();
+        symlink("../../secret", snapshot.join("elsewhere")).unwrap();
+        let location = [("location", "model.onnx.data")];
+        let outside = |location: &[(&str, &str)]| {
+            let error = inlined(&snapshot, location, 4).unwrap_err();
+            assert!(matches!(error, OnnxError::ExternalOutside { .. }), "{location:?}: {error}");
+        };
+        // A graph of this folder reads what lies in this folder.
+        std::fs::write(snapshot.join("model.onnx"), []).unwrap();
+        outside(&location);
+        std::fs::remove_file(snapshot.join("model.onnx")).unwrap();
+        symlink("../../blobs/graph", snapshot.join("model.onnx")).unwrap();
+        assert_eq!(inlined(&snapshot, &location, 4).unwrap(), [7; 16]);
+        outside(&[("location", "elsewhere")]);
+        outside(&[("location", "../../blobs/weights")]);
+    }
+
+    #[test]
+    fn locations_are_told_as_paths() {
+        let of = |location| external_locations(&mut model(&[("location", location)], 4));
+        let below: PathBuf = ["sub", "w.bin"].iter().collect();
+        assert_eq!(of("sub\\w.bin"), [below.clone()].into());
+        assert_eq!(of("./sub/w.bin"), [below].into());
+        assert!(["../w.bin", "..\\w.bin", "/w.bin", "C:\\w.bin"].into_iter().all(|location| of(location).is_empty()));
     }
 
     #[test]

@@ -205,7 +205,7 @@ pub fn parse(bytes: impl Into<Bytes>) -> Result<ModelProto, OnnxError> {
     if bytes.starts_with(b"PK\x03\x04") {
         return Err(not("it is a ZIP archive: unpack it and give the model in it"));
     }
-    if count::n_parts(&bytes) > count::MAX_PARTS {
+    if count::structure_bytes(&bytes) > count::MAX_STRUCTURE_BYTES {
         return Err(not("it describes more parts than any model has"));
     }
     let model = ModelProto::decode(bytes).map_err(|e| not(&format!("its structure is damaged ({e})")))?;

@@ -132,8 +132,7 @@ pub(super) fn read_graph(path: &Path) -> Result<(ModelProto, String), TextError>
     let mut id = blake3::hash(&bytes).to_hex().to_string();
     let unusable = |source: OnnxError| TextError::Onnx { path: path.to_owned(), source: source.into() };
     let mut model = onnx::parse(bytes).map_err(unusable)?;
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if onnx::inline_external_data(&mut model, dir).map_err(unusable)? {
+    if onnx::inline_external_data(&mut model, path).map_err(unusable)? {
         id = blake3::hash(&onnx::encode(&model).map_err(unusable)?).to_hex().to_string();
     }
     Ok((model, id))

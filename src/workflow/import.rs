@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::WorkflowError;
 use super::sort::folder_name;
-use crate::backbone::library::{self, Installed};
+use crate::backbone::library::{self, Installed, LinkState};
 use crate::backbone::locate::{self, ModelFiles};
+use crate::backbone::manifest::FeatureChoice;
 use crate::backbone::{Backbone, BackboneError, towers};
 use crate::onnx;
 use crate::progress::{Reporter, Stage};
@@ -18,6 +19,17 @@ use crate::store::file::StagedDir;
 
 /// Files beside a model that say how its input is prepared and what it is called.
 const CONFIGS: [&str; 4] = ["preprocessor_config.json", "preprocess_cfg.json", "open_clip_config.json", "config.json"];
+/// Files beside a text tower that say how texts become tokens and what scores mean.
+const TEXT_FILES: [&str; 8] = [
+    "tokenizer.json",
+    "merges.txt",
+    "vocab.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "config.json",
+    "open_clip_config.json",
+];
 /// Endings of other small files that belong to a model's folder: tokenizers, licences, notes.
 const SIDE_ENDINGS: [&str; 6] = ["json", "txt", "model", "md", "yaml", "yml"];
 /// A side file that is longer is something else.
@@ -37,15 +49,18 @@ pub struct ImportConfig {
 pub struct Imported {
     /// The model in the library.
     pub installed: Installed,
-    /// Whether the same graph and weights were there already.
+    /// Whether the same model was there already, as it was asked for.
     pub was_there: bool,
 }
 
 /// Copies the model at `path` (an ONNX file or a model's folder) into the user's models folder, or notes there where it
-/// lies. A model whose graph and weights are installed already is not copied again.
+/// lies. A model that is installed already, with the same graph, weights, preprocessing and files for texts, is not
+/// installed again, unless under another name or in another way (copied, in place). The name of a model that was used in
+/// place and is gone can be given to another.
 ///
 /// Of a folder, the vision graph, the text graph beside it, their external data and the small files (preprocessing,
-/// tokenizer, licence) are copied; of a lone file, itself, its external data and what it is prepared by.
+/// tokenizer, licence) are copied; of a lone file, itself, its external data and what it is prepared by. The subfolder
+/// `onnx` of such a folder stands for the whole.
 ///
 /// # Errors
 /// When it is no usable backbone, the folder cannot be written, or the user cancels; nothing is left behind then.
@@ -71,11 +86,19 @@ pub fn import_into(
 ) -> Result<Imported, WorkflowError> {
     // What the copy is called and where it lies must not depend on the working directory.
     let path = &std::path::absolute(path).map_err(|source| WorkflowError::Read { path: path.to_owned(), source })?;
+    let path = &locate::model_folder(path);
+    if config.in_place && path.to_str().is_none() {
+        return Err(WorkflowError::PathNotText { path: path.clone() });
+    }
     reporter.progress(Stage::Copy, 0, 0);
     let files = locate::locate(path)?;
     let backbone = Backbone::open(path, None, |_| None)?;
+    let plan = || Plan::new(path, &files);
     let installed = library::installed(all);
-    if let Some(same) = find_same(&backbone, &installed, reporter) {
+    let is_wanted = |model: &Installed| {
+        model.is_linked == config.in_place && config.name.as_ref().is_none_or(|name| model.name == name.trim())
+    };
+    if let Some(same) = find_same(&backbone, plan, &installed, is_wanted, reporter)? {
         return Ok(Imported { installed: same, was_there: true });
     }
     if reporter.cancelled() {
@@ -96,8 +119,7 @@ pub fn import_into(
         let installed = Installed { name, path: path.clone(), is_linked: true };
         return Ok(Imported { installed, was_there: false });
     }
-    let plan = Plan::new(path, &files)?;
-    plan.copy(staged.path(), reporter).map_err(|error| match error.kind() {
+    plan()?.copy(staged.path(), reporter).map_err(|error| match error.kind() {
         ErrorKind::Interrupted => WorkflowError::Cancelled,
         _ => failed(error),
     })?;
@@ -119,35 +141,110 @@ fn own_name(name: &str, models: &Path, installed: &[Installed]) -> Result<String
     if name.is_empty() || folder_name(name) != name {
         return Err(WorkflowError::ModelName { name: name.to_owned(), why: "it cannot be the name of a folder" });
     }
-    if models.join(name).symlink_metadata().is_ok() || installed.iter().any(|m| m.name == name) {
+    // Who gives the name of a model that is gone means that one.
+    if !is_free(name, models, installed, &[LinkState::Gone, LinkState::Broken]) {
         return Err(WorkflowError::ModelName { name: name.to_owned(), why: "another model has it" });
     }
     Ok(name.to_owned())
 }
 
-/// The installed model with the same graph and weights.
-fn find_same(backbone: &Backbone, installed: &[Installed], reporter: &dyn Reporter) -> Option<Installed> {
+/// Whether neither a folder in `models` nor an installed model has a name, but for a link in one of these states.
+fn is_free(name: &str, models: &Path, installed: &[Installed], replaces: &[LinkState]) -> bool {
+    let folder = models.join(name);
+    let is_alone = || fs::read_dir(&folder).is_ok_and(|entries| entries.count() == 1);
+    let replaced = library::link(&folder).filter(|link| replaces.contains(&link.state) && is_alone());
+    (replaced.is_some() || folder.symlink_metadata().is_err())
+        && !installed.iter().any(|m| m.name == name && replaced.as_ref().is_none_or(|link| link.installed != *m))
+}
+
+/// The installed model that `is_wanted` and has the same graph and weights, is prepared in the same way and, where it has a
+/// text tower, reads the same texts.
+fn find_same(
+    backbone: &Backbone,
+    plan: impl Fn() -> Result<Plan, WorkflowError>,
+    installed: &[Installed],
+    is_wanted: impl Fn(&Installed) -> bool,
+    reporter: &dyn Reporter,
+) -> Result<Option<Installed>, WorkflowError> {
     let size = |path: &Path| fs::metadata(path).map(|m| m.len()).ok();
     let own_size = size(&backbone.manifest.path);
-    let is_same = |model: &&Installed| {
+    // As it lies there, and as a copy of it has it: of a lone file, not everything that lies beside it comes along.
+    let mut own: Option<[Option<TextIdentity>; 2]> = None;
+    for model in installed.iter().filter(|m| is_wanted(m)) {
         // Reading them all would take long: one of another size is another one.
         let same_size = locate::locate(&model.path).is_ok_and(|files| size(&files.onnx) == own_size);
-        same_size
-            && !reporter.cancelled()
-            && Backbone::open(&model.path, None, |_| Some(backbone.space.dim))
-                .is_ok_and(|other| other.manifest.id == backbone.manifest.id)
-    };
-    installed.iter().find(is_same).cloned()
+        if !same_size || reporter.cancelled() {
+            continue;
+        }
+        let Ok(other) = Backbone::open(&model.path, None, |_| Some(backbone.space.dim)) else { continue };
+        if other.space != backbone.space {
+            continue;
+        }
+        let own = match &own {
+            Some(own) => own,
+            None if backbone.manifest.text.is_none() => own.insert([None, None]),
+            None => {
+                let plan = plan()?;
+                let copied = |path: &Path| plan.files.values().any(|file| file == path);
+                own.insert([TextIdentity::new(backbone, |_| true)?, TextIdentity::new(backbone, copied)?])
+            }
+        };
+        if TextIdentity::new(&other, |_| true).is_ok_and(|other| own.contains(&other)) {
+            return Ok(Some(model.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// What a model makes of texts, and what of its images they are compared with.
+#[derive(Debug, PartialEq, Eq)]
+struct TextIdentity {
+    is_joint: bool,
+    /// The image's vector in the space of texts.
+    image: Option<FeatureChoice>,
+    /// Hashes of the graph and of the files that its weights are stored in; none where the image's is the same graph.
+    graph: Vec<blake3::Hash>,
+    /// Name and hash of the files beside it, nearest first.
+    side_files: Vec<(&'static str, blake3::Hash)>,
+}
+
+impl TextIdentity {
+    /// That of a backbone's text tower, where it has one, in as far as its files are `counted`.
+    fn new(backbone: &Backbone, counted: impl Fn(&Path) -> bool) -> Result<Option<Self>, WorkflowError> {
+        let Some(text) = backbone.manifest.text.as_ref().filter(|text| counted(&text.onnx)) else { return Ok(None) };
+        let mut graph = Vec::new();
+        if !text.is_joint {
+            let dir = text.onnx.parent().unwrap_or(Path::new(""));
+            graph.push(hash(&text.onnx)?);
+            for file in external_files(&text.onnx)? {
+                graph.push(hash(&dir.join(file))?);
+            }
+        }
+        let mut side_files = Vec::new();
+        for name in TEXT_FILES {
+            for file in text.side_dirs.iter().map(|dir| dir.join(name)).filter(|file| file.is_file() && counted(file)) {
+                side_files.push((name, hash(&file)?));
+            }
+        }
+        let image = backbone.manifest.joint.as_ref().map(|joint| joint.value.clone());
+        Ok(Some(Self { is_joint: text.is_joint, image, graph, side_files }))
+    }
+}
+
+fn hash(path: &Path) -> Result<blake3::Hash, WorkflowError> {
+    let mut hasher = blake3::Hasher::new();
+    fs::File::open(path)
+        .and_then(|file| hasher.update_reader(file).map(|hasher| hasher.finalize()))
+        .map_err(|source| WorkflowError::Read { path: path.to_owned(), source })
 }
 
 /// A folder's name that neither a folder in `models` nor an installed model has.
 fn free_name(files: &ModelFiles, models: &Path, installed: &[Installed]) -> String {
     let name = folder_name(&files.name.replace('/', "-"));
-    let is_taken =
-        |name: &String| models.join(name).symlink_metadata().is_ok() || installed.iter().any(|m| m.name == *name);
     let mut free = name.clone();
     for number in 2.. {
-        if !is_taken(&free) {
+        // A model that is gone may come back with its disk; a link that says nothing cannot.
+        if is_free(&free, models, installed, &[LinkState::Broken]) {
             break;
         }
         free = format!("{name}-{number}");
@@ -192,11 +289,10 @@ impl Plan {
     fn add_graph(&mut self, root: &Path, graph: &Path) -> Result<(), WorkflowError> {
         let dir = graph.parent().unwrap_or(root);
         self.add(root, graph);
-        for location in external_files(graph)? {
-            let is_inside = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
-            let location: PathBuf = PathBuf::from(location);
-            if location.components().all(is_inside) {
-                self.add(root, &dir.join(location.components().collect::<PathBuf>()));
+        for file in external_files(graph)? {
+            // What a link in the model's folder has from elsewhere is no weights, and must not become them by a copy.
+            if onnx::external::is_beside(graph, &dir.join(&file)) {
+                self.add(root, &dir.join(file));
             }
         }
         Ok(())
@@ -238,8 +334,8 @@ impl Plan {
     }
 }
 
-/// Where the tensors of a graph are stored besides in its file.
-fn external_files(graph: &Path) -> Result<BTreeSet<String>, WorkflowError> {
+/// Where the tensors of a graph are stored besides in its file, relative to its folder.
+fn external_files(graph: &Path) -> Result<BTreeSet<PathBuf>, WorkflowError> {
     let read = |source| BackboneError::Read { path: graph.to_owned(), source };
     let bytes = fs::read(graph).map_err(read)?;
     let mut model = onnx::parse(bytes).map_err(|source| BackboneError::Onnx { path: graph.to_owned(), source })?;
@@ -357,13 +453,184 @@ mod tests {
         assert_eq!(below(&models), ["mine/graft-link.json"]);
         assert_eq!(library::installed(std::slice::from_ref(&models)), vec![installed.clone()]);
         assert_eq!(library::find(Some("mine"), std::slice::from_ref(&models)).unwrap(), tiny);
-        assert_eq!(import(&tiny, &models).unwrap(), installed, "it is there already");
+        let in_place = ImportConfig { name: None, in_place: true };
+        assert_eq!(import_as(&tiny, &models, &in_place).unwrap(), installed, "it is there already");
         let other = Path::new(ONNX).join("tiny_external.onnx");
         for name in ["mine", "a/b", "..", ""] {
             let config = ImportConfig { name: Some(name.into()), in_place: false };
             let error = import_as(&other, &models, &config).unwrap_err();
             assert!(matches!(error, WorkflowError::ModelName { .. }), "{name}: {error}");
         }
+    }
+
+    fn named(name: Option<&str>, in_place: bool) -> ImportConfig {
+        ImportConfig { name: name.map(str::to_owned), in_place }
+    }
+
+    /// A copy of the tiny model's folder, and the change of a file in it.
+    fn tiny_in(dir: &Path) -> PathBuf {
+        let own = dir.join("d2");
+        fs::create_dir_all(&own).unwrap();
+        for entry in fs::read_dir(Path::new(ONNX).join("tiny_cnn")).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, own.join(path.file_name().unwrap())).unwrap();
+        }
+        own
+    }
+
+    #[test]
+    fn what_is_asked_for_anew_is_installed_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (models, source) = (dir.path().join("models"), tiny_in(dir.path()));
+        let import = |config: &ImportConfig| {
+            let done =
+                import_into(&source, config, &models, std::slice::from_ref(&models), &Silent::default()).unwrap();
+            (done.installed.name, done.installed.is_linked, done.was_there)
+        };
+        let done = |name: &str, is_linked, was_there| (name.to_owned(), is_linked, was_there);
+        assert_eq!(import(&named(Some("mine"), false)), done("mine", false, false));
+        assert_eq!(import(&named(None, false)), done("mine", false, true));
+        assert_eq!(import(&named(Some("mine"), false)), done("mine", false, true));
+        assert_eq!(import(&named(Some("mine2"), false)), done("mine2", false, false), "another name");
+        assert_eq!(import(&named(None, true)), done("d2", true, false), "in place where there are copies");
+        assert_eq!(import(&named(None, true)), done("d2", true, true));
+        let error = import_as(&source, &models, &named(Some("mine"), true)).unwrap_err();
+        assert!(matches!(error, WorkflowError::ModelName { .. }), "{error}");
+
+        // Other preprocessing makes another model of the same graph.
+        let config = source.join("preprocessor_config.json");
+        let text = fs::read_to_string(&config).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["image_mean"] = serde_json::json!([0.1, 0.2, 0.3]);
+        fs::write(&config, json.to_string()).unwrap();
+        assert_eq!(import(&named(None, false)), done("d2-2", false, false));
+        assert_eq!(space(&models.join("d2-2")), space(&source));
+        assert_ne!(space(&models.join("mine")), space(&source));
+        assert_eq!(import(&named(None, false)), done("d2-2", false, true));
+    }
+
+    #[test]
+    fn another_tokenizer_makes_another_model() {
+        let dir = tempfile::tempdir().unwrap();
+        let (models, clip) = (dir.path().join("models"), dir.path().join("clip"));
+        fs::create_dir_all(&clip).unwrap();
+        fs::copy(Path::new(ONNX).join("tiny_cnn/model.onnx"), clip.join("vision_model.onnx")).unwrap();
+        fs::copy(Path::new(ONNX).join("tiny_external.onnx"), clip.join("text_model.onnx")).unwrap();
+        fs::copy(Path::new(ONNX).join("tiny_external.onnx_data"), clip.join("tiny_external.onnx_data")).unwrap();
+        fs::write(clip.join("tokenizer.json"), b"{}").unwrap();
+        assert_eq!(import(&clip, &models).unwrap().name, "clip");
+        assert_eq!(import(&clip, &models).unwrap().name, "clip");
+        fs::write(clip.join("notes.txt"), b"more").unwrap();
+        assert_eq!(import(&clip, &models).unwrap().name, "clip", "no file that texts are read by");
+        fs::write(clip.join("tokenizer.json"), b"{ }").unwrap();
+        assert_eq!(import(&clip, &models).unwrap().name, "clip-2");
+        // A lone file comes without its text tower, and so it is there the second time.
+        let alone = import(&clip.join("vision_model.onnx"), &models).unwrap();
+        assert_eq!(import(&clip.join("vision_model.onnx"), &models).unwrap(), alone);
+    }
+
+    #[test]
+    fn a_link_whose_model_is_gone_gives_its_name_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (models, source) = (dir.path().join("models"), tiny_in(dir.path()));
+        import_as(&source, &models, &named(None, true)).unwrap();
+        let moved = dir.path().join("moved");
+        fs::rename(&source, &moved).unwrap();
+        let installed = import_as(&moved, &models, &named(Some("d2"), true)).unwrap();
+        assert_eq!((installed.name.as_str(), installed.path.as_path()), ("d2", moved.as_path()));
+        assert_eq!(library::installed(std::slice::from_ref(&models)), [installed]);
+        let error = import_as(&Path::new(ONNX).join("tiny_fp16.onnx"), &models, &named(Some("d2"), false)).unwrap_err();
+        assert!(matches!(error, WorkflowError::ModelName { .. }), "it is in use: {error}");
+
+        // A link that cannot be read is listed with the reason, until the model is imported again.
+        fs::write(models.join("d2/graft-link.json"), b"{\"pa").unwrap();
+        let listed = library::installed(std::slice::from_ref(&models));
+        assert_eq!(listed.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["d2"]);
+        let error = Backbone::open(&listed[0].path, None, |_| None).unwrap_err();
+        assert!(error.to_string().contains("does not say where its model lies"), "{error}");
+        fs::rename(&moved, &source).unwrap();
+        let installed = import_as(&source, &models, &named(None, false)).unwrap();
+        assert_eq!((installed.name.as_str(), installed.is_linked), ("d2", false));
+        assert_eq!(below(&models), ["d2/model.onnx", "d2/preprocessor_config.json"]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_path_that_is_no_text_is_not_kept() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let models = dir.path().join("models");
+        let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"mod\xffel"));
+        fs::rename(tiny_in(dir.path()), &odd).unwrap();
+        let error = import_as(&odd, &models, &named(Some("odd"), true)).unwrap_err();
+        assert!(matches!(error, WorkflowError::PathNotText { .. }), "{error}");
+        assert!(!models.exists());
+        assert_eq!(import_as(&odd, &models, &named(Some("odd"), false)).unwrap().name, "odd");
+    }
+
+    #[test]
+    fn a_subfolder_stands_for_the_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (models, clip) = (dir.path().join("models"), tiny_in(dir.path()));
+        fs::create_dir(clip.join("onnx")).unwrap();
+        fs::rename(clip.join("model.onnx"), clip.join("onnx/model.onnx")).unwrap();
+        let installed = import(&clip.join("onnx"), &models).unwrap();
+        assert_eq!(installed.name, "d2");
+        assert_eq!(below(&models), ["d2/onnx/model.onnx", "d2/preprocessor_config.json"]);
+        assert_eq!(space(&installed.path), space(&clip));
+        assert_eq!(space(&clip.join("onnx")), space(&clip));
+        assert_eq!(import(&clip, &models).unwrap(), installed);
+    }
+
+    /// The external model with its weights under another location.
+    fn stored_in(location: &str) -> Vec<u8> {
+        let mut model = onnx::parse(fs::read(Path::new(ONNX).join("tiny_external.onnx")).unwrap()).unwrap();
+        for tensor in &mut model.graph.as_mut().unwrap().initializer {
+            for entry in tensor.external_data.iter_mut().filter(|e| e.key() == "location") {
+                entry.value = Some(location.to_owned());
+            }
+        }
+        onnx::encode(&model).unwrap()
+    }
+
+    #[test]
+    fn weights_of_windows_are_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (models, source) = (dir.path().join("models"), dir.path().join("net"));
+        fs::create_dir_all(source.join("sub")).unwrap();
+        fs::write(source.join("model.onnx"), stored_in(r"sub\w.bin")).unwrap();
+        fs::copy(Path::new(ONNX).join("tiny_external.onnx_data"), source.join("sub/w.bin")).unwrap();
+        let installed = import(&source, &models).unwrap();
+        assert_eq!(below(&installed.path), ["model.onnx", "sub/w.bin"]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_of_a_hub_are_copied_as_what_they_lead_to() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let (models, hub) = (dir.path().join("models"), dir.path().join("hub"));
+        let (blobs, net) = (hub.join("blobs"), hub.join("snapshots/net"));
+        fs::create_dir_all(&blobs).unwrap();
+        fs::create_dir_all(&net).unwrap();
+        fs::write(blobs.join("g"), stored_in("model.onnx.data")).unwrap();
+        fs::copy(Path::new(ONNX).join("tiny_external.onnx_data"), blobs.join("w")).unwrap();
+        symlink("../../blobs/g", net.join("model.onnx")).unwrap();
+        symlink("../../blobs/w", net.join("model.onnx.data")).unwrap();
+        let linked = import_as(&net, &models, &named(Some("linked"), true)).unwrap();
+        let installed = import(&net, &models).unwrap();
+        assert_eq!(space(&linked.path), space(&installed.path));
+        for name in ["model.onnx", "model.onnx.data"] {
+            assert!(models.join("net").join(name).symlink_metadata().unwrap().is_file(), "{name}");
+        }
+        // What leads elsewhere is neither read nor copied.
+        fs::remove_file(net.join("model.onnx.data")).unwrap();
+        fs::rename(blobs.join("w"), dir.path().join("secret")).unwrap();
+        symlink("../../../secret", net.join("model.onnx.data")).unwrap();
+        let error = import_as(&net, &models, &named(Some("third"), false)).unwrap_err();
+        assert!(error.to_string().contains("outside the model's folder"), "{error}");
+        let plan = Plan::new(&net, &locate::locate(&net).unwrap()).unwrap();
+        assert_eq!(plan.files.keys().map(|p| p.to_str().unwrap()).collect::<Vec<_>>(), ["model.onnx"]);
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub enum WorkflowError {
         /// Why not.
         why: &'static str,
     },
+    /// A path that cannot be written down cannot be kept.
+    #[error("the model {} cannot be used in place: its path is not Unicode text; rename it, or import a copy", .path.display())]
+    PathNotText {
+        /// The path.
+        path: PathBuf,
+    },
     /// There is nothing at the path.
     #[error("{} cannot be read: {source}", .path.display())]
     Read {
