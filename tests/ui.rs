@@ -602,7 +602,8 @@ fn depths_are_probed_and_a_layer_is_chosen_by_its_accuracy() {
     assert!(layers[0].macs < layers.last().unwrap().macs);
     let accuracy = |i: usize| layers[i].accuracy().unwrap();
     assert!(accuracy(layers.len() - 1) > 0.8 && accuracy(0) <= accuracy(layers.len() - 1));
-    window.harness.get_by_label_contains(&layers[1].layer).click();
+    let name = layers[1].layer.split('|').next().unwrap();
+    window.harness.get_by_label_contains(&format!(" {name}")).click();
     window.step();
     window.click("Use the probed layer");
     assert_eq!(window.project().data.settings.layer.as_deref(), Some(layers[1].layer.as_str()));

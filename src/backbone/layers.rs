@@ -379,11 +379,46 @@ fn layer(
     })
 }
 
-/// Dimensions of tensors anywhere in the graph, found by running it on a blank image.
+/// Dimensions of tensors anywhere in the graph, as ONNX Runtime infers them, or as a run on a blank image shows where it does
+/// not: a run of a transformer on large pictures takes many times the memory, since nothing of what is looked at can be fused.
 ///
 /// # Errors
 /// When the graph cannot be run, a tensor does not exist, or the run is cancelled.
 pub fn dims_of(
+    model: &ModelProto,
+    tensors: &[&str],
+    input_dims: &[usize],
+    cancel: &CancelToken,
+) -> Result<Vec<Vec<usize>>, BackboneError> {
+    let mut dims = inferred(model, tensors, input_dims);
+    let open: Vec<&str> = tensors.iter().zip(&dims).filter(|(_, dims)| dims.is_none()).map(|(name, _)| *name).collect();
+    if !open.is_empty() {
+        let mut run = run_for_dims(model, &open, input_dims, cancel)?.into_iter();
+        dims.iter_mut().filter(|dims| dims.is_none()).for_each(|dims| *dims = run.next());
+    }
+    Ok(dims.into_iter().flatten().collect())
+}
+
+/// What ONNX Runtime knows of the dimensions of tensors without a run.
+fn inferred(model: &ModelProto, tensors: &[&str], input_dims: &[usize]) -> Vec<Option<Vec<usize>>> {
+    let loaded = onnx::for_inference(model, tensors, input_dims).and_then(|m| onnx::encode(&m)).map_err(onnx_error);
+    let session = match loaded.and_then(|bytes| GraphSession::load(&bytes, 1, Provider::Cpu)) {
+        Ok(session) => session,
+        Err(error) => {
+            tracing::debug!(%error, "no dimensions are inferred");
+            return vec![None; tensors.len()];
+        }
+    };
+    let dims_of = |name: &&str| {
+        let port = session.outputs().iter().find(|port| port.name == *name)?;
+        // A scalar and what nothing is known of look alike.
+        let dims: Option<Vec<usize>> = port.dims.iter().copied().collect();
+        dims.filter(|dims| !dims.is_empty())
+    };
+    tensors.iter().map(dims_of).collect()
+}
+
+fn run_for_dims(
     model: &ModelProto,
     tensors: &[&str],
     input_dims: &[usize],

@@ -429,7 +429,11 @@ fn manifest(
     if let Some(why) = detector {
         notes.push(format!("It finds objects in images ({why}) and has no features of its own: choose a layer."));
     } else {
-        proposed = Some(layers::propose(model, graph, &outputs, &roles).ok_or(BackboneError::NoFeatures)?);
+        proposed = layers::propose(model, graph, &outputs, &roles);
+        if proposed.is_none() && asked == Asked::Features {
+            refuse_custom(model, outputs.first().map_or("", |output| &output.name))?;
+            return Err(BackboneError::NoFeatures);
+        }
     }
     if asked == Asked::Look
         && let Some(Err(error)) = proposed.as_ref().map(|feature| refuse_custom(model, &feature.value.tensor))
@@ -464,12 +468,14 @@ fn manifest(
             layers::dims_of(model, &[&feature.value.tensor], &input_dims(&preprocess.spec, n), &none)
                 .map(|dims| (n, dims.into_iter().next().unwrap_or_default()))
         };
-        let found = match run(fixed.unwrap_or(PROBE_BATCH)) {
-            // A graph that has one image written into a reshape takes no more, whatever its input says.
-            Err(error) if fixed.is_none() => run(1).map_err(|_| error),
-            found => found,
+        let has_rows = |(n, dims): &(usize, Vec<usize>)| dims.first() == Some(n);
+        let found = run(fixed.unwrap_or(PROBE_BATCH));
+        // A graph that has one image written into a reshape takes no more, whatever its input says.
+        let is_odd = fixed.is_none() && !found.as_ref().is_ok_and(has_rows);
+        let (n, dims) = match is_odd.then(|| run(1).ok().filter(has_rows)).flatten() {
+            Some(one) => one,
+            None => found?,
         };
-        let (n, dims) = found?;
         is_single = fixed.is_none() && n == 1;
         per_image = dims.get(1..).unwrap_or_default().to_vec();
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::build::{self, Builder};
 use super::graph as walk;
+use super::proto::tensor_shape_proto::Value as Extent;
 use super::proto::{AttributeProto, DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::{OnnxError, graph, graph_mut};
 
@@ -109,6 +110,27 @@ pub fn expose(model: &ModelProto, tensors: &[&str]) -> Result<ModelProto, OnnxEr
         }
     }
     g.value_info.retain(|v| !tensors.contains(&v.name()));
+    Ok(out)
+}
+
+/// A model with these outputs alone, for an input of these extents, of whose other tensors nothing is stated: what ONNX
+/// Runtime says of its outputs once it is loaded is what it has inferred.
+///
+/// # Errors
+/// [`OnnxError::UnknownTensor`] when a tensor does not exist.
+pub fn for_inference(model: &ModelProto, tensors: &[&str], input_dims: &[usize]) -> Result<ModelProto, OnnxError> {
+    let mut out = super::prune(model, tensors)?;
+    let g = graph_mut(&mut out)?;
+    let stored: HashSet<String> = walk::constants(g).map(str::to_owned).collect();
+    if let Some(input) = g.input.iter_mut().find(|input| !stored.contains(input.name())) {
+        let elem_type = walk::tensor_type(input).map_or(DataType::Float as i32, |t| t.elem_type());
+        let dims = input_dims.iter().map(|&n| Some(Extent::DimValue(n as i64))).collect();
+        *input = build::value(input.name(), elem_type, Some(dims));
+    }
+    g.value_info.clear();
+    for output in &mut g.output {
+        output.r#type = None;
+    }
     Ok(out)
 }
 

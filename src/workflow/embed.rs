@@ -98,10 +98,6 @@ pub fn embed_each(
     on_batch: impl FnMut(EmbedBatch),
 ) -> Result<EmbedCounts, WorkflowError> {
     let preprocessor = Preprocessor::new(backbone.preprocess()).map_err(crate::backbone::BackboneError::from)?;
-    if !matches!(config.provider, Provider::Auto | Provider::Cpu) {
-        // Also where the cache knows every image: a provider that is named is there or is an error.
-        crate::backbone::session::usable(config.provider)?;
-    }
     let space = cache.as_ref().and_then(|cache| {
         let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         warn_once(cache.part_spaces(&backbone.parts()), reporter)
