@@ -37,6 +37,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use lane::{Lane, Outbox, Policy, Work};
 pub use protocol::*;
 use table::Table;
+pub use texts::probabilities;
 
 /// What wakes the screen when there is something to receive.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
