@@ -201,6 +201,14 @@ fn a_folder_dropped_on_the_window_becomes_a_verified_classifier() {
             keep(place, &screen);
         }
         seen.push(screen);
+        if place == "model" && screenshots().is_some() {
+            // The tab of the layers, and its button.
+            display.click(634, 88);
+            display.settled_screen(Duration::from_secs(10));
+            display.click(1212, 357);
+            std::thread::sleep(Duration::from_secs(40));
+            keep("layers", &display.settled_screen(Duration::from_secs(10)));
+        }
     }
 
     // Leaving the place is meaning what was typed.
@@ -209,9 +217,12 @@ fn a_folder_dropped_on_the_window_becomes_a_verified_classifier() {
 
     // Another label for the first image, by hand, and back.
     display.ctrl('2');
+    // A click in the same breath would still be one on the place before.
+    display.settled_screen(Duration::from_secs(10));
     let label = |n: usize| project(home.path()).and_then(|p| p.project.images.get(n).and_then(|i| i.class));
     let before = label(0).unwrap();
     display.click(484, 150);
+    display.settled_screen(Duration::from_secs(10));
     display.keys(&[u32::from('5')]);
     wait_for("the label", &mut app, || (label(0) != Some(before)).then_some(()));
     display.ctrl('z');
