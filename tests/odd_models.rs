@@ -121,6 +121,16 @@ fn a_graph_with_one_image_written_into_it_takes_one_at_a_time() {
     let path = write(&world, "single.onnx", &single);
     let said = world.graft(&["inspect", &path]).stdout;
     assert!(said.contains("one image at a time"), "{said}");
+    // Also where the graph states the features for any number of images.
+    let mut stated = single.clone();
+    let graph = stated.graph.as_mut().unwrap();
+    graph.node.retain(|n| n.op_type() != "Gemm");
+    let output = &mut graph.output[0];
+    output.name = Some("/Flatten_output_0".into());
+    let Some(type_proto::Value::TensorType(tensor)) = output.r#type.as_mut().unwrap().value.as_mut() else { panic!() };
+    tensor.shape.as_mut().unwrap().dim[1].value = Some(tensor_shape_proto::Value::DimValue(24));
+    let stated = write(&world, "stated.onnx", &stated);
+    embedded(&world, &images, &["--model", &stated]);
     let own = fixture("resnet_torchvision.onnx").to_string_lossy().into_owned();
     assert_eq!(embedded(&world, &images, &["--model", &path]), embedded(&world, &images, &["--model", &own]));
 }

@@ -102,6 +102,7 @@ impl Architecture {
     fn is_a(self, other: Self) -> bool {
         let variants: &[Self] = match other {
             A::Vit => &[A::Dino, A::Siglip, A::Clip, A::Deit, A::Beit, A::Mae, A::Transformer],
+            A::Dino => &[A::Deit, A::Beit, A::Vit, A::Transformer],
             A::Efficientnet => &[A::EfficientnetLite],
             _ => &[],
         };
@@ -119,11 +120,14 @@ impl Architecture {
 }
 
 /// Words in a model's own name for its kind, the more special first.
-const WORDS: [(&str, Architecture); 39] = [
+const WORDS: [(&str, Architecture); 50] = [
     ("dinov2", A::Dino),
     ("dinov3", A::Dino),
     ("dino", A::Dino),
     ("siglip", A::Siglip),
+    ("metaclip", A::Clip),
+    ("openclip", A::Clip),
+    ("tinyclip", A::Clip),
     ("clip", A::Clip),
     ("convnext", A::Convnext),
     ("swin", A::Swin),
@@ -141,14 +145,22 @@ const WORDS: [(&str, Architecture); 39] = [
     ("regnetx", A::Regnet),
     ("regnety", A::Regnet),
     ("regnet", A::Regnet),
+    ("densenetblur", A::Densenet),
     ("densenet", A::Densenet),
     ("squeezenet", A::Squeezenet),
     ("googlenet", A::Inception),
+    ("inceptionresnet", A::Inception),
     ("inception", A::Inception),
     ("vgg", A::Vgg),
     ("levit", A::Levit),
     ("poolformer", A::Poolformer),
     ("seresnet", A::Resnet),
+    ("seresnext", A::Resnet),
+    ("ecaresnet", A::Resnet),
+    ("skresnet", A::Resnet),
+    ("resnest", A::Resnet),
+    ("resnetrs", A::Resnet),
+    ("resnetaa", A::Resnet),
     ("resnext", A::Resnet),
     ("resnet", A::Resnet),
     ("tinyvit", A::Transformer),
@@ -266,6 +278,9 @@ fn in_config(side_dirs: &[PathBuf]) -> Option<Sourced<Architecture>> {
     None
 }
 
+/// Sizes that follow a family's name without a space.
+const SIZES: [&str; 10] = ["atto", "femto", "pico", "nano", "tiny", "small", "base", "large", "xlarge", "huge"];
+
 /// The family that a text in lower case names: as a word of its own, or at the beginning, where names of classes run on
 /// (`vitforimageclassification`).
 fn word(text: &str) -> Option<Architecture> {
@@ -279,14 +294,19 @@ fn word(text: &str) -> Option<Architecture> {
 /// Whether a word stands in a text by itself: no letter touches it, as one of "retrieval" touches "eva".
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
-        let (before, mut after) = (text[..at].chars().next_back(), text[at + word.len()..].chars());
+        let (before, after) = (text[..at].chars().next_back(), &text[at + word.len()..]);
         let is_open = |c: Option<char>| c.is_none_or(|c| !c.is_alphabetic());
-        // A version may touch it: "resnetv2".
-        let next = match after.next() {
-            Some('v') if after.next().is_some_and(|c| c.is_ascii_digit()) => None,
-            next => next,
+        // A version or a size may touch it: "resnetv2", "efficientnetb0", "vitb16", "convnexttiny".
+        let variant = after.chars().take_while(|c| c.is_alphabetic()).collect::<String>();
+        let then_digit = after.chars().nth(1).is_some_and(|c| c.is_ascii_digit());
+        let is_variant = match variant.as_str() {
+            "" => true,
+            // In short words it would be chance: "eval1".
+            "v" => then_digit,
+            one if one.len() == 1 => then_digit && (word.len() > 3 || word == "vit"),
+            word => SIZES.contains(&word),
         };
-        is_open(before) && is_open(next)
+        is_open(before) && is_variant
     })
 }
 
@@ -313,8 +333,19 @@ pub(super) fn names(graph: &GraphProto) -> String {
 
 /// The family by names in the graph, and whether more than one name says it.
 fn in_names(graph: &GraphProto, text: &str) -> Option<(Architecture, bool)> {
-    let marked = MARKS.iter().find(|(marks, _)| marks.iter().all(|mark| text.contains(mark)));
-    let marked = marked.map(|(marks, family)| (*family, marks.len() > 1));
+    // Hierarchical transformers name their stages as ConvNeXt does.
+    let is_possible = |family: &Architecture| *family != A::Convnext || !has_softmax_inside(graph);
+    let marked =
+        MARKS.iter().find(|(marks, family)| marks.iter().all(|mark| text.contains(mark)) && is_possible(family));
+    let marked = marked.map(|(marks, family)| {
+        // Layer scale is DINO's and a few others', and stages are what many hierarchical models have.
+        let is_shared = match family {
+            A::Dino => !marks.iter().any(|mark| mark.ends_with("_token") || mark.ends_with("_tokens")),
+            A::Convnext => marks.len() > 1,
+            _ => false,
+        };
+        (*family, marks.len() > 1 && !is_shared)
+    });
     let sure = |family| Some((family, true));
     marked.or_else(|| {
         // Families of depthwise convolutions share their names in the libraries and differ in the activation.
@@ -403,6 +434,14 @@ mod tests {
             ("eva02_tiny", A::Vit),
             ("mobilenetv3-large", A::Mobilenet),
             ("dinov2_vits14", A::Dino),
+            ("eval1", A::Convolutional),
+            ("EfficientNetB0", A::Efficientnet),
+            ("ConvNeXtTiny", A::Convnext),
+            ("InceptionResNetV2", A::Inception),
+            ("vitb16", A::Vit),
+            ("openclip_vitb32", A::Clip),
+            ("TinyCLIP-ViT-8M-16", A::Clip),
+            ("legacy_seresnext26", A::Resnet),
         ] {
             assert_eq!(find(&[], &graph(&[("Conv", "c")]), name).value, family, "{name}");
         }

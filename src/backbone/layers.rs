@@ -157,7 +157,7 @@ pub fn propose(
 
 fn choice(output: &Port, why: &str) -> Sourced<FeatureChoice> {
     let per_image: Vec<usize> = output.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect();
-    let pooling = default_pooling(&per_image, None, TensorLayout::Nchw);
+    let pooling = default_pooling(&per_image, None, Axes::of_layout(TensorLayout::Nchw));
     Sourced::guess(FeatureChoice { tensor: output.name.clone(), pooling }, why)
 }
 
@@ -165,17 +165,13 @@ fn choice(output: &Port, why: &str) -> Sourced<FeatureChoice> {
 /// one more than a square stands there (two more with a token of distillation, five more with four registers), else the
 /// mean; the global average for a map, whose channels are where the operators around it have them (`known`, see
 /// [`onnx::layouts`]), else where its equal sides are not, else where `layout` has them. A map that is pooled but still has its sides (`[C, 1, 1]`) is flattened.
-pub fn default_pooling(per_image: &[usize], known: Option<TensorLayout>, layout: TensorLayout) -> Pooling {
+pub fn default_pooling(per_image: &[usize], known: Option<TensorLayout>, axes: Axes) -> Pooling {
+    let layout = axes.layout;
     match *per_image {
-        [n_tokens, _] => {
-            let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
-            let has_special = |n: usize| n_tokens > n && is_square(n_tokens - n);
-            if n_tokens == 0 || has_special(1) || !is_square(n_tokens) && (has_special(2) || has_special(5)) {
-                Pooling::ClsToken
-            } else {
-                Pooling::MeanToken
-            }
-        }
+        [n_tokens, _] => match has_class_token(n_tokens, axes) {
+            true => Pooling::ClsToken,
+            false => Pooling::MeanToken,
+        },
         [_, 1, 1] | [1, 1, _] => Pooling::Flatten,
         [_, _, _] if known.is_some() => Pooling::GlobalAverage { layout: known.unwrap_or(layout) },
         [a, b, c] if a == b && b != c => Pooling::GlobalAverage { layout: TensorLayout::Nhwc },
@@ -185,18 +181,66 @@ pub fn default_pooling(per_image: &[usize], known: Option<TensorLayout>, layout:
     }
 }
 
-/// The pooling of a sequence of `n_tokens`, where the family may say whether one of them stands for the whole image: its
-/// word counts where the number tells nothing.
-pub fn token_pooling(n_tokens: usize, has_class_token: Option<bool>) -> Pooling {
-    let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
-    let is_bare = n_tokens > 1 && is_square(n_tokens);
-    let found = default_pooling(&[n_tokens, 1], None, TensorLayout::Nchw);
-    match has_class_token {
-        _ if is_bare => Pooling::MeanToken,
-        Some(true) => Pooling::ClsToken,
-        Some(false) => Pooling::MeanToken,
-        None => found,
+/// Whether a sequence of so many tokens (0 where that is open) begins with one that stands for the whole image: where more
+/// are there than the picture has patches. Where the patches are not known, the family says it, or what is left over of a
+/// square.
+fn has_class_token(n_tokens: usize, axes: Axes) -> bool {
+    match axes.n_patches {
+        Some(n) if n_tokens == n => return false,
+        // With one of distillation, or registers.
+        Some(n) if n_tokens > n && n_tokens <= n + MOST_SPECIAL => return axes.has_class_token != Some(false),
+        _ => {}
     }
+    let is_square = |n: usize| n > 0 && n.isqrt() * n.isqrt() == n;
+    let has_special = |n: usize| n_tokens > n && is_square(n_tokens - n);
+    if n_tokens > 1 && is_square(n_tokens) {
+        return false;
+    }
+    axes.has_class_token.unwrap_or_else(|| {
+        n_tokens == 0 || has_special(1) || !is_square(n_tokens) && (has_special(2) || has_special(5))
+    })
+}
+
+/// Tokens beside those of patches, at most: of the class, of distillation, registers.
+const MOST_SPECIAL: usize = 17;
+
+/// What is known of all tensors of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axes {
+    /// Where the image's channels are.
+    pub layout: TensorLayout,
+    /// Patches that the picture is cut into, where a convolution does it.
+    pub n_patches: Option<usize>,
+    /// Whether models of this family have a class token.
+    pub has_class_token: Option<bool>,
+}
+
+impl Axes {
+    /// Where nothing else is known.
+    pub fn of_layout(layout: TensorLayout) -> Self {
+        Self { layout, n_patches: None, has_class_token: None }
+    }
+}
+
+/// Patches of a picture of `height` x `width`, where the graph begins with a convolution whose steps are as wide as its
+/// kernel.
+pub fn n_patches(graph: &GraphProto, input: &str, (height, width): (usize, usize)) -> Option<usize> {
+    let mut name = input;
+    for _ in 0..10 {
+        let node = graph.node.iter().find(|n| n.input.iter().any(|i| i == name))?;
+        if node.op_type() != "Conv" {
+            name = node.output.first()?;
+            continue;
+        }
+        let ints = |name: &str| node.attribute.iter().find(|a| a.name() == name).map(|a| a.ints.as_slice());
+        let (kernel, strides) = (ints("kernel_shape"), ints("strides")?);
+        let [down, across] = strides.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<Vec<_>>>()?[..] else {
+            return None;
+        };
+        let is_patch = kernel.is_none_or(|kernel| kernel == strides) && down > 1 && across > 1;
+        return is_patch.then(|| (height / down) * (width / across));
+    }
+    None
 }
 
 /// Width of the features after pooling; 0 where it is not known.
@@ -308,7 +352,7 @@ pub fn survey(
     model: &ModelProto,
     input: &str,
     input_dims: &[usize],
-    layout: TensorLayout,
+    axes: Axes,
     cancel: &CancelToken,
 ) -> Result<Survey, BackboneError> {
     let mut candidates = onnx::candidates(model).map_err(onnx_error)?;
@@ -316,7 +360,7 @@ pub fn survey(
     if !onnx::inputs::custom_operators(model).is_empty() {
         candidates.retain(|candidate| can_run(model, &candidate.tensor));
     }
-    let layouts = onnx::layouts(model, input, layout).map_err(onnx_error)?;
+    let layouts = onnx::layouts(model, input, axes.layout).map_err(onnx_error)?;
     let counted = Multiplications::new(model).map_err(onnx_error)?;
     let layer_names: BTreeSet<&str> = candidates.iter().map(|c| c.tensor.as_str()).collect();
     let names: Vec<&str> = layer_names.union(&counted.tensors()).copied().collect();
@@ -342,7 +386,7 @@ pub fn survey(
         let (macs, n_params) = cost(&[&candidate.tensor]);
         let dims = dims.get(&candidate.tensor)?;
         let known = layouts.get(candidate.tensor.as_str()).copied();
-        layer(candidate, dims, n_images, (known, layout)).map(|layer| Layer { macs, n_params, ..layer })
+        layer(candidate, dims, n_images, (known, axes)).map(|layer| Layer { macs, n_params, ..layer })
     });
     let layers = layers.collect();
     let (macs, n_params) = cost(&[]);
@@ -358,13 +402,13 @@ fn layer(
     candidate: LayerCandidate,
     dims: &[usize],
     n_images: usize,
-    (known, layout): (Option<TensorLayout>, TensorLayout),
+    (known, axes): (Option<TensorLayout>, Axes),
 ) -> Option<Layer> {
     let (&first, per_image) = dims.split_first()?;
     if first != n_images || per_image.is_empty() {
         return None;
     }
-    let pooling = default_pooling(per_image, known, layout);
+    let pooling = default_pooling(per_image, known, axes);
     let dim = pooled_dim(per_image, pooling);
     (dim > 0).then(|| Layer {
         tensor: candidate.tensor,
@@ -452,17 +496,31 @@ mod tests {
             (&[8, 12, 6], nhwc, 6),
             (&[2048, 1, 1], Pooling::Flatten, 2048),
         ] {
-            let found = default_pooling(dims, None, TensorLayout::Nhwc);
+            let found = default_pooling(dims, None, Axes::of_layout(TensorLayout::Nhwc));
             assert_eq!((found, pooled_dim(dims, found)), (pooling, dim), "{dims:?}");
             assert!(pooling_fits(dims.len(), pooling));
         }
-        assert_eq!(token_pooling(197, None), Pooling::ClsToken);
-        assert_eq!(token_pooling(196, Some(true)), Pooling::MeanToken, "no token is left over");
-        // 14 x 8 patches and one more.
-        assert_eq!(token_pooling(113, Some(true)), Pooling::ClsToken);
-        assert_eq!(token_pooling(197, Some(false)), Pooling::MeanToken);
+        // With the patches that the picture is cut into, or the family's word, or squares alone.
+        for (n_tokens, n_patches, family, is_special) in [
+            (197, None, None, true),
+            (196, None, Some(true), false),
+            (113, None, Some(true), true),
+            (197, None, Some(false), false),
+            (129, Some(128), None, true),
+            // 14 x 16 patches and a class token look like a square.
+            (225, Some(224), Some(true), true),
+            (256, Some(256), Some(true), false),
+            (261, Some(256), Some(true), true),
+            // Patches have been joined on the way.
+            (49, Some(3136), Some(false), false),
+            (50, Some(200), Some(false), false),
+        ] {
+            let axes = Axes { layout: TensorLayout::Nchw, n_patches, has_class_token: family };
+            let found = default_pooling(&[n_tokens, 8], None, axes) == Pooling::ClsToken;
+            assert_eq!(found, is_special, "{n_tokens} {n_patches:?} {family:?}");
+        }
         // What the operators say comes before what the sides look like.
-        assert_eq!(default_pooling(&[64, 64, 32], Some(TensorLayout::Nchw), TensorLayout::Nhwc), nchw);
-        assert_eq!(default_pooling(&[8, 8, 8], Some(TensorLayout::Nhwc), TensorLayout::Nchw), nhwc);
+        assert_eq!(default_pooling(&[64, 64, 32], Some(TensorLayout::Nchw), Axes::of_layout(TensorLayout::Nhwc)), nchw);
+        assert_eq!(default_pooling(&[8, 8, 8], Some(TensorLayout::Nhwc), Axes::of_layout(TensorLayout::Nchw)), nhwc);
     }
 }

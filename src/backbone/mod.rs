@@ -114,7 +114,10 @@ pub enum BackboneError {
         why: String,
     },
     /// The graph needs operators that ONNX Runtime does not have.
-    #[error("the model needs the custom operators {}, which ONNX Runtime does not have", .operators.join(", "))]
+    #[error(
+        "the model needs the custom operators {}, which ONNX Runtime does not have: without importing it, a layer before them \
+         can be named, of those that `graft inspect --layers` lists", .operators.join(", ")
+    )]
     CustomOperators {
         /// Their names.
         operators: Vec<String>,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::layers::{self, Layer, Survey};
+use super::architecture::Architecture;
+use super::layers::{self, Axes, Layer, Survey};
 use super::locate::{self, ModelFiles};
 use super::manifest::{
     Element, FeatureChoice, Manifest, Origin, Pooling, Port, ResolvedPreprocess, Sourced, pooling_from_name,
@@ -19,7 +20,9 @@ use super::{BackboneError, METADATA_PREPROCESS};
 use super::{architecture, resolve, roles, usual};
 use crate::embedding::EmbeddingSpace;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
-use crate::onnx::proto::{DataType, GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
+use crate::onnx::proto::{
+    DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto, type_proto,
+};
 use crate::onnx::{self, OnnxError};
 use crate::progress::CancelToken;
 use crate::rng::SplitMix64;
@@ -253,8 +256,8 @@ impl Backbone {
         let scaled = |byte: f32| (byte * spec.rescale - spec.mean[0]) / spec.std[0];
         let mut rng = SplitMix64::new(1);
         let noise: Vec<f32> = (0..n_values).map(|_| scaled(rng.below(256) as f32)).collect();
-        let slope: Vec<f32> = (0..n_values).map(|i| scaled(i as f32 * 255.0 / n_values as f32)).collect();
         let one = self.run_features(&mut session, &dims, noise, n)?;
+        let slope: Vec<f32> = (0..n_values).map(|i| scaled(i as f32 * 255.0 / n_values as f32)).collect();
         let other = self.run_features(&mut session, &dims, slope, n)?;
         let settled: Vec<&str> = self.manifest.notes.iter().map(String::as_str).filter(|n| is_settled(n)).collect();
         let settled = if settled.is_empty() { String::new() } else { format!(" ({})", settled.join(" ")) };
@@ -280,14 +283,15 @@ impl Backbone {
     /// When the graph cannot be run, or the run is cancelled.
     pub fn survey(&self, cancel: &CancelToken) -> Result<Survey, BackboneError> {
         let dims = self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH));
+        let axes = axes(&self.model, &self.manifest.input, self.preprocess(), self.manifest.architecture.value);
         let is_joint = self.manifest.text.as_ref().is_some_and(|text| text.is_joint);
         if !is_joint {
-            return layers::survey(&self.model, &self.manifest.input.name, &dims, self.preprocess().layout, cancel);
+            return layers::survey(&self.model, &self.manifest.input.name, &dims, axes, cancel);
         }
         // What the text has a part in cannot be computed from a picture.
         let joint = self.manifest.joint.as_ref().map_or(&self.feature, |joint| &joint.value);
         let image = onnx::prune(&self.model, &[&joint.tensor]).map_err(|e| self.onnx_error(e))?;
-        layers::survey(&image, &self.manifest.input.name, &dims, self.preprocess().layout, cancel)
+        layers::survey(&image, &self.manifest.input.name, &dims, axes, cancel)
     }
 
     /// That the features need the image and nothing else.
@@ -425,6 +429,7 @@ fn manifest(
     };
     check_batch(&preprocess.spec, &input)?;
     let none = CancelToken::new();
+    let axes = axes(model, &input, &preprocess.spec, architecture.value);
     let mut proposed = None;
     if let Some(why) = detector {
         notes.push(format!("It finds objects in images ({why}) and has no features of its own: choose a layer."));
@@ -439,14 +444,18 @@ fn manifest(
         && let Some(Err(error)) = proposed.as_ref().map(|feature| refuse_custom(model, &feature.value.tensor))
     {
         proposed = None;
-        notes.push(format!("At its end {error}: choose a layer before them."));
+        let BackboneError::CustomOperators { operators } = error else { return Err(error) };
+        let operators = operators.join(", ");
+        notes.push(format!(
+            "It ends in operators that ONNX Runtime does not have ({operators}): choose a layer before them."
+        ));
     }
     let mut feature = match proposed {
         Some(proposed) => proposed,
         None => {
             let n = input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
-            let (dims, layout) = (input_dims(&preprocess.spec, n), preprocess.spec.layout);
-            let survey = layers::survey(model, &input.name, &dims, layout, &none)?;
+            let dims = input_dims(&preprocess.spec, n);
+            let survey = layers::survey(model, &input.name, &dims, axes, &none)?;
             let is_inner = |layer: &&Layer| !outputs.iter().any(|output| output.name == layer.tensor);
             let deepest = survey.layers.iter().rev().find(is_inner).ok_or(BackboneError::NoFeatures)?;
             let choice = FeatureChoice { tensor: deepest.tensor.clone(), pooling: deepest.pooling };
@@ -458,7 +467,8 @@ fn manifest(
     }
     // The right pooling follows from the dimensions: where the graph leaves them open, a run tells.
     let stated = outputs.iter().find(|o| o.name == feature.value.tensor && o.dims.len() > 1);
-    let is_open = stated.is_none_or(|o| o.dims.len() > 2 && o.dims.iter().skip(1).any(Option::is_none));
+    let is_open = input.dims.first() == Some(&None) && has_written_batch(graph)
+        || stated.is_none_or(|o| o.dims.len() > 2 && o.dims.iter().skip(1).any(Option::is_none));
     let mut per_image: Vec<usize> =
         stated.map(|o| o.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect()).unwrap_or_default();
     let mut is_single = false;
@@ -481,10 +491,7 @@ fn manifest(
     }
     if !per_image.is_empty() && (feature.value.pooling != Pooling::None || is_open) {
         let known = layout_of(model, &input, preprocess.spec.layout, &feature.value.tensor);
-        feature.value.pooling = match per_image[..] {
-            [n_tokens, _] => layers::token_pooling(n_tokens, architecture.value.has_class_token()),
-            _ => layers::default_pooling(&per_image, known, preprocess.spec.layout),
-        };
+        feature.value.pooling = layers::default_pooling(&per_image, known, axes);
     }
     let about = About::read(files, model);
     let inputs: Vec<Port> = graph.input.iter().map(port).collect();
@@ -523,7 +530,7 @@ fn manifest(
 
 /// That a run of it fits into memory, where the graph fixes how many images it takes.
 fn check_batch(spec: &PreprocessSpec, input: &Port) -> Result<(), BackboneError> {
-    const MOST: usize = 1 << 30;
+    const MOST: usize = 1 << 27;
     let (height, width) = spec.output_size()?;
     let n = input.dims.first().copied().flatten().unwrap_or(1);
     let n_values = n.checked_mul(3 * height as usize).and_then(|n| n.checked_mul(width as usize));
@@ -531,6 +538,32 @@ fn check_batch(spec: &PreprocessSpec, input: &Port) -> Result<(), BackboneError>
         Some(n_values) if n_values <= MOST => Ok(()),
         _ => Err(BackboneError::InputTooLarge { input: input.to_string() }),
     }
+}
+
+/// Whether a graph brings something to just one row by a stored shape, which may be the images of a run.
+fn has_written_batch(graph: &GraphProto) -> bool {
+    let begins_with_one = |tensor: &TensorProto| {
+        let raw = tensor.raw_data.as_deref().and_then(|raw| raw.get(..8)).and_then(|raw| raw.try_into().ok());
+        let first = raw.map(i64::from_le_bytes).or_else(|| tensor.int64_data.first().copied());
+        tensor.data_type() == DataType::Int64 as i32 && tensor.dims.first().is_some_and(|n| *n > 1) && first == Some(1)
+    };
+    let stored = graph.initializer.iter().filter(|t| begins_with_one(t)).map(|t| t.name());
+    let is_constant = |n: &&NodeProto| {
+        n.op_type() == "Constant" && n.attribute.iter().filter_map(|a| a.t.as_ref()).any(begins_with_one)
+    };
+    let made = graph.node.iter().filter(is_constant).flat_map(|n| n.output.first()).map(String::as_str);
+    let shapes: std::collections::BTreeSet<&str> = stored.chain(made).collect();
+    let is_reshape =
+        |n: &NodeProto| n.op_type() == "Reshape" && n.input.get(1).is_some_and(|s| shapes.contains(s.as_str()));
+    graph.node.iter().any(is_reshape)
+}
+
+/// What is known of all tensors of a graph.
+fn axes(model: &ModelProto, input: &Port, spec: &PreprocessSpec, family: Architecture) -> Axes {
+    let (height, width) = spec.output_size().unwrap_or((1, 1));
+    let graph = model.graph.as_ref();
+    let n_patches = graph.and_then(|g| layers::n_patches(g, &input.name, (height as usize, width as usize)));
+    Axes { layout: spec.layout, n_patches, has_class_token: family.has_class_token() }
 }
 
 /// Where the operators around a tensor have its channels.
@@ -640,7 +673,11 @@ fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Res
     let layout = manifest.preprocess.spec.layout;
     let pooling = pooling.unwrap_or_else(|| {
         let known = layout_of(model, &manifest.input, layout, tensor);
-        layers::default_pooling(per_image, known, layout)
+        layers::default_pooling(
+            per_image,
+            known,
+            axes(model, &manifest.input, &manifest.preprocess.spec, manifest.architecture.value),
+        )
     });
     if !layers::pooling_fits(per_image.len(), pooling) {
         return Err(fail(format!("that pooling does not fit its dimensions {dims:?}")));

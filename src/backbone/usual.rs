@@ -161,7 +161,7 @@ fn scaling(graph: &GraphProto, input: &Port) -> Option<Scaling> {
         let is_first = node.input.first().is_some_and(|i| i == name);
         let other = || node.input.iter().find(|i| i.as_str() != name).and_then(|other| number(graph, other));
         match (node.op_type(), is_first) {
-            ("Transpose" | "Cast" | "Identity", _) => {}
+            ("Transpose" | "Cast" | "Identity", _) | ("QuantizeLinear" | "DequantizeLinear", true) => {}
             ("Mul", _) => {
                 let Some(number) = other() else { break };
                 (factor, offset) = (factor * number, offset * number);
@@ -191,7 +191,10 @@ fn scaling(graph: &GraphProto, input: &Port) -> Option<Scaling> {
         (_, o) if (0.5..10.0).contains(&of_byte) && o.abs() < 5.0 => Some(Scaling::Bytes),
         (f, o) if (100.0..150.0).contains(&f) && (100.0..150.0).contains(&o) => Some(Scaling::Signed),
         (f, _) if (200.0..300.0).contains(&f) => Some(Scaling::Unit),
-        (f, o) if (0.9..8.0).contains(&f) && (-4.0..-0.3).contains(&o) => Some(Scaling::Unit),
+        // A mean and a standard deviation that pictures have; what else is near 1 is a folded normalisation.
+        (f, o) if (0.3..0.6).contains(&(-o / f)) && (f == 1.0 || (0.15..0.6).contains(&(1.0 / f))) => {
+            Some(Scaling::Unit)
+        }
         // Standard deviations alone.
         (f, 0.0) if (3.0..8.0).contains(&f) => Some(Scaling::Unit),
         _ => None,
@@ -220,12 +223,22 @@ fn turns_imagenet_to_half(graph: &GraphProto, input: &Port) -> bool {
 
 /// A stored number, or the first of three that are stored together.
 fn number(graph: &GraphProto, name: &str) -> Option<f64> {
+    // A quantised constant is what its scale makes of it.
+    let dequantised =
+        graph.node.iter().find(|n| n.op_type() == "DequantizeLinear" && n.output.iter().any(|o| o == name));
+    if let Some(node) = dequantised {
+        let part = |i: usize| node.input.get(i).and_then(|input| stored_number(graph, input));
+        return Some((part(0)? - part(2).unwrap_or(0.0)) * part(1)?);
+    }
+    stored_number(graph, name)
+}
+
+fn stored_number(graph: &GraphProto, name: &str) -> Option<f64> {
     let constant = |node: &NodeProto| node.attribute.iter().find_map(|a| a.t.clone());
     let stored = graph.initializer.iter().find(|t| t.name() == name).cloned();
     let made = || graph.node.iter().find(|n| n.op_type() == "Constant" && n.output.iter().any(|o| o == name));
     let tensor = stored.or_else(|| made().and_then(constant))?;
-    let n: i64 = tensor.dims.iter().product();
-    match n {
+    match tensor.dims.iter().try_fold(1_i64, |n, &dim| n.checked_mul(dim))? {
         1 => onnx::scalar(&tensor),
         3 => onnx::scalar(&first_of(&tensor)?),
         _ => None,
@@ -300,6 +313,7 @@ mod tests {
         let signed = steps(&[("Add", 1.0), ("Mul", 127.5)]);
         assert!(signed.is_in_graph && signed.mean == HALF.0 && signed.rescale < 0.01, "{signed:?}");
         assert!(!steps(&[("Mul", 0.458), ("Add", -0.03)]).is_in_graph);
+        assert!(!steps(&[("Mul", 1.03), ("Add", -0.35)]).is_in_graph, "a normalisation that was folded");
         assert!(steps(&[("Div", 0.229)]).is_in_graph);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::graph as walk;
-use super::proto::{ModelProto, NodeProto};
+use super::proto::{GraphProto, ModelProto, NodeProto};
 use super::{OnnxError, graph};
 use crate::image::spec::TensorLayout;
 
@@ -59,7 +59,7 @@ pub fn layouts<'m>(
 ) -> Result<HashMap<&'m str, TensorLayout>, OnnxError> {
     let g = graph(model)?;
     let order = walk::topological_order(g)?;
-    let weights: HashMap<&str, usize> = g.initializer.iter().map(|t| (t.name(), t.dims.len())).collect();
+    let weights = weights(g, &order);
     let mut known = HashMap::from([(input, of_input)]);
     // What is known of the inputs goes down, what is known of the outputs goes up; twice, since each may help the other.
     for _ in 0..2 {
@@ -71,6 +71,24 @@ pub fn layouts<'m>(
         }
     }
     Ok(known)
+}
+
+/// Ranks of stored tensors, also of those behind what only converts or turns them.
+fn weights<'g>(g: &'g GraphProto, order: &[usize]) -> HashMap<&'g str, usize> {
+    let mut ranks: HashMap<&str, usize> = g.initializer.iter().map(|t| (t.name(), t.dims.len())).collect();
+    for node in order.iter().map(|&idx| &g.node[idx]) {
+        let rank = match node.op_type() {
+            "Constant" => node.attribute.iter().find_map(|a| a.t.as_ref()).map(|t| t.dims.len()),
+            "DequantizeLinear" | "Cast" | "Transpose" | "Identity" => {
+                node.input.first().and_then(|i| ranks.get(i.as_str())).copied()
+            }
+            _ => None,
+        };
+        if let (Some(rank), Some(output)) = (rank, walk::writes(node).next()) {
+            ranks.insert(output, rank);
+        }
+    }
+    ranks
 }
 
 fn down<'g>(node: &'g NodeProto, weights: &HashMap<&str, usize>, known: &mut HashMap<&'g str, TensorLayout>) {
@@ -141,7 +159,7 @@ fn turned(node: &NodeProto, before: TensorLayout) -> Option<TensorLayout> {
 mod tests {
     use super::super::build::attr_ints;
     use super::super::graph::test_node as node;
-    use super::super::proto::{GraphProto, TensorProto};
+    use super::super::proto::TensorProto;
     use super::*;
 
     #[test]

@@ -213,7 +213,8 @@ impl<'g> Flow<'g> {
             "Add" | "Sum" | "Concat" if self.n_image_inputs(node) >= 2 => Some(Rank::BlockEnd),
             "GlobalAveragePool" | "GlobalMaxPool" => Some(Rank::Pooled).filter(|_| !self.gates(output)),
             "ReduceMean" => Some(Rank::Pooled).filter(|_| !self.is_moment(node, output) && !self.gates(output)),
-            "Flatten" => Some(Rank::Pooled),
+            // One that joins images with tokens is no pooling.
+            "Flatten" => node.attribute.iter().all(|a| a.name() != "axis" || a.i() == 1).then_some(Rank::Pooled),
             "Gather" if attr(node, "axis") == 1 && self.is_stored(node.input.get(1)) => Some(Rank::Pooled),
             "LayerNormalization" | "SkipLayerNormalization" | "SimplifiedLayerNormalization" => Some(Rank::Norm),
             "Relu" | "Clip" | "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "HardSwish" | "Gelu" | "Mish" | "Swish"

@@ -45,7 +45,7 @@ fn table_rows(graph: &GraphProto, name: &str, depth: usize) -> Option<usize> {
 
 /// The one number of a stored tensor.
 pub fn scalar(tensor: &TensorProto) -> Option<f64> {
-    if tensor.dims.iter().product::<i64>() != 1 {
+    if tensor.dims.iter().any(|&n| n != 1) {
         return None;
     }
     let raw = tensor.raw_data.as_deref().filter(|raw| !raw.is_empty());
@@ -61,6 +61,14 @@ pub fn scalar(tensor: &TensorProto) -> Option<f64> {
         DataType::Float16 => match raw {
             Some(raw) => Some(f16::from_le_bytes(raw.try_into().ok()?).to_f64()),
             None => tensor.int32_data.first().map(|&v| f16::from_bits(v as u16).to_f64()),
+        },
+        DataType::Int8 => match raw {
+            Some(raw) => raw.first().map(|&v| f64::from(v as i8)),
+            None => tensor.int32_data.first().map(|&v| f64::from(v)),
+        },
+        DataType::Uint8 => match raw {
+            Some(raw) => raw.first().map(|&v| f64::from(v)),
+            None => tensor.int32_data.first().map(|&v| f64::from(v)),
         },
         _ => None,
     }

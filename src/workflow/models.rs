@@ -40,9 +40,9 @@ pub fn open_model(name: Option<&str>, layer: Option<&str>, cache: &SharedCache) 
 pub fn look_into(name: Option<&str>, cache: &SharedCache) -> Result<Backbone, WorkflowError> {
     let path = library::find(name, &dirs::model_dirs())?;
     match open_path(&path, None, cache) {
-        Err(WorkflowError::Backbone(BackboneError::Detector { .. } | BackboneError::CustomOperators { .. })) => {
-            Ok(Backbone::look_into(&path, |_| None)?)
-        }
+        Err(WorkflowError::Backbone(
+            BackboneError::Detector { .. } | BackboneError::CustomOperators { .. } | BackboneError::NoFeatures,
+        )) => Ok(Backbone::look_into(&path, |_| None)?),
         opened => opened,
     }
 }

@@ -350,7 +350,7 @@ mod tests {
     use crate::image::spec::TensorLayout;
 
     fn layer(tensor: &str, depth: f32, dims: &[usize]) -> Layer {
-        let pooling = layers::default_pooling(dims, None, TensorLayout::Nchw);
+        let pooling = layers::default_pooling(dims, None, layers::Axes::of_layout(TensorLayout::Nchw));
         Layer {
             tensor: tensor.into(),
             op_type: "Add".into(),
