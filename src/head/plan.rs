@@ -113,7 +113,7 @@ impl Plan {
 ///
 /// There are fewer folds where no class has five rows. A class with fewer rows than folds is held out in as many folds
 /// as it has rows; a single row is never held out, so that every fold is trained on every class.
-fn stratified_folds(targets: &[u32], n_classes: usize, seed: u64) -> Vec<Fold> {
+pub(super) fn stratified_folds(targets: &[u32], n_classes: usize, seed: u64) -> Vec<Fold> {
     let mut rows_of_class = vec![Vec::new(); n_classes];
     for (row, &target) in targets.iter().enumerate() {
         rows_of_class[target as usize].push(row);

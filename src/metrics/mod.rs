@@ -8,6 +8,7 @@ mod bootstrap;
 mod calibration;
 mod classification;
 mod confusion;
+pub mod label_errors;
 mod log_loss;
 mod report;
 mod spectrum;
