@@ -36,6 +36,8 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Train heads on several depths of a model: where its knowledge sits, and what each depth costs
     Probe(ProbeArgs),
+    /// Faults in labelled images: labels that are probably wrong, pictures that are there more than once
+    Clean(CleanArgs),
     /// Compare models on the same images: accuracy, speed, size
     Compare(CompareArgs),
     /// Test what this machine can run models on
@@ -140,6 +142,16 @@ pub(super) struct ProbeArgs {
     /// Layers, separated by commas, as `graft inspect --layers` lists them; auto takes some of every depth
     #[arg(long, value_name = "auto|LIST", default_value = "auto", value_parser = NonEmptyStringValueParser::new())]
     pub(super) layers: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  graft clean --images pets/ --json")]
+pub(super) struct CleanArgs {
+    #[command(flatten)]
+    pub(super) study: StudyArgs,
+    /// Backbone: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
+    #[arg(long, value_name = "M")]
+    pub(super) model: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 //! 0 done, 1 failed with one sentence, 2 wrong usage, 130 ended by Ctrl+C.
 
 mod args;
+mod clean;
 mod compare;
 mod demo;
 mod embed;
@@ -54,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, &terminal),
         Command::Models(args) => models::run(&args, &terminal),
         Command::Import(args) => import::run(&args, &terminal),
+        Command::Clean(args) => clean::run(&args, &terminal),
         Command::Probe(args) => probe::run(&args, &terminal),
         Command::Compare(args) => compare::run(&args, &terminal),
         Command::Providers(args) => providers::run(&args, &terminal),

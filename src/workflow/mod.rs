@@ -1,6 +1,7 @@
 //! The work itself, synchronous: each takes a configuration and a [`Reporter`](crate::progress::Reporter), and
 //! returns a value. The command line and (later) the window's worker threads are thin callers.
 
+pub mod clean;
 pub mod compare;
 pub mod embed;
 pub mod evaluate;

@@ -337,6 +337,22 @@ fn prepare_gathered(
     cache: &SharedCache,
     reporter: &dyn Reporter,
 ) -> Result<Prepared, WorkflowError> {
+    check_gathered(&gathered, config, reporter)?;
+    let started = Instant::now();
+    let paths: Vec<PathBuf> = gathered.samples.iter().map(|s| s.path.clone()).collect();
+    let mut embedded = embed(backbone, &paths, cache, &config.embed, reporter)?;
+    let embed_secs = started.elapsed().as_secs_f64();
+    if embedded.path_idx.is_empty() {
+        return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));
+    }
+    gathered.skipped.append(&mut embedded.skipped);
+    let mut prepared = split(gathered, &embedded, config)?;
+    prepared.embed_secs = embed_secs;
+    Ok(prepared)
+}
+
+/// That there is something to tell apart.
+fn check_gathered(gathered: &Gathered, config: &TrainConfig, reporter: &dyn Reporter) -> Result<(), WorkflowError> {
     if gathered.samples.is_empty() || gathered.classes.len() < 2 {
         // The error below is the end: what else there is to know must be said now.
         gathered.notes.iter().for_each(|note| reporter.warn(note));
@@ -359,17 +375,20 @@ fn prepare_gathered(
     if gathered.classes.len() < 2 {
         return Err(too_few(config, gathered.classes.names()));
     }
-    let started = Instant::now();
-    let paths: Vec<PathBuf> = gathered.samples.iter().map(|s| s.path.clone()).collect();
-    let mut embedded = embed(backbone, &paths, cache, &config.embed, reporter)?;
-    let embed_secs = started.elapsed().as_secs_f64();
-    if embedded.path_idx.is_empty() {
-        return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));
-    }
-    gathered.skipped.append(&mut embedded.skipped);
-    let mut prepared = split(gathered, &embedded, config)?;
-    prepared.embed_secs = embed_secs;
-    Ok(prepared)
+    Ok(())
+}
+
+/// Every labelled image that `config` names, before anything is embedded: classes, images, files left out, notes.
+///
+/// # Errors
+/// When there are fewer than two classes with images.
+pub(super) fn gather_labelled(
+    config: &TrainConfig,
+    reporter: &dyn Reporter,
+) -> Result<(ClassSet, Vec<Sample>, Vec<Skipped>, Vec<String>), WorkflowError> {
+    let gathered = gather(config, reporter)?;
+    check_gathered(&gathered, config, reporter)?;
+    Ok((gathered.classes, gathered.samples, gathered.skipped, gathered.notes))
 }
 
 /// Labelled samples of the images and, where given, the validation images, over one set of classes.
