@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
 use super::probe::StudyConfig;
-use super::train;
+use super::train::{self, Gathered};
 use super::{SharedCache, WorkflowError, embed};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
@@ -71,7 +71,7 @@ pub fn clean(
     cache: &SharedCache,
     reporter: &dyn Reporter,
 ) -> Result<CleanOutcome, WorkflowError> {
-    let (classes, samples, mut skipped, mut notes) = train::gather_labelled(&config.train(), reporter)?;
+    let Gathered { classes, samples, mut skipped, mut notes, .. } = train::gather_labelled(&config.train(), reporter)?;
     let paths: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
     let embedded = embed::embed(backbone, &paths, cache, &config.embed, reporter)?;
     if embedded.path_idx.is_empty() {

@@ -378,26 +378,23 @@ fn check_gathered(gathered: &Gathered, config: &TrainConfig, reporter: &dyn Repo
     Ok(())
 }
 
-/// Every labelled image that `config` names, before anything is embedded: classes, images, files left out, notes.
+/// Every labelled image that `config` names, before anything is embedded.
 ///
 /// # Errors
 /// When there are fewer than two classes with images.
-pub(super) fn gather_labelled(
-    config: &TrainConfig,
-    reporter: &dyn Reporter,
-) -> Result<(ClassSet, Vec<Sample>, Vec<Skipped>, Vec<String>), WorkflowError> {
+pub(super) fn gather_labelled(config: &TrainConfig, reporter: &dyn Reporter) -> Result<Gathered, WorkflowError> {
     let gathered = gather(config, reporter)?;
     check_gathered(&gathered, config, reporter)?;
-    Ok((gathered.classes, gathered.samples, gathered.skipped, gathered.notes))
+    Ok(gathered)
 }
 
 /// Labelled samples of the images and, where given, the validation images, over one set of classes.
-struct Gathered {
-    classes: ClassSet,
+pub(super) struct Gathered {
+    pub classes: ClassSet,
     /// All with a class.
-    samples: Vec<Sample>,
-    skipped: Vec<Skipped>,
-    notes: Vec<String>,
+    pub samples: Vec<Sample>,
+    pub skipped: Vec<Skipped>,
+    pub notes: Vec<String>,
     n_unlabelled: usize,
     val_is_given: bool,
 }
