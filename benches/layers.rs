@@ -22,8 +22,9 @@ use graft::progress::Silent;
 use graft::workflow::compare::compare;
 use graft::workflow::embed::{EmbedConfig, embed};
 use graft::workflow::models::{open_cache, open_model};
-use graft::workflow::probe::{ProbedLayer, StudyConfig, StudyImages, probe};
+use graft::workflow::probe::{ProbedLayer, probe};
 use graft::workflow::scan::scan;
+use graft::workflow::study::{StudyConfig, StudyImages};
 
 /// Rounds of each layer, of which the fastest counts; the layers take turns.
 const N_ROUNDS: usize = 3;

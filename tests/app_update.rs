@@ -1202,7 +1202,7 @@ fn studies_are_of_labelled_images_and_end_with_their_project() {
         n_params: 1,
         images_per_sec: 10.0,
         is_proposed: depth == 1.0,
-        worth: graft::workflow::probe::Worth {
+        worth: graft::workflow::study::Worth {
             linear: Some(graft::metrics::Estimate { value: accuracy, ..Default::default() }),
             prototype: None,
             transfer: None,

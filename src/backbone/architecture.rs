@@ -222,16 +222,16 @@ const MARKS: [(&[&str], Architecture); 45] = [
     (&["stage1_unit1"], A::Resnet),
 ];
 
-/// The family of a model: by its configuration, else by the names in its graph, else by its operators.
-pub fn find(side_dirs: &[PathBuf], graph: &GraphProto, name: &str) -> Sourced<Architecture> {
+/// The family of a model: by its configuration, else by the names in its graph (see [`names`]), else by the name of its file,
+/// else by its operators.
+pub fn find(side_dirs: &[PathBuf], graph: &GraphProto, names: &str, name: &str) -> Sourced<Architecture> {
     if let Some(found) = in_config(side_dirs) {
         return found;
     }
-    let graph_names = names(graph);
     let graph_says = |value| Sourced { value, origin: Origin::Graph };
     // Variants by their training share the names of the architecture: the file's own name may tell them apart.
     let by_name = word(&name.to_lowercase());
-    if let Some((family, is_sure)) = in_names(graph, &graph_names) {
+    if let Some((family, is_sure)) = in_names(graph, names) {
         return match by_name {
             Some(special) if special.is_a(family) => Sourced::guess(special, "the name of the file says so"),
             _ if is_sure => graph_says(family),
@@ -310,8 +310,8 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Names of weights and nodes in lower case, joined.
-pub(super) fn names(graph: &GraphProto) -> String {
+/// Names of weights and nodes in lower case, one a line.
+pub fn names(graph: &GraphProto) -> String {
     const MOST: usize = 4 << 20;
     let mut text = String::new();
     let all = graph
@@ -397,6 +397,10 @@ fn has_softmax_inside(graph: &GraphProto) -> bool {
 mod tests {
     use super::*;
 
+    fn find_in(side_dirs: &[PathBuf], graph: &GraphProto, name: &str) -> Sourced<Architecture> {
+        find(side_dirs, graph, &names(graph), name)
+    }
+
     fn graph(names: &[(&str, &str)]) -> GraphProto {
         let node = |(op, name): &(&str, &str)| NodeProto {
             op_type: Some((*op).into()),
@@ -419,9 +423,9 @@ mod tests {
             (&[("Conv", "plain")], A::Convolutional),
             (&[("Relu", "plain")], A::Unknown),
         ] {
-            assert_eq!(find(&[], &graph(names), "x").value, family, "{names:?}");
+            assert_eq!(find_in(&[], &graph(names), "x").value, family, "{names:?}");
         }
-        assert_eq!(find(&[], &graph(&[("Conv", "c")]), "my_resnet50").value, A::Resnet);
+        assert_eq!(find_in(&[], &graph(&[("Conv", "c")]), "my_resnet50").value, A::Resnet);
     }
 
     #[test]
@@ -443,21 +447,21 @@ mod tests {
             ("TinyCLIP-ViT-8M-16", A::Clip),
             ("legacy_seresnext26", A::Resnet),
         ] {
-            assert_eq!(find(&[], &graph(&[("Conv", "c")]), name).value, family, "{name}");
+            assert_eq!(find_in(&[], &graph(&[("Conv", "c")]), name).value, family, "{name}");
         }
         // A network of one's own that calls its blocks as CLIP does, and hierarchical ones.
-        assert_eq!(find(&[], &graph(&[("Conv", "/resblocks/resblocks.0/Conv")]), "mynet").value, A::Convolutional);
-        assert_eq!(find(&[], &graph(&[("Conv", "/hierarchical/Conv")]), "x").value, A::Convolutional);
+        assert_eq!(find_in(&[], &graph(&[("Conv", "/resblocks/resblocks.0/Conv")]), "mynet").value, A::Convolutional);
+        assert_eq!(find_in(&[], &graph(&[("Conv", "/hierarchical/Conv")]), "x").value, A::Convolutional);
         let vit = [("MatMul", "/blocks/blocks.0/attn/qkv/MatMul"), ("Conv", "/patch_embed/proj/Conv")];
-        let found = find(&[], &graph(&vit), "deit_tiny_patch16_224");
+        let found = find_in(&[], &graph(&vit), "deit_tiny_patch16_224");
         assert_eq!((found.value, found.origin.to_string().contains("guess")), (A::Deit, true));
-        assert_eq!(find(&[], &graph(&vit), "resnet-like").value, A::Vit);
+        assert_eq!(find_in(&[], &graph(&vit), "resnet-like").value, A::Vit);
 
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("config.json"), r#"{"_name_or_path": "/home/vitor/runs/best"}"#).unwrap();
-        assert_eq!(find(&[dir.path().to_owned()], &graph(&[("Conv", "c")]), "x").value, A::Convolutional);
+        assert_eq!(find_in(&[dir.path().to_owned()], &graph(&[("Conv", "c")]), "x").value, A::Convolutional);
         fs::write(dir.path().join("config.json"), r#"{"architectures": ["ViTForImageClassification"]}"#).unwrap();
-        assert_eq!(find(&[dir.path().to_owned()], &graph(&[]), "x").value, A::Vit);
+        assert_eq!(find_in(&[dir.path().to_owned()], &graph(&[]), "x").value, A::Vit);
     }
 
     #[test]
@@ -465,10 +469,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("config.json"), r#"{"model_type": "dinov2", "architectures": ["ViTModel"]}"#)
             .unwrap();
-        let found = find(&[dir.path().to_owned()], &graph(&[("Conv", "/layer1/layer1.0/conv1")]), "x");
+        let found = find_in(&[dir.path().to_owned()], &graph(&[("Conv", "/layer1/layer1.0/conv1")]), "x");
         assert_eq!(found.value, A::Dino);
         assert_eq!(found.origin.to_string(), "read from config.json");
         fs::write(dir.path().join("config.json"), r#"{"architecture": "vit_tiny_patch16_224"}"#).unwrap();
-        assert_eq!(find(&[dir.path().to_owned()], &graph(&[]), "x").value, A::Vit);
+        assert_eq!(find_in(&[dir.path().to_owned()], &graph(&[]), "x").value, A::Vit);
     }
 }

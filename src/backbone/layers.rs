@@ -12,7 +12,7 @@ use super::session::{GraphSession, Values};
 use crate::image::spec::TensorLayout;
 use crate::onnx::cost::{self, Multiplications};
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
-use crate::onnx::{self, LayerCandidate};
+use crate::onnx::{self, LayerCandidate, producer};
 use crate::progress::CancelToken;
 
 /// A tensor that can serve as features.
@@ -304,10 +304,6 @@ fn before_quantisation<'g>(graph: &'g GraphProto, mut name: &'g str) -> &'g str 
         }
     }
     name
-}
-
-fn producer<'g>(graph: &'g GraphProto, name: &str) -> Option<&'g NodeProto> {
-    graph.node.iter().find(|n| n.output.iter().any(|o| o == name))
 }
 
 /// The operand of a node that comes from the image, and not only from stored numbers.

@@ -8,6 +8,7 @@ use super::architecture::Architecture;
 use super::roles::Role;
 use super::towers::TextFiles;
 use crate::image::spec::{PreprocessSpec, TensorLayout};
+use crate::onnx::inputs::SettledInput;
 
 /// Where a value comes from. What was read, what was guessed and what the user set are three different things.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -146,6 +147,16 @@ pub fn pooling_from_name(name: &str) -> Option<Pooling> {
     POOLINGS.iter().find(|(_, n)| *n == name).map(|(p, _)| *p)
 }
 
+/// The tensor and the pooling of a label in the form of [`FeatureChoice::label`]. The whole label is the tensor where
+/// `is_tensor` says so, and where what stands behind its last `|` is no pooling.
+pub fn split_label(label: &str, is_tensor: impl Fn(&str) -> bool) -> (&str, Option<Pooling>) {
+    let parts = label.rsplit_once('|').filter(|_| !is_tensor(label));
+    match parts.and_then(|(tensor, name)| Some((tensor, pooling_from_name(name)?))) {
+        Some((tensor, pooling)) => (tensor, Some(pooling)),
+        None => (label, None),
+    }
+}
+
 /// Every pooling's word.
 pub fn pooling_names() -> impl Iterator<Item = &'static str> {
     POOLINGS.iter().map(|(_, name)| *name)
@@ -195,6 +206,8 @@ pub struct Manifest {
     pub source: Option<String>,
     /// Version of the default operator set.
     pub opset: i64,
+    /// Inputs beside the image, and what they are set to.
+    pub settled: Vec<SettledInput>,
     /// The family of architectures that it is of.
     pub architecture: Sourced<Architecture>,
     /// What each output holds, in the order of the outputs.

@@ -12,12 +12,14 @@ pub mod runtime;
 pub mod session;
 pub mod towers;
 
+mod choose;
+mod describe;
 mod open;
 mod own_preprocess;
 pub mod usual;
 
+pub(crate) use describe::port;
 pub use open::Backbone;
-pub(crate) use open::port;
 
 use std::path::PathBuf;
 

@@ -4,25 +4,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::architecture::Architecture;
-use super::layers::{self, Axes, Layer, Survey};
-use super::locate::{self, ModelFiles};
-use super::manifest::{
-    Element, FeatureChoice, Manifest, Origin, Pooling, Port, ResolvedPreprocess, Sourced, pooling_from_name,
-    pooling_names,
-};
+use super::BackboneError;
+use super::choose::{Asked, Known, input_dims, per_image};
+use super::describe::manifest;
+use super::layers::{self, Layer, Survey};
+use super::locate;
+use super::manifest::{FeatureChoice, Manifest, Pooling};
 use super::provider::Provider;
 use super::session::{GraphSession, Values};
-use super::towers;
-use super::{BackboneError, METADATA_PREPROCESS};
-use super::{architecture, resolve, roles, usual};
 use crate::embedding::EmbeddingSpace;
-use crate::image::spec::{PreprocessSpec, TensorLayout};
-use crate::onnx::proto::{
-    DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto, type_proto,
-};
+use crate::image::spec::PreprocessSpec;
+use crate::onnx::proto::{ModelProto, ValueInfoProto};
 use crate::onnx::{self, OnnxError};
 use crate::progress::CancelToken;
 use crate::rng::SplitMix64;
@@ -89,10 +81,9 @@ impl Backbone {
         };
         let manifest = manifest(&files, &mut model, id, size_bytes, asked)?;
         let feature = match layer {
-            Some(layer) => feature_of_label(&manifest, &model, layer)?,
+            Some(layer) => Known::of(&manifest, &model).of_label(layer)?,
             None => manifest.feature.value.clone(),
         };
-        refuse_custom(&model, &feature.tensor)?;
         Self::with_feature(manifest, feature, Arc::new(model), known_dim)
     }
 
@@ -105,7 +96,7 @@ impl Backbone {
         layer: &str,
         known_dim: impl Fn(&EmbeddingSpace) -> Option<usize>,
     ) -> Result<Self, BackboneError> {
-        let feature = feature_of_label(&self.manifest, &self.model, layer)?;
+        let feature = Known::of(&self.manifest, &self.model).of_label(layer)?;
         Self::with_feature(self.manifest.clone(), feature, Arc::clone(&self.model), known_dim)
     }
 
@@ -259,7 +250,7 @@ impl Backbone {
         let one = self.run_features(&mut session, &dims, noise, n)?;
         let slope: Vec<f32> = (0..n_values).map(|i| scaled(i as f32 * 255.0 / n_values as f32)).collect();
         let other = self.run_features(&mut session, &dims, slope, n)?;
-        let settled: Vec<&str> = self.manifest.notes.iter().map(String::as_str).filter(|n| is_settled(n)).collect();
+        let settled: Vec<String> = self.manifest.settled.iter().map(ToString::to_string).collect();
         let settled = if settled.is_empty() { String::new() } else { format!(" ({})", settled.join(" ")) };
         if one.iter().chain(&other).any(|v| !v.is_finite()) {
             return Err(BackboneError::NotNumbers { settled });
@@ -282,8 +273,8 @@ impl Backbone {
     /// # Errors
     /// When the graph cannot be run, or the run is cancelled.
     pub fn survey(&self, cancel: &CancelToken) -> Result<Survey, BackboneError> {
-        let dims = self.input_dims(self.fixed_batch().unwrap_or(PROBE_BATCH));
-        let axes = axes(&self.model, &self.manifest.input, self.preprocess(), self.manifest.architecture.value);
+        let known = Known::of(&self.manifest, &self.model);
+        let (dims, axes) = (known.probe_dims(), known.axes());
         let is_joint = self.manifest.text.as_ref().is_some_and(|text| text.is_joint);
         if !is_joint {
             return layers::survey(&self.model, &self.manifest.input.name, &dims, axes, cancel);
@@ -309,8 +300,7 @@ impl Backbone {
     /// The width that the graph states for the feature layer.
     fn stated_dim(&self) -> Option<usize> {
         let output = self.manifest.outputs.iter().find(|o| o.name == self.feature.tensor)?;
-        let per_image: Vec<usize> = output.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect();
-        Some(layers::pooled_dim(&per_image, self.feature.pooling)).filter(|dim| *dim > 0)
+        Some(layers::pooled_dim(&per_image(&output.dims), self.feature.pooling)).filter(|dim| *dim > 0)
     }
 
     /// The width found by running the graph on a blank image.
@@ -335,17 +325,6 @@ impl Backbone {
 /// The feature graph's output.
 const FEATURES: &str = "features";
 
-/// Images of a probing run: two show which dimension is the batch.
-const PROBE_BATCH: usize = 2;
-
-fn input_dims(spec: &PreprocessSpec, n: usize) -> Vec<usize> {
-    let (height, width) = spec.output_size().unwrap_or((1, 1));
-    match spec.layout {
-        TensorLayout::Nchw => vec![n, 3, height as usize, width as usize],
-        TensorLayout::Nhwc => vec![n, height as usize, width as usize, 3],
-    }
-}
-
 /// The bytes of a graph, unless there are more than any has.
 fn read_graph(path: &Path) -> Result<Vec<u8>, BackboneError> {
     let failed = |source| BackboneError::Read { path: path.to_owned(), source };
@@ -369,377 +348,6 @@ pub(super) fn preprocess_key(spec: &PreprocessSpec, model: &ModelProto) -> Strin
         key.push_str("-single");
     }
     key
-}
-
-/// Whether a note tells of an input that was settled.
-fn is_settled(note: &str) -> bool {
-    note.starts_with("The input ")
-}
-
-/// That ONNX Runtime has the operators that a tensor needs; the others are cut away.
-fn refuse_custom(model: &ModelProto, tensor: &str) -> Result<(), BackboneError> {
-    if onnx::inputs::custom_operators(model).is_empty() || layers::can_run(model, tensor) {
-        return Ok(());
-    }
-    let needed = onnx::prune(model, &[tensor]);
-    let operators = onnx::inputs::custom_operators(needed.as_ref().unwrap_or(model));
-    Err(BackboneError::CustomOperators { operators })
-}
-
-/// What a model is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    /// The features that it proposes.
-    Features,
-    /// A layer that the user has named.
-    Layer,
-    /// To see what it is.
-    Look,
-}
-
-fn manifest(
-    files: &ModelFiles,
-    model: &mut ModelProto,
-    id: String,
-    size_bytes: u64,
-    asked: Asked,
-) -> Result<Manifest, BackboneError> {
-    let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
-    let mut input = image_input(graph)?;
-    let mut notes = Vec::new();
-    for settled in onnx::inputs::settle_inputs(model, &input.name) {
-        notes.push(format!("The input {} is set to {}.", settled.name, settled.value));
-    }
-    let whole = model;
-    let model = &*whole;
-    let graph = model.graph.as_ref().ok_or(BackboneError::NoFeatures)?;
-    let outputs: Vec<Port> = graph.output.iter().map(port).collect();
-    let detector = roles::detector(graph, &outputs).filter(|_| asked != Asked::Layer);
-    if let (Some(why), Asked::Features) = (&detector, asked) {
-        return Err(BackboneError::Detector { why: why.clone() });
-    }
-    let architecture = architecture::find(&files.side_dirs, graph, &files.name);
-    let roles = roles::of_outputs(graph, &outputs, n_classes(files));
-    let preprocess = match preprocess_in_metadata(model) {
-        Some(resolved) => resolved,
-        None => {
-            let usual = usual::of(architecture.value, graph, model.producer_name(), &input);
-            resolve::resolve(resolve::from_side_files(&files.side_dirs, &mut notes), usual, &input)
-        }
-    };
-    check_batch(&preprocess.spec, &input)?;
-    let none = CancelToken::new();
-    let axes = axes(model, &input, &preprocess.spec, architecture.value);
-    let mut proposed = None;
-    if let Some(why) = detector {
-        notes.push(format!("It finds objects in images ({why}) and has no features of its own: choose a layer."));
-    } else {
-        proposed = layers::propose(model, graph, &outputs, &roles);
-        if proposed.is_none() && asked == Asked::Features {
-            refuse_custom(model, outputs.first().map_or("", |output| &output.name))?;
-            return Err(BackboneError::NoFeatures);
-        }
-    }
-    if asked == Asked::Look
-        && let Some(Err(error)) = proposed.as_ref().map(|feature| refuse_custom(model, &feature.value.tensor))
-    {
-        proposed = None;
-        let BackboneError::CustomOperators { operators } = error else { return Err(error) };
-        let operators = operators.join(", ");
-        notes.push(format!(
-            "It ends in operators that ONNX Runtime does not have ({operators}): choose a layer before them."
-        ));
-    }
-    let mut feature = match proposed {
-        Some(proposed) => proposed,
-        None => {
-            let n = input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
-            let dims = input_dims(&preprocess.spec, n);
-            let survey = layers::survey(model, &input.name, &dims, axes, &none)?;
-            let is_inner = |layer: &&Layer| !outputs.iter().any(|output| output.name == layer.tensor);
-            let deepest = survey.layers.iter().rev().find(is_inner).ok_or(BackboneError::NoFeatures)?;
-            let choice = FeatureChoice { tensor: deepest.tensor.clone(), pooling: deepest.pooling };
-            Sourced::guess(choice, "its deepest layer")
-        }
-    };
-    if asked != Asked::Layer {
-        refuse_custom(model, &feature.value.tensor)?;
-    }
-    // The right pooling follows from the dimensions: where the graph leaves them open, a run tells.
-    let stated = outputs.iter().find(|o| o.name == feature.value.tensor && o.dims.len() > 1);
-    let is_open = input.dims.first() == Some(&None) && has_written_batch(graph)
-        || stated.is_none_or(|o| o.dims.len() > 2 && o.dims.iter().skip(1).any(Option::is_none));
-    let mut per_image: Vec<usize> =
-        stated.map(|o| o.dims.iter().skip(1).map(|d| d.unwrap_or(0)).collect()).unwrap_or_default();
-    let mut is_single = false;
-    if is_open && layers::can_run(model, &feature.value.tensor) {
-        let fixed = input.dims.first().copied().flatten();
-        let run = |n: usize| {
-            layers::dims_of(model, &[&feature.value.tensor], &input_dims(&preprocess.spec, n), &none)
-                .map(|dims| (n, dims.into_iter().next().unwrap_or_default()))
-        };
-        let has_rows = |(n, dims): &(usize, Vec<usize>)| dims.first() == Some(n);
-        let found = run(fixed.unwrap_or(PROBE_BATCH));
-        // A graph that has one image written into a reshape takes no more, whatever its input says.
-        let is_odd = fixed.is_none() && !found.as_ref().is_ok_and(has_rows);
-        let (n, dims) = match is_odd.then(|| run(1).ok().filter(has_rows)).flatten() {
-            Some(one) => one,
-            None => found?,
-        };
-        is_single = fixed.is_none() && n == 1;
-        per_image = dims.get(1..).unwrap_or_default().to_vec();
-    }
-    if !per_image.is_empty() && (feature.value.pooling != Pooling::None || is_open) {
-        let known = layout_of(model, &input, preprocess.spec.layout, &feature.value.tensor);
-        feature.value.pooling = layers::default_pooling(&per_image, known, axes);
-    }
-    let about = About::read(files, model);
-    let inputs: Vec<Port> = graph.input.iter().map(port).collect();
-    let text = towers::find_text(files, &inputs);
-    let joint = text.as_ref().and_then(|text| {
-        let dirs = if text.is_joint { &files.side_dirs } else { &text.side_dirs };
-        towers::joint_feature(&outputs, towers::model_type(dirs).as_deref())
-    });
-    let n_params = onnx::cost::n_params(model, &[&feature.value.tensor]).unwrap_or(0);
-    let opset = onnx::opset(model, "").unwrap_or(0);
-    if is_single && let Some(first) = input.dims.first_mut() {
-        *first = Some(1);
-        onnx::fix_batch(whole, &input.name, 1);
-        notes.push("It takes one image at a time, whatever its input says.".to_owned());
-    }
-    Ok(Manifest {
-        architecture,
-        roles,
-        n_params,
-        name: about.name.unwrap_or_else(|| files.name.clone()),
-        id,
-        path: files.onnx.clone(),
-        size_bytes,
-        input,
-        outputs,
-        feature,
-        joint,
-        text,
-        preprocess,
-        licence: about.licence,
-        source: about.source,
-        opset,
-        notes,
-    })
-}
-
-/// That a run of it fits into memory, where the graph fixes how many images it takes.
-fn check_batch(spec: &PreprocessSpec, input: &Port) -> Result<(), BackboneError> {
-    const MOST: usize = 1 << 27;
-    let (height, width) = spec.output_size()?;
-    let n = input.dims.first().copied().flatten().unwrap_or(1);
-    let n_values = n.checked_mul(3 * height as usize).and_then(|n| n.checked_mul(width as usize));
-    match n_values {
-        Some(n_values) if n_values <= MOST => Ok(()),
-        _ => Err(BackboneError::InputTooLarge { input: input.to_string() }),
-    }
-}
-
-/// Whether a graph brings something to just one row by a stored shape, which may be the images of a run.
-fn has_written_batch(graph: &GraphProto) -> bool {
-    let begins_with_one = |tensor: &TensorProto| {
-        let raw = tensor.raw_data.as_deref().and_then(|raw| raw.get(..8)).and_then(|raw| raw.try_into().ok());
-        let first = raw.map(i64::from_le_bytes).or_else(|| tensor.int64_data.first().copied());
-        tensor.data_type() == DataType::Int64 as i32 && tensor.dims.first().is_some_and(|n| *n > 1) && first == Some(1)
-    };
-    let stored = graph.initializer.iter().filter(|t| begins_with_one(t)).map(|t| t.name());
-    let is_constant = |n: &&NodeProto| {
-        n.op_type() == "Constant" && n.attribute.iter().filter_map(|a| a.t.as_ref()).any(begins_with_one)
-    };
-    let made = graph.node.iter().filter(is_constant).flat_map(|n| n.output.first()).map(String::as_str);
-    let shapes: std::collections::BTreeSet<&str> = stored.chain(made).collect();
-    let is_reshape =
-        |n: &NodeProto| n.op_type() == "Reshape" && n.input.get(1).is_some_and(|s| shapes.contains(s.as_str()));
-    graph.node.iter().any(is_reshape)
-}
-
-/// What is known of all tensors of a graph.
-fn axes(model: &ModelProto, input: &Port, spec: &PreprocessSpec, family: Architecture) -> Axes {
-    let (height, width) = spec.output_size().unwrap_or((1, 1));
-    let graph = model.graph.as_ref();
-    let n_patches = graph.and_then(|g| layers::n_patches(g, &input.name, (height as usize, width as usize)));
-    Axes { layout: spec.layout, n_patches, has_class_token: family.has_class_token() }
-}
-
-/// Where the operators around a tensor have its channels.
-fn layout_of(model: &ModelProto, input: &Port, layout: TensorLayout, tensor: &str) -> Option<TensorLayout> {
-    onnx::layouts(model, &input.name, layout).ok()?.get(tensor).copied()
-}
-
-/// How many classes a file says that the model has.
-fn n_classes(files: &ModelFiles) -> Option<usize> {
-    files.side_dirs.iter().find_map(|dir| {
-        let text = fs::read_to_string(dir.join("config.json")).ok()?;
-        let json: Value = serde_json::from_str(&text).ok()?;
-        let number = ["num_classes", "num_labels"].iter().find_map(|key| json.get(*key)?.as_u64());
-        let names = ["id2label", "label_names"].iter().find_map(|key| match json.get(*key)? {
-            Value::Array(list) => Some(list.len() as u64),
-            Value::Object(map) => Some(map.len() as u64),
-            _ => None,
-        });
-        usize::try_from(number.or(names)?).ok().filter(|n| *n > 0)
-    })
-}
-
-/// The graph's image input: 4-dimensional, floating-point or bytes, with 3 channels (or unknown) where they belong.
-fn image_input(graph: &GraphProto) -> Result<Port, BackboneError> {
-    let is_constant = |name: &str| graph.initializer.iter().any(|t| t.name() == name);
-    let inputs: Vec<Port> = graph.input.iter().filter(|i| !is_constant(i.name())).map(port).collect();
-    let is_image = |p: &&Port| {
-        // One channel is a grey picture, and a few others are none that photographs have.
-        let is_other = matches!(p.dims.get(1), Some(Some(1 | 2 | 4..8)));
-        let channel = |i: usize| p.dims.get(i).is_some_and(|d| matches!(d, Some(3)) || d.is_none() && !is_other);
-        (p.element.is_float() || p.element == Element::U8) && p.dims.len() == 4 && (channel(1) || channel(3))
-    };
-    let images: Vec<&Port> = inputs.iter().filter(is_image).collect();
-    match images.as_slice() {
-        [input] => Ok((*input).clone()),
-        _ => Err(BackboneError::NoImageInput {
-            inputs: inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        }),
-    }
-}
-
-pub(crate) fn port(info: &ValueInfoProto) -> Port {
-    let tensor = info.r#type.as_ref().and_then(|t| match &t.value {
-        Some(type_proto::Value::TensorType(tensor)) => Some(tensor),
-        _ => None,
-    });
-    let element = tensor.map_or(Element::Other(0), |t| match DataType::try_from(t.elem_type()) {
-        Ok(DataType::Float) => Element::F32,
-        Ok(DataType::Float16) => Element::F16,
-        Ok(DataType::Uint8) => Element::U8,
-        Ok(DataType::Int64) => Element::I64,
-        Ok(DataType::Int32) => Element::I32,
-        _ => Element::Other(t.elem_type()),
-    });
-    let dims = tensor.and_then(|t| t.shape.as_ref()).map_or_else(Vec::new, |shape| {
-        shape
-            .dim
-            .iter()
-            .map(|d| match &d.value {
-                Some(tensor_shape_proto::Value::DimValue(v)) if *v > 0 => usize::try_from(*v).ok(),
-                _ => None,
-            })
-            .collect()
-    });
-    Port { name: info.name().to_owned(), element, dims }
-}
-
-/// An export of Graft's carries its preprocessing.
-fn preprocess_in_metadata(model: &ModelProto) -> Option<ResolvedPreprocess> {
-    let text = onnx::metadata(model, METADATA_PREPROCESS)?;
-    let spec: PreprocessSpec = serde_json::from_str(text).ok()?;
-    let fields = ["resize", "filter", "crop", "pad_rgb", "rescale", "mean", "std", "channels", "layout"];
-    Some(ResolvedPreprocess { spec, origins: fields.map(|f| (f, Origin::Graph)).to_vec() })
-}
-
-/// `TENSOR` or `TENSOR|POOLING` as a choice that fits the graph.
-fn feature_of_label(manifest: &Manifest, model: &ModelProto, label: &str) -> Result<FeatureChoice, BackboneError> {
-    let fail = |why: String| BackboneError::Layer { layer: label.to_owned(), why };
-    let is_whole = model.graph.as_ref().is_some_and(|graph| onnx::exists(graph, label));
-    let (tensor, pooling) = match label.rsplit_once('|').filter(|_| !is_whole) {
-        Some((tensor, pooling)) => {
-            let pooling = pooling_from_name(pooling).ok_or_else(|| {
-                fail(format!("the pooling is one of {}", pooling_names().collect::<Vec<_>>().join(", ")))
-            })?;
-            (tensor, Some(pooling))
-        }
-        None => (label, None),
-    };
-    let n = manifest.input.dims.first().copied().flatten().unwrap_or(PROBE_BATCH);
-    let is_stated = |o: &&Port| {
-        o.name == tensor && (o.dims.len() == 2 || o.dims.len() > 2 && o.dims.iter().skip(1).all(Option::is_some))
-    };
-    let dims = match manifest.outputs.iter().find(is_stated) {
-        // What the graph states costs no run.
-        Some(output) => output.dims.iter().map(|d| d.unwrap_or(0)).collect(),
-        None => {
-            let dims =
-                layers::dims_of(model, &[tensor], &input_dims(&manifest.preprocess.spec, n), &CancelToken::new());
-            let dims = dims.map_err(|e| fail(e.to_string()))?.pop().unwrap_or_default();
-            if dims.first() != Some(&n) {
-                return Err(fail(format!("its dimensions are {dims:?}, not one entry an image")));
-            }
-            dims
-        }
-    };
-    let per_image = dims.get(1..).unwrap_or_default();
-    let layout = manifest.preprocess.spec.layout;
-    let pooling = pooling.unwrap_or_else(|| {
-        let known = layout_of(model, &manifest.input, layout, tensor);
-        layers::default_pooling(
-            per_image,
-            known,
-            axes(model, &manifest.input, &manifest.preprocess.spec, manifest.architecture.value),
-        )
-    });
-    if !layers::pooling_fits(per_image.len(), pooling) {
-        return Err(fail(format!("that pooling does not fit its dimensions {dims:?}")));
-    }
-    Ok(FeatureChoice { tensor: tensor.to_owned(), pooling })
-}
-
-/// What files say about name, licence and source.
-#[derive(Default)]
-struct About {
-    name: Option<String>,
-    licence: Option<String>,
-    source: Option<String>,
-}
-
-/// What a value says: a text as it is, an object as one line an entry.
-fn words(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(entries) => {
-            let lines = entries.iter().filter_map(|(key, value)| Some(format!("{key}: {}", value.as_str()?)));
-            Some(lines.collect::<Vec<_>>().join("\n"))
-        }
-        _ => None,
-    }
-}
-
-impl About {
-    fn read(files: &ModelFiles, model: &ModelProto) -> Self {
-        let config = files.side_dirs.iter().find_map(|dir| {
-            let text = fs::read_to_string(dir.join("config.json")).ok()?;
-            serde_json::from_str::<Value>(&text).ok()
-        });
-        let field = |keys: &[&str]| {
-            keys.iter().find_map(|key| {
-                let in_config = config.as_ref().and_then(|c| c.get(*key)).and_then(words);
-                let in_graph = || {
-                    onnx::metadata(model, key).map(|text| {
-                        // An object in JSON, where there is more than one thing to say.
-                        serde_json::from_str::<Value>(text)
-                            .ok()
-                            .and_then(|v| words(&v))
-                            .unwrap_or_else(|| text.to_owned())
-                    })
-                };
-                in_config.or_else(in_graph).filter(|s| !s.is_empty())
-            })
-        };
-        let name = field(&["name", "_name_or_path", "architecture"]);
-        Self {
-            // A variant beside the main graph says which it is, so that the two can be told apart.
-            name: match files.name.split_once('/') {
-                Some((_, stem)) => {
-                    let suffix = ["vision_model_", "model_"].iter().find_map(|usual| stem.strip_prefix(usual));
-                    name.zip(suffix).map(|(name, suffix)| format!("{name}, {suffix}"))
-                }
-                None => name,
-            },
-            licence: field(&["licence", "license"]),
-            source: field(&["source", "sources"]),
-        }
-    }
 }
 
 /// Whether a graph computes with what it sees of the whole run: it quantises by the values at hand, or normalises by their

@@ -401,7 +401,7 @@ mod tests {
     }
 
     fn plain(input: &Port) -> Usual {
-        super::super::usual::of(super::super::architecture::Architecture::Unknown, &Default::default(), "", input)
+        super::super::usual::of(super::super::architecture::Architecture::Unknown, &Default::default(), "", "", input)
     }
 
     fn of_nothing(dims: [Option<usize>; 4]) -> ResolvedPreprocess {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::manifest::{Origin, Port, Sourced};
+use crate::onnx::producer;
 use crate::onnx::proto::{GraphProto, NodeProto};
 
 /// What an output holds.
@@ -144,10 +145,6 @@ pub(super) fn convolution_head<'g>(graph: &'g GraphProto, output: &str) -> Optio
         }
     }
     None
-}
-
-fn producer<'g>(graph: &'g GraphProto, name: &str) -> Option<&'g NodeProto> {
-    graph.node.iter().find(|n| n.output.iter().any(|o| o == name))
 }
 
 /// Why a graph is a detector, if it is one.

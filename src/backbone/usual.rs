@@ -1,6 +1,6 @@
 //! Preprocessing that models of a family are usually trained with, for models whose files do not say it.
 
-use super::architecture::{self, Architecture};
+use super::architecture::Architecture;
 use super::manifest::{Element, Port};
 use super::resolve::input_layout;
 use crate::image::spec::{ChannelOrder, Filter, PreprocessSpec, TensorLayout};
@@ -38,15 +38,14 @@ const LITE: ([f32; 3], [f32; 3]) = ([127.0 / 255.0; 3], [128.0 / 255.0; 3]);
 /// Blue, green, red, of the Caffe weights that Keras took over.
 const CAFFE_MEAN: [f32; 3] = [103.939, 116.779, 123.68];
 
-/// The usual preprocessing of a family's models. `producer` is the name of what wrote the graph.
-pub fn of(family: Architecture, graph: &GraphProto, producer: &str, input: &Port) -> Usual {
+/// The usual preprocessing of a family's models. `names` are those in the graph ([`super::architecture::names`]), `producer` is the name of what wrote the graph.
+pub fn of(family: Architecture, graph: &GraphProto, names: &str, producer: &str, input: &Port) -> Usual {
     use Architecture as A;
     // Channels that come last are Keras's habit, and with them its others; a graph of PyTorch only takes them so.
     let is_nhwc = input_layout(input).value == TensorLayout::Nhwc && !producer.to_lowercase().contains("torch");
     let imagenet = PreprocessSpec::IMAGENET_MEAN_STD;
     let (bilinear, bicubic) = (Filter::Bilinear, Filter::Bicubic);
     // The same architecture is trained otherwise by each library, and their names for its parts tell which it was.
-    let names = architecture::names(graph);
     let is_torchvision_vit = names.contains("encoder_layer_0");
     let is_keras_v2 = names.contains("preact");
     let (crop_pct, resize_why, filter, (mean, std), why) = match family {
@@ -224,9 +223,7 @@ fn turns_imagenet_to_half(graph: &GraphProto, input: &Port) -> bool {
 /// A stored number, or the first of three that are stored together.
 fn number(graph: &GraphProto, name: &str) -> Option<f64> {
     // A quantised constant is what its scale makes of it.
-    let dequantised =
-        graph.node.iter().find(|n| n.op_type() == "DequantizeLinear" && n.output.iter().any(|o| o == name));
-    if let Some(node) = dequantised {
+    if let Some(node) = onnx::producer(graph, name).filter(|n| n.op_type() == "DequantizeLinear") {
         let part = |i: usize| node.input.get(i).and_then(|input| stored_number(graph, input));
         return Some((part(0)? - part(2).unwrap_or(0.0)) * part(1)?);
     }
@@ -236,7 +233,7 @@ fn number(graph: &GraphProto, name: &str) -> Option<f64> {
 fn stored_number(graph: &GraphProto, name: &str) -> Option<f64> {
     let constant = |node: &NodeProto| node.attribute.iter().find_map(|a| a.t.clone());
     let stored = graph.initializer.iter().find(|t| t.name() == name).cloned();
-    let made = || graph.node.iter().find(|n| n.op_type() == "Constant" && n.output.iter().any(|o| o == name));
+    let made = || onnx::producer(graph, name).filter(|n| n.op_type() == "Constant");
     let tensor = stored.or_else(|| made().and_then(constant))?;
     match tensor.dims.iter().try_fold(1_i64, |n, &dim| n.checked_mul(dim))? {
         1 => onnx::scalar(&tensor),
@@ -259,6 +256,7 @@ fn first_of(tensor: &TensorProto) -> Option<TensorProto> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::backbone::architecture;
     use crate::onnx::proto::DataType;
 
     fn graph(op: &str, values: &[f32]) -> GraphProto {
@@ -281,6 +279,10 @@ mod tests {
         }
     }
 
+    fn usual_of(family: Architecture, graph: &GraphProto, producer: &str, input: &Port) -> Usual {
+        of(family, graph, &architecture::names(graph), producer, input)
+    }
+
     fn port(dims: [Option<usize>; 4]) -> Port {
         Port { name: "x".into(), element: Element::F32, dims: dims.to_vec() }
     }
@@ -288,7 +290,7 @@ mod tests {
     #[test]
     fn what_a_graph_does_by_itself_is_seen() {
         let nhwc = port([None, Some(224), Some(224), Some(3)]);
-        let of = |op: &str, values: &[f32]| super::of(Architecture::Efficientnet, &graph(op, values), "tf2onnx", &nhwc);
+        let of = |op: &str, values: &[f32]| usual_of(Architecture::Efficientnet, &graph(op, values), "tf2onnx", &nhwc);
         assert_eq!((of("Mul", &[1.0 / 255.0]).rescale, of("Mul", &[1.0 / 255.0]).is_in_graph), (1.0, true));
         assert_eq!(of("Sub", &[123.7, 116.8, 103.9]).mean, [0.0; 3]);
         let unit = of("Sub", &[0.485, 0.456, 0.406]);
@@ -304,7 +306,7 @@ mod tests {
                 all.node.append(&mut one.node);
                 all.initializer.append(&mut one.initializer);
             }
-            super::of(Architecture::Efficientnet, &all, "tf2onnx", &nhwc)
+            usual_of(Architecture::Efficientnet, &all, "tf2onnx", &nhwc)
         };
         let unit = steps(&[("Mul", 2.0), ("Sub", 1.0)]);
         assert!(unit.is_in_graph && unit.rescale < 0.01 && unit.mean == [0.0; 3], "{unit:?}");
@@ -321,21 +323,21 @@ mod tests {
     fn families_have_habits() {
         let nchw = port([None, Some(3), Some(224), Some(224)]);
         let none = GraphProto::default();
-        let of = |family| super::of(family, &none, "pytorch", &nchw);
+        let of = |family| usual_of(family, &none, "pytorch", &nchw);
         assert_eq!(of(Architecture::Clip).mean, OPENAI.0);
         assert_eq!((of(Architecture::Siglip).crop_pct, of(Architecture::Vit).std), (None, [0.5; 3]));
         assert_eq!(of(Architecture::Resnet).filter, Filter::Bilinear);
         let nhwc = port([None, None, None, Some(3)]);
-        assert_eq!(super::of(Architecture::Resnet, &none, "tf2onnx", &nhwc).channels, ChannelOrder::Bgr);
-        assert_eq!(super::of(Architecture::Resnet, &none, "pytorch", &nhwc).crop_pct, Some(0.875));
+        assert_eq!(usual_of(Architecture::Resnet, &none, "tf2onnx", &nhwc).channels, ChannelOrder::Bgr);
+        assert_eq!(usual_of(Architecture::Resnet, &none, "pytorch", &nhwc).crop_pct, Some(0.875));
         // The same architecture from another library is trained otherwise.
         let named = |name: &str| GraphProto {
             node: vec![NodeProto { name: Some(name.into()), ..NodeProto::default() }],
             ..GraphProto::default()
         };
-        let v2 = super::of(Architecture::Resnet, &named("conv2_block1_preact_bn"), "tf2onnx", &nhwc);
+        let v2 = usual_of(Architecture::Resnet, &named("conv2_block1_preact_bn"), "tf2onnx", &nhwc);
         assert_eq!((v2.channels, v2.mean), (ChannelOrder::Rgb, HALF.0));
-        let vit = super::of(Architecture::Vit, &named("encoder/layers/encoder_layer_0/ln_1"), "pytorch", &nchw);
+        let vit = usual_of(Architecture::Vit, &named("encoder/layers/encoder_layer_0/ln_1"), "pytorch", &nchw);
         assert_eq!((vit.filter, vit.mean), (Filter::Bilinear, PreprocessSpec::IMAGENET_MEAN_STD.0));
     }
 }

@@ -11,7 +11,8 @@ use crate::dataset::split::SplitConfig;
 use crate::metrics::Estimate;
 use crate::progress::Reporter;
 use crate::workflow::models::{look_into, open_cache};
-use crate::workflow::probe::{ProbeOutcome, StudyConfig, StudyImages, probe};
+use crate::workflow::probe::{ProbeOutcome, probe};
+use crate::workflow::study::{StudyConfig, StudyImages};
 
 pub(super) fn run(args: &ProbeArgs, terminal: &Terminal) -> Result<()> {
     let cache = open_cache(terminal);

@@ -19,21 +19,26 @@ pub struct Hashed<'a> {
     pub hash: [u8; 32],
 }
 
-/// The images to leave out, as indices into `images` with the reason, in order. Of identical pictures the copy in the
-/// test split stays, else that in the validation split (so that given benchmarks keep their images and training
-/// never sees them), else the first.
-pub fn find(images: &[Hashed<'_>], classes: &ClassSet) -> Vec<(usize, SkipReason)> {
+/// Images with the same bytes, as indices into `images`; those that stand alone are left out.
+pub fn groups(images: &[Hashed<'_>]) -> Vec<Vec<usize>> {
     let mut of_hash: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
     for (i, image) in images.iter().enumerate() {
         of_hash.entry(image.hash).or_default().push(i);
     }
+    of_hash.into_values().filter(|copies| copies.len() > 1).collect()
+}
+
+/// The images to leave out, as indices into `images` with the reason, in order. Of identical pictures the copy in the
+/// test split stays, else that in the validation split (so that given benchmarks keep their images and training
+/// never sees them), else the first.
+pub fn find(images: &[Hashed<'_>], classes: &ClassSet) -> Vec<(usize, SkipReason)> {
     let rank = |i: usize| match images[i].split {
         Some(Split::Test) => 0,
         Some(Split::Val) => 1,
         Some(Split::Train) | None => 2,
     };
     let mut dropped = Vec::new();
-    for copies in of_hash.into_values() {
+    for copies in groups(images) {
         let Some(kept) = copies.iter().copied().min_by_key(|&i| (rank(i), i)) else { continue };
         for i in copies.into_iter().filter(|&i| i != kept) {
             let of = images[kept].path.to_owned();

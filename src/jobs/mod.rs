@@ -23,6 +23,7 @@ mod predict;
 pub mod presence;
 mod project;
 pub mod protocol;
+mod protocol_files;
 mod protocol_study;
 mod protocol_text;
 mod study;

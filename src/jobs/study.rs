@@ -12,7 +12,8 @@ use crate::dataset::split::SplitConfig;
 use crate::workflow::compare::compare;
 use crate::workflow::embed::EmbedConfig;
 use crate::workflow::models::open_cache;
-use crate::workflow::probe::{StudyConfig, StudyImages, probe};
+use crate::workflow::probe::probe;
+use crate::workflow::study::{StudyConfig, StudyImages};
 
 pub(super) fn worker(models: Arc<OpenModels>) -> Work {
     Box::new(move |request, reporter| match request {

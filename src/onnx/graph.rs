@@ -51,6 +51,11 @@ pub(super) fn fed_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
     graph.input.iter().filter(|i| !constants.contains(i.name())).collect()
 }
 
+/// The node that makes a tensor.
+pub fn producer<'g>(graph: &'g GraphProto, name: &str) -> Option<&'g NodeProto> {
+    graph.node.iter().find(|node| writes(node).any(|output| output == name))
+}
+
 /// Index of the node that makes each tensor.
 pub(super) fn producers(graph: &GraphProto) -> HashMap<&str, usize> {
     graph.node.iter().enumerate().flat_map(|(idx, node)| writes(node).map(move |name| (name, idx))).collect()

@@ -5,12 +5,19 @@ use super::proto::tensor_shape_proto::Dimension;
 use super::proto::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// An input that has become a constant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SettledInput {
     /// Its name.
     pub name: String,
     /// What it is now, for people: `false`, `0`, `1`.
     pub value: &'static str,
+}
+
+impl std::fmt::Display for SettledInput {
+    /// `The input dropout is set to 0.`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "The input {} is set to {}.", self.name, self.value)
+    }
 }
 
 /// Makes constants of the inputs beside `image`: flags of training are false, rates of dropout 0, probabilities of keeping 1,

@@ -1,7 +1,7 @@
 //! Which tensors of a backbone may serve as features, read off the graph alone.
 //!
-//! Shapes are in general not known without a run: the caller runs the model with the candidates [`expose`]d as outputs
-//! and keeps those that turn out to be vectors, maps or token sequences.
+//! Shapes are in general not known from the graph: the caller has ONNX Runtime infer them ([`for_inference`]) or runs the model
+//! for them ([`expose_shapes`]), and keeps those that turn out to be vectors, maps or token sequences.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -91,26 +91,6 @@ pub fn candidates(model: &ModelProto) -> Result<Vec<LayerCandidate>, OnnxError> 
         }
     };
     Ok(chosen.into_iter().map(candidate).collect())
-}
-
-/// The model with more outputs. They have only a name: ONNX Runtime infers their types and shapes.
-///
-/// # Errors
-/// [`OnnxError::UnknownTensor`] when a tensor does not exist.
-pub fn expose(model: &ModelProto, tensors: &[&str]) -> Result<ModelProto, OnnxError> {
-    let mut out = model.clone();
-    let g = graph_mut(&mut out)?;
-    for &name in tensors {
-        if !walk::exists(g, name) {
-            return Err(OnnxError::UnknownTensor { name: name.to_owned() });
-        }
-        if !g.output.iter().any(|o| o.name() == name) {
-            let info = ValueInfoProto { name: Some(name.to_owned()), ..Default::default() };
-            g.output.push(walk::value_info(g, name).cloned().unwrap_or(info));
-        }
-    }
-    g.value_info.retain(|v| !tensors.contains(&v.name()));
-    Ok(out)
 }
 
 /// A model with these outputs alone, for an input of these extents, of whose other tensors nothing is stated: what ONNX
@@ -389,7 +369,7 @@ mod tests {
         let model = parse(bytes).unwrap();
         let found = candidates(&model).unwrap();
         let names: Vec<&str> = found.iter().map(|c| c.tensor.as_str()).collect();
-        let exposed = expose(&model, &names).unwrap();
+        let exposed = crate::onnx::prune(&model, &names).unwrap();
         assert!(names.iter().all(|n| exposed.graph.as_ref().unwrap().output.iter().any(|o| o.name() == *n)));
         assert!(found.windows(2).all(|w| w[0].depth_fraction <= w[1].depth_fraction));
         assert!(found.iter().all(|c| (0.0..=1.0).contains(&c.depth_fraction)));

@@ -36,8 +36,8 @@ use proto::{GraphProto, ModelProto, StringStringEntryProto};
 pub use axes::layouts;
 pub use external::{external_locations, inline_external_data};
 pub use fuse::{Pooling, classifier_model, feature_model, fix_batch, head_model, image_classifier_model};
-pub use graph::exists;
-pub use layers::{LayerCandidate, candidates, expose, expose_shapes, for_inference};
+pub use graph::{exists, producer};
+pub use layers::{LayerCandidate, candidates, expose_shapes, for_inference};
 pub use prune::prune;
 pub use tables::{gathered_rows, scalar};
 

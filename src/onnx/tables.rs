@@ -36,7 +36,7 @@ fn table_rows(graph: &GraphProto, name: &str, depth: usize) -> Option<usize> {
     if let Some(tensor) = graph.initializer.iter().find(|t| t.name() == name) {
         return usize::try_from(*tensor.dims.first()?).ok();
     }
-    let node = graph.node.iter().find(|n| n.output.iter().any(|o| o == name))?;
+    let node = walk::producer(graph, name)?;
     if depth == 0 || !["Cast", "Identity", "DequantizeLinear"].contains(&node.op_type()) {
         return None;
     }

@@ -1,13 +1,12 @@
 //! Faults in a data set: labels that are probably wrong, and pictures that are there more than once.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
-use super::probe::StudyConfig;
-use super::train::{self, Gathered};
+use super::study::StudyConfig;
+use super::train::Gathered;
 use super::{SharedCache, WorkflowError, embed};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
@@ -71,7 +70,7 @@ pub fn clean(
     cache: &SharedCache,
     reporter: &dyn Reporter,
 ) -> Result<CleanOutcome, WorkflowError> {
-    let Gathered { classes, samples, mut skipped, mut notes, .. } = train::gather_labelled(&config.train(), reporter)?;
+    let Gathered { classes, samples, mut skipped, mut notes, .. } = config.gather(reporter)?;
     let paths: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
     let embedded = embed::embed(backbone, &paths, cache, &config.embed, reporter)?;
     if embedded.path_idx.is_empty() {
@@ -176,11 +175,7 @@ pub fn suspected(
 }
 
 fn copies(images: &[Hashed<'_>]) -> Vec<Copies> {
-    let mut of_hash: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
-    for (row, image) in images.iter().enumerate() {
-        of_hash.entry(image.hash).or_default().push(row);
-    }
-    let mut groups: Vec<Vec<usize>> = of_hash.into_values().filter(|rows| rows.len() > 1).collect();
+    let mut groups = duplicates::groups(images);
     groups.sort_unstable();
     let is_judged = |row: usize| matches!(images[row].split, Some(Split::Val | Split::Test));
     let group = |rows: Vec<usize>| Copies {

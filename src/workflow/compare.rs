@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::probe::{StudyConfig, Worth, worth};
+use super::study::{StudyConfig, Worth, worth};
 use super::{SharedCache, WorkflowError, models, providers};
 use crate::backbone::BackboneError;
 use crate::backbone::architecture::Architecture;

@@ -14,6 +14,7 @@ pub mod probe;
 pub mod providers;
 pub mod scan;
 pub mod sort;
+pub mod study;
 pub mod train;
 pub mod zero_shot;
 

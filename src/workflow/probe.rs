@@ -1,107 +1,21 @@
 //! Where in a backbone the knowledge sits: heads trained on the features of several depths.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
-use super::embed::EmbedConfig;
-use super::train::{FitData, JudgedHead, Prepared, TrainConfig, fit_head, prepare, prepare_samples};
+use super::study::{StudyConfig, Worth, worth};
+use super::train::Prepared;
 use super::{SharedCache, WorkflowError, providers};
 use crate::backbone::layers::{self, Layer};
-use crate::backbone::manifest::{FeatureChoice, Pooling};
+use crate::backbone::manifest::{FeatureChoice, Pooling, split_label};
 use crate::backbone::{Backbone, BackboneError};
-use crate::classes::{ClassIdx, ClassSet};
-use crate::dataset::split::SplitConfig;
-use crate::dataset::{Sample, SkipReason, Skipped};
-use crate::head::{self, HeadKind};
-use crate::metrics::Estimate;
-use crate::metrics::transfer::{Transferability, transferability};
+use crate::classes::ClassSet;
+use crate::dataset::{SkipReason, Skipped};
 use crate::progress::{Reporter, Stage};
 
 /// Depths that are probed unless the user names layers.
 pub const N_LAYERS: usize = 7;
 /// Wider features take long to fit, and flattened maps are no fair features.
 const MAX_DIM: usize = 4096;
-/// Rows that are estimated on, at most: more change little and cost with their cube.
-const MAX_ESTIMATED: usize = 1500;
-
-/// Labelled images that layers or models are compared on.
-#[derive(Clone, Debug)]
-pub enum StudyImages {
-    /// A folder or table, and a folder of validation images where there is one.
-    Folder {
-        /// The images.
-        images: PathBuf,
-        /// For validation.
-        val: Option<PathBuf>,
-    },
-    /// Files whose classes are known.
-    Files {
-        /// The classes.
-        classes: ClassSet,
-        /// The files.
-        samples: Vec<Sample>,
-    },
-}
-
-/// How layers or models are compared.
-#[derive(Clone, Debug)]
-pub struct StudyConfig {
-    /// On what.
-    pub images: StudyImages,
-    /// How images are split.
-    pub split: SplitConfig,
-    /// How images are embedded.
-    pub embed: EmbedConfig,
-}
-
-impl StudyConfig {
-    /// With the usual split, on the CPU.
-    pub fn new(images: StudyImages) -> Self {
-        Self { images, split: SplitConfig::default(), embed: EmbedConfig::default() }
-    }
-
-    pub(super) fn train(&self) -> TrainConfig {
-        let (images, val) = match &self.images {
-            StudyImages::Folder { images, val } => (images.clone(), val.clone()),
-            StudyImages::Files { .. } => (PathBuf::from("the project"), None),
-        };
-        TrainConfig {
-            images,
-            val,
-            heads: Vec::new(),
-            split: self.split,
-            head: head::TrainConfig::default(),
-            embed: self.embed.clone(),
-        }
-    }
-
-    /// Embeds and splits.
-    pub(super) fn prepare(
-        &self,
-        backbone: &Backbone,
-        cache: &SharedCache,
-        reporter: &dyn Reporter,
-    ) -> Result<Prepared, WorkflowError> {
-        match &self.images {
-            StudyImages::Folder { .. } => prepare(backbone, &self.train(), cache, reporter),
-            StudyImages::Files { classes, samples } => {
-                prepare_samples(backbone, (classes.clone(), samples.clone()), &self.train(), cache, reporter)
-            }
-        }
-    }
-}
-
-/// What the features of one space are worth.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Worth {
-    /// Validated accuracy of a linear head.
-    pub linear: Option<Estimate>,
-    /// Validated accuracy of class means.
-    pub prototype: Option<Estimate>,
-    /// Estimates without a head, on the training images.
-    pub transfer: Option<Transferability>,
-}
 
 /// A layer with what it is worth and costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -259,18 +173,12 @@ fn gives_no_numbers(prepared: &Result<Prepared, WorkflowError>) -> bool {
 /// Whether a choice in the form of `--layer` is of this layer.
 fn is_label_of(label: &str, layer: &Layer) -> bool {
     let choice = FeatureChoice { tensor: layer.tensor.clone(), pooling: layer.pooling };
-    choice.label() == label
-        || layer.tensor == label
-        || layer.tensor == label.rsplit_once('|').map_or(label, |(tensor, _)| tensor)
+    choice.label() == label || layer.tensor == label || layer.tensor == split_label(label, |_| false).0
 }
 
 /// A layer as the user names it.
 fn named(backbone: &Backbone, layers: &[Layer], label: &str) -> Result<Layer, WorkflowError> {
-    let is_whole = layers.iter().any(|layer| layer.tensor == label);
-    let (tensor, pooling) = match label.rsplit_once('|').filter(|_| !is_whole) {
-        Some((tensor, name)) => (tensor, crate::backbone::manifest::pooling_from_name(name)),
-        None => (label, None),
-    };
+    let (tensor, pooling) = split_label(label, |name| layers.iter().any(|layer| layer.tensor == name));
     if let Some(layer) = layers.iter().find(|layer| layer.tensor == tensor) {
         let pooling = pooling.unwrap_or(layer.pooling);
         if layers::pooling_fits(layer.dims.len(), pooling) {
@@ -316,9 +224,10 @@ pub fn spread(layers: &[Layer], proposed: &str, n: usize) -> Vec<Layer> {
         let layer = layers[i].clone();
         match (layer.pooling, is_proposed(&layer)) {
             (_, true) => {
-                let pooling =
-                    proposed.rsplit_once('|').and_then(|(_, p)| crate::backbone::manifest::pooling_from_name(p));
-                let pooling = pooling.filter(|p| layers::pooling_fits(layer.dims.len(), *p)).unwrap_or(layer.pooling);
+                let pooling = split_label(proposed, |_| false)
+                    .1
+                    .filter(|p| layers::pooling_fits(layer.dims.len(), *p))
+                    .unwrap_or(layer.pooling);
                 Layer { pooling, dim: layers::pooled_dim(&layer.dims, pooling), ..layer }
             }
             (Pooling::ClsToken, false) => Layer { pooling: Pooling::MeanToken, ..layer },
@@ -326,21 +235,6 @@ pub fn spread(layers: &[Layer], proposed: &str, n: usize) -> Vec<Layer> {
         }
     };
     picked.into_iter().map(pooled).collect()
-}
-
-/// What features are worth: both heads, and the estimates.
-pub(super) fn worth(data: &FitData, seed: u64, reporter: &dyn Reporter) -> Result<Worth, WorkflowError> {
-    let head = |kind| -> Result<JudgedHead, WorkflowError> {
-        fit_head(data, kind, &head::TrainConfig { kind, ..Default::default() }, seed, reporter.cancel_token())
-    };
-    let accuracy = |head: JudgedHead| head.val.map(|report| report.accuracy);
-    let (linear, prototype) = (accuracy(head(HeadKind::Linear)?), accuracy(head(HeadKind::Prototype)?));
-    let every = data.train.len().div_ceil(MAX_ESTIMATED).max(1);
-    let rows: Vec<usize> = (0..data.train.len()).step_by(every).collect();
-    let y: Vec<ClassIdx> = rows.iter().map(|&row| data.train.classes[row]).collect();
-    let features = data.train.embeddings.select(&rows);
-    let transfer = transferability(features.view(), &y, data.classes.len()).ok();
-    Ok(Worth { linear, prototype, transfer })
 }
 
 #[cfg(test)]

@@ -60,9 +60,15 @@ pub trait Runner {
     ) -> Result<Vec<f32>, BackboneError>;
 }
 
-impl Runner for GraphSession {
+/// A session of ONNX Runtime, with what ends its runs when the user cancels.
+struct Ended {
+    session: GraphSession,
+    _end: CancelGuard,
+}
+
+impl Runner for Ended {
     fn provider(&self) -> Provider {
-        Self::provider(self)
+        self.session.provider()
     }
 
     fn features(
@@ -72,7 +78,7 @@ impl Runner for GraphSession {
         values: Vec<f32>,
         n: usize,
     ) -> Result<Vec<f32>, BackboneError> {
-        backbone.run_features(self, dims, values, n)
+        backbone.run_features(&mut self.session, dims, values, n)
     }
 }
 
@@ -86,25 +92,6 @@ fn sessions(
     provider: Provider,
     cancel: &CancelToken,
 ) -> Result<Box<dyn Runner>, BackboneError> {
-    /// A session with what ends it.
-    struct Ended {
-        session: GraphSession,
-        _end: CancelGuard,
-    }
-    impl Runner for Ended {
-        fn provider(&self) -> Provider {
-            self.session.provider()
-        }
-        fn features(
-            &mut self,
-            backbone: &Backbone,
-            dims: &[usize],
-            values: Vec<f32>,
-            n: usize,
-        ) -> Result<Vec<f32>, BackboneError> {
-            backbone.run_features(&mut self.session, dims, values, n)
-        }
-    }
     let session = GraphSession::load(model, n_threads, provider)?;
     let end = session.end_on_cancel(cancel);
     Ok(Box::new(Ended { session, _end: end }))

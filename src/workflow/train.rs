@@ -306,38 +306,21 @@ pub fn prepare(
 ) -> Result<Prepared, WorkflowError> {
     let started = Instant::now();
     let gathered = gather(config, reporter)?;
+    check_gathered(&gathered, config, reporter)?;
     let scan_secs = started.elapsed().as_secs_f64();
     let mut prepared = prepare_gathered(backbone, gathered, config, cache, reporter)?;
     prepared.scan_secs = scan_secs;
     Ok(prepared)
 }
 
-/// As [`prepare`], of images that are known: with their classes, and the splits that the user or a layout puts them in.
-/// Where one is for validation, no other is split off. `config.images` is only what errors name.
-///
-/// # Errors
-/// As [`prepare`].
-pub fn prepare_samples(
-    backbone: &Backbone,
-    (classes, samples): (ClassSet, Vec<Sample>),
-    config: &TrainConfig,
-    cache: &SharedCache,
-    reporter: &dyn Reporter,
-) -> Result<Prepared, WorkflowError> {
-    let val_is_given = samples.iter().any(|s| s.split == Some(Split::Val));
-    let (skipped, notes) = (Vec::new(), Vec::new());
-    let gathered = Gathered { classes, samples, skipped, notes, n_unlabelled: 0, val_is_given };
-    prepare_gathered(backbone, gathered, config, cache, reporter)
-}
-
-fn prepare_gathered(
+/// As [`prepare`], of images that have been gathered and checked.
+pub(super) fn prepare_gathered(
     backbone: &Backbone,
     mut gathered: Gathered,
     config: &TrainConfig,
     cache: &SharedCache,
     reporter: &dyn Reporter,
 ) -> Result<Prepared, WorkflowError> {
-    check_gathered(&gathered, config, reporter)?;
     let started = Instant::now();
     let paths: Vec<PathBuf> = gathered.samples.iter().map(|s| s.path.clone()).collect();
     let mut embedded = embed(backbone, &paths, cache, &config.embed, reporter)?;
@@ -352,7 +335,11 @@ fn prepare_gathered(
 }
 
 /// That there is something to tell apart.
-fn check_gathered(gathered: &Gathered, config: &TrainConfig, reporter: &dyn Reporter) -> Result<(), WorkflowError> {
+pub(super) fn check_gathered(
+    gathered: &Gathered,
+    config: &TrainConfig,
+    reporter: &dyn Reporter,
+) -> Result<(), WorkflowError> {
     if gathered.samples.is_empty() || gathered.classes.len() < 2 {
         // The error below is the end: what else there is to know must be said now.
         gathered.notes.iter().for_each(|note| reporter.warn(note));
@@ -378,16 +365,6 @@ fn check_gathered(gathered: &Gathered, config: &TrainConfig, reporter: &dyn Repo
     Ok(())
 }
 
-/// Every labelled image that `config` names, before anything is embedded.
-///
-/// # Errors
-/// When there are fewer than two classes with images.
-pub(super) fn gather_labelled(config: &TrainConfig, reporter: &dyn Reporter) -> Result<Gathered, WorkflowError> {
-    let gathered = gather(config, reporter)?;
-    check_gathered(&gathered, config, reporter)?;
-    Ok(gathered)
-}
-
 /// Labelled samples of the images and, where given, the validation images, over one set of classes.
 pub(super) struct Gathered {
     pub classes: ClassSet,
@@ -399,7 +376,17 @@ pub(super) struct Gathered {
     val_is_given: bool,
 }
 
-fn gather(config: &TrainConfig, reporter: &dyn Reporter) -> Result<Gathered, WorkflowError> {
+impl Gathered {
+    /// Of images that are known: with their classes, and the splits that the user or a layout puts them in. Where one is for
+    /// validation, no other is split off.
+    pub fn of(classes: ClassSet, samples: Vec<Sample>) -> Self {
+        let val_is_given = samples.iter().any(|s| s.split == Some(Split::Val));
+        Self { classes, samples, skipped: Vec::new(), notes: Vec::new(), n_unlabelled: 0, val_is_given }
+    }
+}
+
+/// The images that `config` names.
+pub(super) fn gather(config: &TrainConfig, reporter: &dyn Reporter) -> Result<Gathered, WorkflowError> {
     let mut images = scan(&config.images, reporter)?;
     let mut notes = std::mem::take(&mut images.notes);
     let mut skipped = std::mem::take(&mut images.skipped);

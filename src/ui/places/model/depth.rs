@@ -11,7 +11,7 @@ use crate::ui::cx::Cx;
 use crate::ui::format;
 use crate::ui::theme::{space, tokens};
 use crate::ui::widgets::{self, Banner, Button, Card, ChartAxis, Column, Meaning, Table, chart, legend};
-use crate::workflow::probe::ProbedLayer;
+use crate::workflow::probe::{ProbeOutcome, ProbedLayer};
 
 /// What is remembered of the card.
 #[derive(Debug, Default)]
@@ -43,7 +43,12 @@ impl DepthCard {
             }
             study::progress(cx, ui, Study::Probe, "Probing the layers", "");
             match probed {
-                Some(probed) => self.plot(cx, ui, probed, in_use, editable),
+                Some(probed) => {
+                    let outcome = &probed.outcome;
+                    study::warnings(ui, outcome.n_val, &outcome.skipped, &outcome.notes);
+                    plot(ui, outcome, in_use);
+                    self.table(cx, ui, probed, in_use, editable);
+                }
                 None if state.studying().is_some() => {}
                 None => {
                     let why = match action.availability(state) {
@@ -57,63 +62,6 @@ impl DepthCard {
         if is_asked {
             cx.act(action);
         }
-    }
-
-    fn plot(
-        &mut self,
-        cx: &mut Cx<'_>,
-        ui: &mut Ui,
-        probed: &Probed,
-        in_use: &str,
-        editable: Result<(), &'static str>,
-    ) {
-        let t = tokens(ui);
-        let outcome = &probed.outcome;
-        let layers = &outcome.layers;
-        study::warnings(ui, outcome.n_val, &outcome.skipped, &outcome.notes);
-        let series = |of: &dyn Fn(&ProbedLayer) -> Option<f64>| -> Vec<[f64; 2]> {
-            layers.iter().filter_map(|layer| Some([f64::from(layer.depth), of(layer)?])).collect()
-        };
-        let linear = series(&|l| l.worth.linear.map(|e| e.value));
-        let prototype = series(&|l| l.worth.prototype.map(|e| e.value));
-        let most = layers.iter().filter_map(|l| l.macs).max().unwrap_or(0) as f64;
-        let cost = series(&|l| l.macs.filter(|_| most > 0.0).map(|macs| macs as f64 / most));
-        let chance = 1.0 / outcome.classes.len().max(1) as f64;
-        let used_at = layers.iter().find(|l| l.layer == in_use).map(|l| f64::from(l.depth));
-        let (of_linear, of_prototype, of_cost, of_used) =
-            (t.accent.solid, t.warning.solid, t.text_faint, t.accent.line);
-        let x = ChartAxis::fraction("Depth of the layer");
-        chart(ui, "Accuracy over depth", 240.0, (x, ChartAxis::fraction("")), move |plot| {
-            if let Some(depth) = used_at {
-                plot.vline(VLine::new("in use", depth).stroke(Stroke::new(4.0, of_used)));
-            }
-            let guessing = vec![[0.0, chance], [1.0, chance]];
-            plot.line(
-                Line::new("guessing", PlotPoints::from(guessing))
-                    .stroke(Stroke::new(1.0, of_cost))
-                    .style(LineStyle::dotted_dense()),
-            );
-            plot.line(
-                Line::new("cost", PlotPoints::from(cost))
-                    .stroke(Stroke::new(1.5, of_cost))
-                    .style(LineStyle::dashed_dense()),
-            );
-            for (name, points, colour) in [("class means", prototype, of_prototype), ("linear", linear, of_linear)] {
-                plot.line(Line::new(name, PlotPoints::from(points.clone())).stroke(Stroke::new(2.0, colour)));
-                plot.points(Points::new(name, PlotPoints::from(points)).radius(3.5).color(colour));
-            }
-        });
-        let mut names = vec![
-            ("linear head", of_linear),
-            ("class means", of_prototype),
-            ("cost, of the deepest layer’s (dashed)", of_cost),
-            ("guessing (dotted)", of_cost),
-        ];
-        if used_at.is_some() {
-            names.push(("layer in use", of_used));
-        }
-        legend(ui, &names);
-        self.table(cx, ui, probed, in_use, editable);
     }
 
     fn table(
@@ -177,4 +125,51 @@ impl DepthCard {
         let more = format!("Images a second are of the model alone, without reading files. {}", study::LOG_ME);
         study::basis(cx.state, ui, (outcome.n_train, outcome.n_val), probed.revision, &more);
     }
+}
+
+/// Accuracies and cost over depth.
+fn plot(ui: &mut Ui, outcome: &ProbeOutcome, in_use: &str) {
+    let t = tokens(ui);
+    let layers = &outcome.layers;
+    let series = |of: &dyn Fn(&ProbedLayer) -> Option<f64>| -> Vec<[f64; 2]> {
+        layers.iter().filter_map(|layer| Some([f64::from(layer.depth), of(layer)?])).collect()
+    };
+    let linear = series(&|l| l.worth.linear.map(|e| e.value));
+    let prototype = series(&|l| l.worth.prototype.map(|e| e.value));
+    let most = layers.iter().filter_map(|l| l.macs).max().unwrap_or(0) as f64;
+    let cost = series(&|l| l.macs.filter(|_| most > 0.0).map(|macs| macs as f64 / most));
+    let chance = 1.0 / outcome.classes.len().max(1) as f64;
+    let used_at = layers.iter().find(|l| l.layer == in_use).map(|l| f64::from(l.depth));
+    let (of_linear, of_prototype, of_cost, of_used) = (t.accent.solid, t.warning.solid, t.text_faint, t.accent.line);
+    let x = ChartAxis::fraction("Depth of the layer");
+    chart(ui, "Accuracy over depth", 240.0, (x, ChartAxis::fraction("")), move |plot| {
+        if let Some(depth) = used_at {
+            plot.vline(VLine::new("in use", depth).stroke(Stroke::new(4.0, of_used)));
+        }
+        let guessing = vec![[0.0, chance], [1.0, chance]];
+        plot.line(
+            Line::new("guessing", PlotPoints::from(guessing))
+                .stroke(Stroke::new(1.0, of_cost))
+                .style(LineStyle::dotted_dense()),
+        );
+        plot.line(
+            Line::new("cost", PlotPoints::from(cost))
+                .stroke(Stroke::new(1.5, of_cost))
+                .style(LineStyle::dashed_dense()),
+        );
+        for (name, points, colour) in [("class means", prototype, of_prototype), ("linear", linear, of_linear)] {
+            plot.line(Line::new(name, PlotPoints::from(points.clone())).stroke(Stroke::new(2.0, colour)));
+            plot.points(Points::new(name, PlotPoints::from(points)).radius(3.5).color(colour));
+        }
+    });
+    let mut names = vec![
+        ("linear head", of_linear),
+        ("class means", of_prototype),
+        ("cost, of the deepest layer’s (dashed)", of_cost),
+        ("guessing (dotted)", of_cost),
+    ];
+    if used_at.is_some() {
+        names.push(("layer in use", of_used));
+    }
+    legend(ui, &names);
 }

@@ -4,7 +4,7 @@ use eframe::egui::Ui;
 
 use crate::app::Command;
 use crate::backbone::layers::{Layer, groups, pooled_dim, pooling_fits, rounded};
-use crate::backbone::manifest::{FeatureChoice, Pooling, Port, Sourced, pooling_from_name};
+use crate::backbone::manifest::{FeatureChoice, Pooling, Port, Sourced, split_label};
 use crate::backbone::roles::Role;
 use crate::image::spec::TensorLayout;
 use crate::jobs::Inspected;
@@ -172,8 +172,8 @@ impl LayerChoice {
 impl LayerChoice {
     /// How the layer that is picked becomes one vector an image, where there is a choice.
     fn pooling(&mut self, ui: &mut Ui, layers: &[Layer], current: String) {
-        let tensor = tensor_of(&current).to_owned();
-        let now = current.get(tensor.len() + 1..).and_then(pooling_from_name);
+        let (tensor, now) = split_label(&current, |_| false);
+        let tensor = tensor.to_owned();
         let Some(layer) = layers.iter().find(|layer| layer.tensor == tensor).filter(|l| l.dims.len() > 1) else {
             return;
         };
@@ -209,8 +209,5 @@ fn label(layer: &Layer) -> String {
 
 /// The tensor of a layer in the form in which it is chosen.
 pub fn tensor_of(label: &str) -> &str {
-    match label.rsplit_once('|') {
-        Some((tensor, pooling)) if pooling_from_name(pooling).is_some() => tensor,
-        _ => label,
-    }
+    split_label(label, |_| false).0
 }
