@@ -216,7 +216,6 @@ impl GraphSession {
 /// # Errors
 /// When ONNX Runtime is missing, or the provider asked for does not work here.
 pub fn usable(provider: Provider) -> Result<Provider, BackboneError> {
-    static AUTO: OnceLock<Provider> = OnceLock::new();
     let environment = runtime::ensure_loaded(None)?.environment();
     let try_one = |provider: Provider| {
         let registered = Session::builder(environment).and_then(|mut builder| register(&mut builder, provider));
@@ -226,16 +225,26 @@ pub fn usable(provider: Provider) -> Result<Provider, BackboneError> {
         return try_one(provider).map(|()| provider);
     }
     let found = AUTO.get_or_init(|| {
+        let mut passed_over = Vec::new();
         let works = |candidate: &Provider| match try_one(*candidate) {
             Ok(()) => true,
             Err(error) => {
-                tracing::debug!(%error, "not used");
+                passed_over.push((*candidate, error.to_string()));
                 false
             }
         };
-        Provider::candidates().iter().copied().find(works).unwrap_or(Provider::Cpu)
+        (Provider::candidates().iter().copied().find(works).unwrap_or(Provider::Cpu), passed_over)
     });
-    Ok(*found)
+    Ok(found.0)
+}
+
+/// What [`Provider::Auto`] has come to in this run of the program, and the better ones that could not be registered, with the
+/// reason.
+static AUTO: OnceLock<(Provider, Vec<(Provider, String)>)> = OnceLock::new();
+
+/// Providers that [`Provider::Auto`] would rather have, and why they cannot be used; none before it was asked for.
+pub fn passed_over() -> &'static [(Provider, String)] {
+    AUTO.get().map_or(&[], |(_, passed_over)| passed_over)
 }
 
 /// The card that [`set_device`] chose.

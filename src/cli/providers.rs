@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::args::ProvidersArgs;
 use super::output::{print, print_json};
 use super::terminal::Terminal;
+use crate::backbone::provider::Provider;
 use crate::workflow::models::{open_cache, open_model};
 use crate::workflow::providers::{ProviderReport, ProviderState, missing_file, survey};
 
@@ -42,7 +43,8 @@ fn text(report: &ProviderReport) -> String {
     if let Some(rate) = test.images_per_sec {
         text.push_str(&format!(", {rate:.0} images a second"));
     }
-    if let Some(difference) = test.max_abs_difference.filter(|_| test.passed) {
+    let is_compared = test.passed && report.provider != Provider::Cpu;
+    if let Some(difference) = test.max_abs_difference.filter(|_| is_compared) {
         text.push_str(&format!(", differs from the CPU by {difference:.1e}"));
     }
     if let Some(why) = &test.failure {

@@ -1,7 +1,7 @@
 //! Whether an execution provider works with a backbone, gives the CPU's features, and how fast it is.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::WorkflowError;
@@ -195,7 +195,25 @@ pub fn settle(backbone: &Backbone, requested: Provider, reporter: &dyn Reporter)
         return Ok(Provider::Cpu);
     }
     let found = session::usable(requested)?;
+    if requested == Provider::Auto {
+        /// Said once: work comes in many pieces.
+        static SAID: Once = Once::new();
+        let broken = session::passed_over().iter().find_map(|(provider, why)| why_passed_over(*provider, why, found));
+        if let Some(text) = broken {
+            SAID.call_once(|| reporter.warn(&text));
+        }
+    }
     settle_with(backbone, requested, found, reporter, &sessions)
+}
+
+/// What is to be said of a provider that is passed over: nothing where it is not there, since few have one.
+fn why_passed_over(provider: Provider, why: &str, instead: Provider) -> Option<String> {
+    let said = match missing_file(why) {
+        _ if is_absent(why) => return None,
+        Some(file) => format!("{file} is missing or broken"),
+        None => why.to_owned(),
+    };
+    Some(not_used(provider, &said, instead))
 }
 
 /// As [`settle`], where `requested` has come to `found`, with sessions of `open`.
@@ -245,8 +263,13 @@ fn refused(
     if requested != Provider::Auto {
         return Err(BackboneError::Provider { provider: found, reason: why });
     }
-    reporter.warn(&format!("{} is not used: {why}. The CPU is used instead.", found.label()));
+    reporter.warn(&not_used(found, &why, Provider::Cpu));
     Ok(Provider::Cpu)
+}
+
+fn not_used(provider: Provider, why: &str, instead: Provider) -> String {
+    let instead = if instead == Provider::Cpu { "The CPU" } else { instead.label() };
+    format!("{} is not used: {why}. {instead} is used instead.", provider.label())
 }
 
 fn quick_check(
@@ -541,6 +564,9 @@ mod tests {
         let why = |i: usize| found[i].test.as_ref().unwrap().failure.clone().unwrap();
         assert!(why(2).contains("100.0 %"), "{}", why(2));
         assert_eq!(missing_file(&why(1)), Some("libcudnn.so.9"));
+        let said = why_passed_over(Provider::Cuda, &why(1), Provider::Cpu).unwrap();
+        assert_eq!(said, "CUDA is not used: libcudnn.so.9 is missing or broken. The CPU is used instead.");
+        assert_eq!(why_passed_over(Provider::CoreMl, &why(3), Provider::Cpu), None);
         assert_eq!(
             missing_file("LoadLibrary failed with error 126 \"\" when trying to load \"C:\\x\\cudnn64_9.dll\""),
             Some("cudnn64_9.dll")
