@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use graft::app::gallery::{ClassFilter, Filter, SelectOp, SortBy};
 use graft::app::{
-    Action, AppState, Command, DropInto, Effect, Place, RuntimeState, ScreenEffect, Target, drops, on_event, update,
+    Action, AppState, Command, DropInto, Effect, EvaluateView, ImagesView, Place, RuntimeState, ScreenEffect, Target,
+    drops, on_event, update,
 };
 use graft::classes::{ClassIdx, ClassSet};
 use graft::dataset::Split;
@@ -1244,4 +1245,29 @@ fn studies_are_of_labelled_images_and_end_with_their_project() {
     assert!(app.cancelled.contains(&LaneKind::Study));
     app.do_it(Command::Act(Action::CloseProject));
     assert_eq!(Action::ProbeLayers.availability(&app.state), Err("No project is open"));
+}
+
+#[test]
+fn a_filter_from_elsewhere_is_shown_in_the_gallery_and_keys_act_where_images_are_seen() {
+    let mut app = App::trained(12);
+    for view in ImagesView::ALL {
+        app.do_it(Command::ShowImages(view));
+        assert_eq!((app.state.place, app.state.images_view), (Place::Images, view));
+        let is_seen = matches!(view, ImagesView::Gallery | ImagesView::Map);
+        assert_eq!(app.state.keys_act_on_images(), is_seen);
+        assert_eq!(app.state.arrows_move_in_gallery(), view == ImagesView::Gallery);
+    }
+    app.do_it(Command::Look(Some(ImageId(3))));
+    assert!(app.state.arrows_move_in_gallery(), "in the large view");
+    // The map stays while its images are filtered; from elsewhere the gallery is meant.
+    app.do_it(Command::ShowImages(ImagesView::Map));
+    let wrong = Filter { is_right: Some(false), ..Filter::default() };
+    app.do_it(Command::SetFilter(wrong.clone()));
+    assert_eq!(app.state.images_view, ImagesView::Map);
+    app.do_it(Command::Act(Action::GoEvaluate));
+    app.do_it(Command::SetFilter(wrong));
+    app.do_it(Command::Go(Place::Images));
+    assert_eq!(app.state.images_view, ImagesView::Gallery);
+    app.do_it(Command::Act(Action::ShowRuns));
+    assert_eq!((app.state.place, app.state.evaluate_view), (Place::Evaluate, EvaluateView::Runs));
 }

@@ -68,6 +68,18 @@ pub enum Action {
     GoZeroShot,
     /// Places.
     GoExport,
+    /// Thumbnails in rows.
+    ShowGallery,
+    /// Images as points.
+    ShowMap,
+    /// What may be wrong with the data.
+    ShowCheck,
+    /// Images that are worth a label.
+    ShowNext,
+    /// Calibration, and when the answer is "unknown".
+    ShowCertainty,
+    /// Heads of before.
+    ShowRuns,
     /// Answers on image files.
     PredictFiles,
     /// Answers on a folder.
@@ -147,7 +159,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 56] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -160,6 +172,12 @@ impl Action {
         Self::GoEvaluate,
         Self::GoZeroShot,
         Self::GoExport,
+        Self::ShowGallery,
+        Self::ShowMap,
+        Self::ShowCheck,
+        Self::ShowNext,
+        Self::ShowCertainty,
+        Self::ShowRuns,
         Self::SelectAll,
         Self::SelectNone,
         Self::Unlabel,
@@ -233,6 +251,12 @@ impl Action {
             Self::GoEvaluate => "Go to Evaluate",
             Self::GoZeroShot => "Go to Zero-shot",
             Self::GoExport => "Go to Export",
+            Self::ShowGallery => "Show the gallery",
+            Self::ShowMap => "Show the map of the images",
+            Self::ShowCheck => "Check the data for faults",
+            Self::ShowNext => "Label what helps most",
+            Self::ShowCertainty => "Show how certain it is",
+            Self::ShowRuns => "Show the runs",
             Self::PredictFiles => "Predict images…",
             Self::PredictFolder => "Predict a folder…",
             Self::SavePredictions => "Save predictions as CSV…",
@@ -291,6 +315,14 @@ impl Action {
             Self::GoEvaluate => "Mistakes, calibration, threshold, predictions",
             Self::GoZeroShot => "Type labels: scores, search, and the way to classes",
             Self::GoExport => "Write a classifier for elsewhere, verified",
+            Self::ShowGallery => "Thumbnails of all images, with filters",
+            Self::ShowMap => "All images as points; what the model sees as alike lies together",
+            Self::ShowCheck => {
+                "Probable label errors, duplicates, leaks, outliers and odd sizes, each mended with one key"
+            }
+            Self::ShowNext => "Images without a class, the most useful to label first",
+            Self::ShowCertainty => "Calibration, and when the answer is “unknown”",
+            Self::ShowRuns => "Heads that were trained before, compared",
             Self::PredictFiles => "Classify image files without adding them",
             Self::PredictFolder => "Classify every image of a folder without adding it",
             Self::SavePredictions => "Write the table of predictions to a file",
@@ -337,6 +369,10 @@ impl Action {
             Self::ConfirmLabels => plain("Y"),
             Self::PredictFiles => ctrl("P"),
             Self::Export => ctrl("E"),
+            Self::ShowGallery => ctrl_shift("G"),
+            Self::ShowMap => ctrl_shift("M"),
+            Self::ShowCheck => ctrl_shift("F"),
+            Self::ShowNext => ctrl_shift("L"),
             Self::GoModel => ctrl("1"),
             Self::GoImages => ctrl("2"),
             Self::GoTrain => ctrl("3"),
@@ -446,6 +482,12 @@ impl Action {
             Self::ChooseExportDir => open.map(drop),
             Self::OpenExportFolder => check(open?.export.done.is_some(), "Nothing has been exported yet"),
             Self::GoTrain | Self::GoEvaluate | Self::GoZeroShot | Self::GoExport => open.map(drop),
+            Self::ShowGallery
+            | Self::ShowMap
+            | Self::ShowCheck
+            | Self::ShowNext
+            | Self::ShowCertainty
+            | Self::ShowRuns => open.map(drop),
             Self::Palette
             | Self::NewProject
             | Self::OpenProject

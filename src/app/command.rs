@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Action;
 use super::gallery::{Filter, SelectOp, SortBy};
 use super::state::Place;
+use super::views::{EvaluateView, ImagesView};
 use crate::backbone::provider::Provider;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
@@ -43,6 +44,10 @@ pub enum Command {
     Act(Action),
     /// Shows a place.
     Go(Place),
+    /// Shows the images in a view.
+    ShowImages(ImagesView),
+    /// Shows what the Evaluate place has.
+    ShowEvaluate(EvaluateView),
     /// Paths hover over the window; none when they have left.
     Hover(Vec<PathBuf>),
     /// Paths were dropped, chosen, typed or pasted.

@@ -21,6 +21,7 @@ mod state;
 mod study;
 pub mod threshold;
 mod update;
+mod views;
 pub mod words;
 pub mod zero_shot;
 
@@ -33,4 +34,5 @@ pub use runner::Runner;
 pub use state::{Activity, AppState, EmbedPause, ModelsState, Place, Purpose, RuntimeState};
 pub use study::{Studies, Study};
 pub use update::update;
+pub use views::{EvaluateView, ImagesView};
 pub use zero_shot::{LabelGroup, LearningCurve, ZeroShot};

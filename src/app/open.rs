@@ -297,6 +297,7 @@ impl AppState {
         };
         let purpose = Purpose::Predict { epoch: project.live.epoch, head: project.data.settings.head };
         self.place = Place::Evaluate;
+        self.evaluate_view = super::EvaluateView::Results;
         self.job(JobRequest::Predict(request), purpose, effects);
     }
 

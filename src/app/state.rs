@@ -9,6 +9,7 @@ use super::command::Effect;
 use super::notices::Notices;
 use super::project::OpenProject;
 use super::study::Study;
+use super::views::{EvaluateView, ImagesView};
 use crate::backbone::provider::Provider;
 use crate::head::HeadKind;
 use crate::jobs::{
@@ -245,6 +246,10 @@ pub(super) struct PendingAdd {
 pub struct AppState {
     /// The place that is shown.
     pub place: Place,
+    /// What the Images place shows.
+    pub images_view: ImagesView,
+    /// What the Evaluate place shows.
+    pub evaluate_view: EvaluateView,
     /// The open project; the start screen is shown without.
     pub project: Option<OpenProject>,
     /// What is known of models.

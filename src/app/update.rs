@@ -9,6 +9,7 @@ use super::gallery::{Filter, SelectOp, SortBy, Usable};
 use super::live::model_choice;
 use super::notices::Tone;
 use super::state::{AppState, EmbedPause, Place, Purpose, RuntimeState};
+use super::views::{EvaluateView, ImagesView};
 use crate::dataset::Split;
 use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
 use crate::project::{ImageId, RootId};
@@ -27,6 +28,8 @@ impl AppState {
         match command {
             Command::Act(action) => self.act(action, effects),
             Command::Go(place) => self.go(place, effects),
+            Command::ShowImages(view) => self.show_images(view),
+            Command::ShowEvaluate(view) => self.evaluate_view = view,
             Command::Hover(paths) => self.hover(paths, effects),
             Command::Drop { paths, into } => self.drop_paths(paths, into, effects),
             Command::OpenProject(path) => self.open_project(&path, effects),
@@ -252,10 +255,12 @@ impl AppState {
             Action::Remove => self.remove(&Target::Selection, effects),
             Action::ClearFilter => self.set_filter(Filter::default()),
             Action::ShowSkipped => {
+                self.images_view = ImagesView::Gallery;
                 self.set_filter(Filter { usable: Usable::Skipped, ..Filter::default() });
                 self.place = Place::Images;
             }
             Action::ShowMistakes => {
+                self.images_view = ImagesView::Gallery;
                 // As they are counted: on images that the head was not fitted on.
                 self.set_filter(Filter { is_right: Some(false), split: Some(Split::Val), ..Filter::default() });
                 self.run(Command::SetSort(SortBy::WorstMistake), effects);
@@ -299,6 +304,12 @@ impl AppState {
                 let dir = self.project.as_ref().and_then(|p| p.export.done.as_ref()).map(|(dir, _)| dir.clone());
                 effects.extend(dir.map(|dir| Effect::Screen(ScreenEffect::OpenFolder(dir))));
             }
+            Action::ShowGallery => self.show_images(ImagesView::Gallery),
+            Action::ShowMap => self.show_images(ImagesView::Map),
+            Action::ShowCheck => self.show_images(ImagesView::Check),
+            Action::ShowNext => self.show_images(ImagesView::Next),
+            Action::ShowCertainty => self.show_evaluate(EvaluateView::Certainty, effects),
+            Action::ShowRuns => self.show_evaluate(EvaluateView::Runs, effects),
             Action::RetryRuntime => self.load_runtime(effects),
             Action::ToggleTheme => effects.push(Effect::Screen(ScreenEffect::ToggleTheme)),
             Action::GoModel
@@ -321,6 +332,11 @@ impl AppState {
         if place == Place::Model {
             self.models.list_error = None;
         }
+    }
+
+    fn show_evaluate(&mut self, view: EvaluateView, effects: &mut Vec<Effect>) {
+        self.evaluate_view = view;
+        self.go(Place::Evaluate, effects);
     }
 
     pub(super) fn list_models(&mut self, effects: &mut Vec<Effect>) {
@@ -405,6 +421,7 @@ impl AppState {
     }
 
     fn set_filter(&mut self, filter: Filter) {
+        self.show_filtered();
         let Some(project) = &mut self.project else { return };
         // What is asked for is not to lie behind a picture.
         project.gallery.large = None;
@@ -415,7 +432,7 @@ impl AppState {
         }
     }
 
-    fn look(&mut self, id: Option<ImageId>) {
+    pub(super) fn look(&mut self, id: Option<ImageId>) {
         let Some(project) = &mut self.project else { return };
         project.gallery.large = id;
         if let Some(id) = id {

@@ -1,9 +1,11 @@
 //! The Evaluate place: where the head that answers is wrong, how sure it may be, and what it says of other images.
 
 mod calibration;
+mod certainty;
 mod confusion;
 mod mistakes;
 mod predictions;
+mod runs;
 mod threshold;
 
 use eframe::egui::Ui;
@@ -11,11 +13,14 @@ use eframe::egui::Ui;
 pub(super) use confusion::ConfusionCard;
 
 use super::page::{MAX_WIDTH, page};
-use crate::app::{Action, HeadFigures, OpenProject, Place};
+use crate::app::{Action, Command, EvaluateView, HeadFigures, OpenProject, Place};
 use crate::metrics::Report;
 use crate::ui::cx::Cx;
 use crate::ui::made_from::MadeFrom;
-use crate::ui::widgets::{self, Button, Card, Column, EmptyState, Sort, Table, columns, percent, place_header, stat};
+use crate::ui::theme::space;
+use crate::ui::widgets::{
+    self, Button, Card, Column, EmptyState, Sort, Table, columns, percent, place_header, segmented, stat,
+};
 use crate::ui::{format, icons};
 use crate::workflow::predict::Predictions;
 
@@ -32,6 +37,8 @@ pub struct EvaluatePlace {
     /// The answers that were shown last.
     answers: MadeFrom<Predictions>,
     sort: Option<Sort>,
+    certainty: certainty::CertaintyView,
+    runs: runs::RunsView,
 }
 
 impl EvaluatePlace {
@@ -46,9 +53,17 @@ impl EvaluatePlace {
             }
             let figures = project.live.shown_figures(project.data.settings.head);
             header(cx, ui, figures.as_ref());
+            let view = cx.state.evaluate_view;
+            tabs(cx, ui, view);
+            if view == EvaluateView::Runs {
+                return self.runs.ui(cx, ui);
+            }
             let Some(figures) = figures else {
                 return nothing(cx, ui);
             };
+            if view == EvaluateView::Certainty {
+                return self.certainty.ui(cx, ui);
+            }
             if project.predictions.is_some() {
                 self.predictions.ui(cx, ui, project);
             }
@@ -151,6 +166,14 @@ fn header(cx: &mut Cx<'_>, ui: &mut Ui, figures: Option<&HeadFigures<'_>>) {
             }
         }
     });
+}
+
+fn tabs(cx: &mut Cx<'_>, ui: &mut Ui, mut view: EvaluateView) {
+    let options = EvaluateView::ALL.map(|view| (view, view.label()));
+    if segmented(ui, "View", &mut view, &options).changed() {
+        cx.send(Command::ShowEvaluate(view));
+    }
+    ui.add_space(space::S);
 }
 
 /// The figures of a report, on so many `images`, such as "validation images".

@@ -1,19 +1,22 @@
 //! The Images place: classes at the side, the gallery, and one image at a time.
 
+mod check;
 mod classes;
 mod gallery;
 mod large;
+mod map;
+mod next;
 mod toolbar;
 
 use eframe::egui::{CentralPanel, Frame, Margin, Panel, Ui};
 
 use crate::app::gallery::Usable;
-use crate::app::{Action, Command};
+use crate::app::{Action, Command, ImagesView};
 use crate::project::ClassId;
 use crate::ui::cx::Cx;
 use crate::ui::icons;
 use crate::ui::theme::{space, tokens};
-use crate::ui::widgets::{Banner, EmptyState, Meaning, NoticeEvent};
+use crate::ui::widgets::{Banner, EmptyState, Meaning, NoticeEvent, segmented};
 
 /// What this place remembers from frame to frame.
 #[derive(Default)]
@@ -22,6 +25,9 @@ pub struct ImagesPlace {
     gallery: gallery::GalleryGrid,
     large: large::LargeView,
     toolbar: toolbar::Toolbar,
+    map: map::MapView,
+    check: check::CheckView,
+    next: next::NextView,
 }
 
 /// Images that are being dragged onto a class.
@@ -64,13 +70,22 @@ impl ImagesPlace {
             .show(ui, |ui| self.classes.ui(cx, ui));
         CentralPanel::default().frame(Frame::new().fill(t.surface)).show(ui, |ui| {
             self.banners(cx, ui);
+            let has_images = project.counts.n_images + project.counts.n_skipped > 0;
+            let view = if has_images { cx.state.images_view } else { ImagesView::Gallery };
             Frame::new().inner_margin(Margin { left: 12, right: 12, top: 10, bottom: 6 }).show(ui, |ui| {
-                self.toolbar.ui(cx, ui);
+                if has_images {
+                    tabs(cx, ui, view);
+                }
+                if view == ImagesView::Gallery {
+                    self.toolbar.ui(cx, ui);
+                }
             });
-            if project.gallery.visible.is_empty() {
-                empty(cx, ui);
-            } else {
-                self.gallery.ui(cx, ui, self.toolbar.tile_size());
+            match view {
+                ImagesView::Gallery if project.gallery.visible.is_empty() => empty(cx, ui),
+                ImagesView::Gallery => self.gallery.ui(cx, ui, self.toolbar.tile_size()),
+                ImagesView::Map => self.map.ui(cx, ui),
+                ImagesView::Check => self.check.ui(cx, ui),
+                ImagesView::Next => self.next.ui(cx, ui),
             }
         });
     }
@@ -97,6 +112,14 @@ impl ImagesPlace {
             });
         }
     }
+}
+
+fn tabs(cx: &mut Cx<'_>, ui: &mut Ui, mut view: ImagesView) {
+    let options = ImagesView::ALL.map(|view| (view, view.label()));
+    if segmented(ui, "View", &mut view, &options).changed() {
+        cx.send(Command::ShowImages(view));
+    }
+    ui.add_space(space::S);
 }
 
 fn empty(cx: &mut Cx<'_>, ui: &mut Ui) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use eframe::egui::{Context, Event, Key, Modifiers, Popup};
 
 use crate::app::gallery::SelectOp;
-use crate::app::{Action, AppState, Command, DropInto, Place};
+use crate::app::{Action, AppState, Command, DropInto};
 use crate::ui::dialogs::paths_of_text;
 use crate::ui::widgets as text;
 use crate::ui::widgets::{Dialog, kbd, row_ends};
@@ -15,7 +15,7 @@ use crate::ui::widgets::{Dialog, kbd, row_ends};
 pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &mut Vec<Command>) {
     let is_typing = was_typing || ctx.text_edit_focused();
     // An open menu takes Esc, Enter and the arrows.
-    let is_gallery = state.place == Place::Images && state.project.is_some() && !Popup::is_any_open(ctx);
+    let acts_on_images = state.keys_act_on_images() && !Popup::is_any_open(ctx);
     for action in Action::ALL {
         let Some(shortcut) = action.shortcut() else { continue };
         let Some(key) = Key::from_name(shortcut.key) else { continue };
@@ -24,7 +24,7 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
         // What acts on the selection does so where it is seen.
         let selects = matches!(action, Action::SelectAll | Action::SelectNone);
         let is_of_gallery = (!shortcut.ctrl && key != Key::F1) || selects;
-        if (is_typing && is_for_text && key != Key::F1) || (is_of_gallery && !is_gallery) {
+        if (is_typing && is_for_text && key != Key::F1) || (is_of_gallery && !acts_on_images) {
             continue;
         }
         // Exactly these keys (Ctrl+Shift+Z is not Ctrl+Z), as they were when it was pressed: a quick hand has let go of
@@ -52,7 +52,7 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
     if let Some(paths) = pasted(ctx) {
         out.push(Command::Drop { paths, into: DropInto::Auto });
     }
-    if is_gallery {
+    if acts_on_images {
         gallery(ctx, state, out);
     }
 }
@@ -92,7 +92,7 @@ fn gallery(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
     if take(Modifiers::NONE, Key::Escape) {
         out.push(if is_large { Command::Look(None) } else { Command::Select(SelectOp::None) });
     }
-    if has_focus {
+    if has_focus || !state.arrows_move_in_gallery() {
         return;
     }
     let n = project.gallery.visible.len() as isize;
