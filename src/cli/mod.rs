@@ -50,7 +50,7 @@ pub fn run() -> ExitCode {
     let terminal = Terminal::new();
     let command = cli.command.unwrap_or(Command::Open(args::OpenArgs::default()));
     let result = match command {
-        Command::Open(args) => open::run(&args, started),
+        Command::Open(args) => open::run(&args, started, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Inspect(args) => inspect::run(&args, &terminal),
         Command::Models(args) => models::run(&args, &terminal),

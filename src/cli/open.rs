@@ -5,17 +5,19 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::args::OpenArgs;
+use super::terminal::Terminal;
 
 #[cfg(feature = "gui")]
-pub(super) fn run(args: &OpenArgs, started: Instant) -> Result<()> {
+pub(super) fn run(args: &OpenArgs, started: Instant, terminal: &Terminal) -> Result<()> {
     use std::time::Duration;
 
     use super::output::print;
+    use crate::progress::Reporter;
     use crate::ui::{Launch, run};
 
     let profile = args.profile_frames.filter(|secs| secs.is_finite() && *secs > 0.0).map(Duration::from_secs_f64);
     let paths = args.paths.iter().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone())).collect();
-    let times = run(Launch { paths, profile, started })?;
+    let times = run(Launch { paths, profile, started, interrupt: terminal.cancel_token().clone() })?;
     if let (Some(_), Some(times)) = (profile, times) {
         print(&format!("First frame after {:.3} s", times.first_frame.as_secs_f64()))?;
         let ms = |q| times.quantile_secs(q) * 1e3;
@@ -46,6 +48,6 @@ fn peak_memory_mb() -> Option<f64> {
 }
 
 #[cfg(not(feature = "gui"))]
-pub(super) fn run(_: &OpenArgs, _: Instant) -> Result<()> {
+pub(super) fn run(_: &OpenArgs, _: Instant, _: &Terminal) -> Result<()> {
     anyhow::bail!("this build of Graft has no window: `graft --help` lists what it can do")
 }

@@ -7,6 +7,7 @@ use eframe::egui::{self, Context, Pos2, Ui, ViewportBuilder, pos2, vec2};
 
 use super::shell::Shell;
 use crate::app::{Command, DropInto};
+use crate::progress::{CancelGuard, CancelToken};
 use crate::store::settings::{AppSettings, UI_SCALES, WindowPlace};
 
 /// How the window is opened.
@@ -18,6 +19,8 @@ pub struct Launch {
     pub profile: Option<Duration>,
     /// When the program began.
     pub started: Instant,
+    /// Closes the window from outside: a signal of the system or of the terminal.
+    pub interrupt: CancelToken,
 }
 
 /// Why there is no window.
@@ -71,7 +74,10 @@ pub fn run(launch: Launch) -> Result<Option<FrameTimes>, WindowError> {
                 cc.egui_ctx.set_zoom_factor(scale);
             }
             let shell = Shell::new(&cc.egui_ctx, settings)?;
-            Ok(Box::new(Window::new(shell, launch, sink, place)))
+            // A window at rest draws nothing: it has to be woken to see that it is to close.
+            let ctx = cc.egui_ctx.clone();
+            let waking = launch.interrupt.on_cancel(move || ctx.request_repaint());
+            Ok(Box::new(Window::new(shell, launch, sink, place, waking)))
         }),
     );
     result.map_err(|e| WindowError::Open { message: e.to_string() })?;
@@ -175,6 +181,8 @@ struct Window {
     /// Where it was the last time, until it has been put there.
     put_at: Option<Pos2>,
     scale: f32,
+    /// Wakes the window when it is interrupted.
+    _waking: CancelGuard,
 }
 
 impl Window {
@@ -183,6 +191,7 @@ impl Window {
         launch: Launch,
         sink: std::sync::Arc<std::sync::Mutex<Option<FrameTimes>>>,
         place: Option<WindowPlace>,
+        waking: CancelGuard,
     ) -> Self {
         if !launch.paths.is_empty() {
             shell.dispatch(Command::Drop { paths: launch.paths.clone(), into: DropInto::Auto });
@@ -197,6 +206,7 @@ impl Window {
             place,
             put_at: place.filter(|p| !p.is_maximised).map(|p| pos2(p.x, p.y)),
             scale: 1.0,
+            _waking: waking,
         }
     }
 
@@ -294,6 +304,11 @@ impl eframe::App for Window {
         }
         self.put_back(ctx);
         self.note_place(ctx);
+        if self.launch.interrupt.is_cancelled() {
+            // Whoever ends a program from outside does not look at its questions; what could be saved is.
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+            return;
+        }
         // Changes that cannot be saved are asked about first.
         let wants_close = ctx.input(|i| i.viewport().close_requested());
         if wants_close && self.shell.as_mut().is_some_and(|shell| !shell.may_close()) {

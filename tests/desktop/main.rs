@@ -249,6 +249,15 @@ fn a_folder_dropped_on_the_window_becomes_a_verified_classifier() {
     assert!(opened.project.images.iter().all(|i| i.class.is_some() && i.hash.is_some() && i.skipped.is_none()));
     drop(opened);
 
+    // From outside as well, as a system that shuts down does it.
+    let mut app = App::start(&display, home.path());
+    let window = wait_for("a window again", &mut app, || display.window("Graft"));
+    display.take_over(window);
+    display.settled_screen(PATIENCE);
+    let pid = app.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(app.ended(), Some(130));
+
     // The exported classifier in other hands.
     let answer = Command::new(env!("CARGO_BIN_EXE_graft"))
         .args(["predict", "--json", "--with"])
