@@ -378,3 +378,21 @@ fn faults_in_the_data_are_found() {
     let message = failure(&world, &["clean", "--images", &one]);
     assert!(message.contains("two classes"), "{message}");
 }
+
+#[test]
+fn onnx_runtime_reports_nothing_and_leaves_no_identifier() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 2);
+    let mut command = world.command();
+    // Its reports are off by themselves where these are set; a user's machine has none of them.
+    for name in ["ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI"] {
+        command.env_remove(name);
+    }
+    command.env("HOME", world.path("home")).env("XDG_CACHE_HOME", world.path("home/cache"));
+    let out = world.path("out.npz");
+    let ran = command.args(["embed", "--images", &images, "--model", TINY, "--out"]).arg(&out).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(out.is_file());
+    let left = if world.path("home").exists() { files_below(&world.path("home")) } else { Vec::new() };
+    assert!(left.is_empty(), "{left:?}");
+}
