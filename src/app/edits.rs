@@ -321,7 +321,7 @@ fn n_moved(changes: &[Change]) -> usize {
         Change::Presence(moved) | Change::Guess(moved) => moved.images.clone(),
         Change::Label(moved) => moved.images.clone(),
         Change::Split(moved) => moved.images.clone(),
-        Change::Class { .. } | Change::Settings { .. } => IdSet::default(),
+        Change::Class { .. } | Change::Settings { .. } | Change::Run { .. } => IdSet::default(),
     };
     // One that gets another class and is no guess any more moves once.
     match changes {

@@ -232,7 +232,7 @@ fn matters_to_heads(change: &Change) -> bool {
         Change::Presence(_) | Change::Label(_) | Change::Split(_) | Change::Guess(_) => true,
         // A new class has no images yet, and those of one that goes are told by their labels.
         Change::Class { before: Some(before), after: Some(after), .. } => before.name != after.name,
-        Change::Class { .. } => false,
+        Change::Class { .. } | Change::Run { .. } => false,
         Change::Settings { before, after } => {
             let of = |s: &ProjectSettings| (s.val_fraction, s.seed);
             of(before) != of(after)

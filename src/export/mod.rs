@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod describe;
+pub mod report;
 pub mod verify;
 
 use std::path::PathBuf;

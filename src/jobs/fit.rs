@@ -9,6 +9,7 @@ use super::protocol::{
     Duplicate, FitImage, FitOutput, FitRequest, FitTexts, FittedHead, JobError, JobOutput, JobRequest, Prediction,
     class_set,
 };
+use super::runs::runs;
 use super::table::Table;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::Split;
@@ -71,10 +72,11 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
     heads.extend(text_head(table, request, &plan, reporter)?);
     // The copies of the rows are no longer needed, and answering takes memory of its own.
     drop(data);
-    let heads = heads
+    let heads: Vec<FittedHead> = heads
         .into_iter()
         .map(|judged| answered(judged, table, request.epoch, hashes.len(), reporter))
         .collect::<Result<_, _>>()?;
+    let runs = if is_chosen_anew { runs(&plan, request, &hashes, &heads) } else { Vec::new() };
     reporter.progress(Stage::Fit, HeadKind::OF_EXAMPLES.len(), HeadKind::OF_EXAMPLES.len());
     Ok(FitOutput {
         revision: request.revision,
@@ -87,6 +89,7 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
         n_beyond: plan.n_beyond,
         val_is_given: plan.val_is_given,
         is_chosen_anew,
+        runs,
         secs: started.elapsed().as_secs_f64(),
     })
 }
@@ -206,6 +209,11 @@ impl Plan {
             })
             .collect();
         Ok(Self { classes, class_ids, rows, duplicates, classes_without, n_beyond, val_is_given })
+    }
+
+    /// Row of the table, class and split of everything that takes part.
+    pub(super) fn images(&self) -> impl Iterator<Item = (u32, ClassIdx, Split)> {
+        self.rows.iter().map(|r| (r.row, r.class, r.split))
     }
 
     fn part(&self, split: Split, table: &Table, epoch: u64) -> Option<LabelledEmbeddings> {

@@ -26,6 +26,7 @@ pub mod protocol;
 mod protocol_files;
 mod protocol_study;
 mod protocol_text;
+mod runs;
 mod study;
 pub mod table;
 pub(crate) mod texts;

@@ -127,6 +127,7 @@ impl Keeper {
             project: opened.project,
             history: opened.history,
             heads: opened.heads,
+            runs: opened.runs,
             id_of_path,
             is_new: is_new && access == Access::Writable,
             access,

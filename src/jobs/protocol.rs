@@ -15,6 +15,7 @@ use crate::head::{HeadKind, TrainedHead};
 use crate::image::spec::PreprocessSpec;
 use crate::metrics::Report;
 use crate::progress::Stage;
+use crate::project::runs::{Run, Runs};
 use crate::project::{ClassId, History, ImageId, Project, RootId};
 use crate::store::project::{Access, ProjectInfo, StoredHead, Write};
 use crate::store::settings::AppSettings;
@@ -231,6 +232,8 @@ pub struct FitOutput {
     pub val_is_given: bool,
     /// Whether settings were chosen on these data, rather than before the last change of them.
     pub is_chosen_anew: bool,
+    /// The heads as runs, where settings were chosen on these data; without identifiers and the model's name.
+    pub runs: Vec<Run>,
     /// Duration in seconds.
     pub secs: f64,
 }
@@ -380,6 +383,8 @@ pub struct OpenedProject {
     pub history: History,
     /// Heads of the last time.
     pub heads: Vec<StoredHead>,
+    /// Runs that were kept.
+    pub runs: Runs,
     /// Whether it can be written.
     pub access: Access,
     /// What the user should know.

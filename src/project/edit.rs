@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::runs::{RunId, RunMarks};
 use super::{Class, ClassId, IdSet, ImageId, ProjectSettings};
 use crate::dataset::Split;
 
@@ -44,6 +45,15 @@ pub enum Change {
         /// What they become.
         after: Box<ProjectSettings>,
     },
+    /// What is said of a run.
+    Run {
+        /// Which.
+        id: RunId,
+        /// What was said.
+        before: RunMarks,
+        /// What is.
+        after: RunMarks,
+    },
 }
 
 impl Change {
@@ -58,6 +68,7 @@ impl Change {
             Self::Guess(moved) => Self::Guess(turn(moved)),
             Self::Class { id, before, after } => Self::Class { id: *id, before: after.clone(), after: before.clone() },
             Self::Settings { before, after } => Self::Settings { before: after.clone(), after: before.clone() },
+            Self::Run { id, before, after } => Self::Run { id: *id, before: after.clone(), after: before.clone() },
         }
     }
 }

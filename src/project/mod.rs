@@ -9,7 +9,9 @@
 mod edit;
 mod history;
 mod ids;
+pub mod runs;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ pub use ids::{ClassId, IdSet, ImageId, RootId};
 use crate::dataset::Split;
 use crate::head::HeadKind;
 use crate::image::spec::PreprocessSpec;
+use runs::{RunId, RunMarks};
 
 /// An image of the project. The file stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +120,8 @@ pub struct Project {
     pub classes: Vec<Option<Class>>,
     /// What the user chose.
     pub settings: ProjectSettings,
+    /// What the user says of runs; of others nothing.
+    pub run_marks: BTreeMap<RunId, RunMarks>,
 }
 
 impl Project {
@@ -189,6 +194,8 @@ impl Project {
                 self.classes[idx].clone_from(after);
             }
             Change::Settings { after, .. } => self.settings = (**after).clone(),
+            Change::Run { id, after, .. } if *after == RunMarks::default() => drop(self.run_marks.remove(id)),
+            Change::Run { id, after, .. } => drop(self.run_marks.insert(*id, after.clone())),
         }
     }
 
@@ -263,6 +270,14 @@ impl Project {
     pub fn presence_changes(&self, ids: impl IntoIterator<Item = ImageId>, is_present: bool) -> Vec<Change> {
         let now = ids.into_iter().filter_map(|id| Some((id, self.image(id)?.is_present)));
         edit::moves(now, &is_present).map(Change::Presence).collect()
+    }
+
+    /// The change that marks a run; `None` where nothing changes.
+    pub fn run_change(&self, id: RunId, change: impl FnOnce(&mut RunMarks)) -> Option<Change> {
+        let before = self.run_marks.get(&id).cloned().unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        (after != before).then_some(Change::Run { id, before, after })
     }
 
     /// The change that adds a class, with the identifier that it gets.

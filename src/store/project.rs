@@ -14,6 +14,7 @@ mod load;
 mod lock;
 mod paths;
 mod read_only;
+mod runs;
 mod schema;
 mod write;
 
@@ -29,6 +30,7 @@ pub use heads::StoredHead;
 pub use write::Write;
 
 use super::file::{followed, hidden, sweep, sync_dir};
+use crate::project::runs::Runs;
 use crate::project::{History, Project, RootId};
 use error::{Failure, io_at};
 use load::Contents;
@@ -97,6 +99,8 @@ pub struct Opened {
     pub history: History,
     /// The heads that were trained last. One that this program cannot understand is left out.
     pub heads: Vec<StoredHead>,
+    /// The runs that were kept; what the user says of them is in the project.
+    pub runs: Runs,
     /// What else is known.
     pub info: ProjectInfo,
 }
@@ -240,7 +244,7 @@ impl ProjectFile {
 
     /// Finds the folders.
     fn finish_open(mut self, contents: Contents, version: u32) -> Result<Opened, ProjectFileError> {
-        let Contents { name, mut project, roots, history, heads, .. } = contents;
+        let Contents { name, mut project, roots, history, heads, runs, .. } = contents;
         let migrated_from = Some(version).filter(|v| *v < schema::VERSION);
         let mut info = ProjectInfo { name, migrated_from, ..ProjectInfo::default() };
         let mut stale = Vec::new();
@@ -265,7 +269,7 @@ impl ProjectFile {
         if !stale.is_empty() && self.access == Access::Writable {
             self.transact(|writer| stale.iter().try_for_each(|(id, path)| writer.put_root(*id, path)))?;
         }
-        Ok(Opened { file: self, project, history, heads, info })
+        Ok(Opened { file: self, project, history, heads, runs, info })
     }
 
     /// Where the file is; absolute, with symbolic links followed.

@@ -12,6 +12,7 @@ pub mod models;
 pub mod predict;
 pub mod probe;
 pub mod providers;
+pub mod report;
 pub mod scan;
 pub mod sort;
 pub mod study;
@@ -30,6 +31,7 @@ use crate::dataset::Skipped;
 use crate::dataset::manifest::ManifestError;
 use crate::embedding::WidthMismatch;
 use crate::export::ExportError;
+use crate::export::report::ReportError;
 use crate::head::HeadError;
 use crate::metrics::MetricsError;
 use crate::store::cache::EmbeddingCache;
@@ -192,6 +194,9 @@ pub enum WorkflowError {
     /// Exporting failed.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A report cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// Features of another width than the graph stated.
     #[error(transparent)]
     Width(#[from] WidthMismatch),

@@ -6,7 +6,9 @@ use rusqlite::{Connection, Row, Transaction};
 use super::error::{Damage, Failure};
 use super::heads::{self, StoredHead};
 use super::paths::{self, StoredRoot};
+use super::runs;
 use crate::dataset::Split;
+use crate::project::runs::Runs;
 use crate::project::{Class, ClassId, Edit, History, Image, Project, ProjectSettings, RootId};
 
 /// All that a project file holds.
@@ -18,6 +20,7 @@ pub(super) struct Contents {
     pub(super) roots: Vec<StoredRoot>,
     pub(super) history: History,
     pub(super) heads: Vec<StoredHead>,
+    pub(super) runs: Runs,
     pub(super) n_writes: i64,
 }
 
@@ -34,12 +37,15 @@ pub(super) fn load(connection: &mut Connection) -> Result<Contents, Failure> {
     let roots = roots(&transaction)?;
     let classes = classes(&transaction)?;
     let images = images(&transaction, roots.len(), classes.len())?;
+    let (runs, run_marks) = runs::load(&transaction)?;
+    let root_paths = roots.iter().map(|root| root.path.clone()).collect();
     let contents = Contents {
         name: meta(&transaction, "name")?,
-        project: Project { roots: roots.iter().map(|root| root.path.clone()).collect(), images, classes, settings },
+        project: Project { roots: root_paths, images, classes, settings, run_marks },
         roots,
         history: history(&transaction)?,
         heads: heads::load(&transaction)?,
+        runs,
         n_writes: meta(&transaction, "n_writes")?,
     };
     transaction.finish()?;

@@ -16,7 +16,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4752_4654;
 ///
 /// Paths are text where they are UTF-8, else the system's bytes. A class that was deleted has no name. Edits up to
 /// `done_edit` are in effect, later ones were undone. `n_writes` counts transactions, to notice other writers.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
      INSERT INTO meta VALUES ('name', ''), ('settings', '{}'), ('done_edit', 0), ('n_writes', 0);
      CREATE TABLE root (id INTEGER PRIMARY KEY, path ANY NOT NULL, relative ANY) STRICT;
@@ -46,6 +46,16 @@ const MIGRATIONS: [&str; 3] = [
          n_val INTEGER NOT NULL
      ) STRICT;",
     "ALTER TABLE image ADD COLUMN is_guessed INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE judged (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, images BLOB NOT NULL) STRICT;
+     CREATE TABLE run (
+         id INTEGER PRIMARY KEY,
+         unix_secs INTEGER NOT NULL,
+         facts TEXT NOT NULL,
+         judged INTEGER NOT NULL REFERENCES judged (id),
+         answers BLOB NOT NULL,
+         marks TEXT
+     ) STRICT;
+     INSERT INTO meta VALUES ('next_run', 0);",
 ];
 
 /// Version of the tables that this program writes.

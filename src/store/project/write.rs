@@ -8,6 +8,8 @@ use super::error::{Failure, OutOfStep};
 use super::heads::{self, StoredHead, json};
 use super::load::{edit, meta, split_name};
 use super::paths::{StoredRoot, to_sql};
+use super::runs;
+use crate::project::runs::{Run, RunId};
 use crate::project::{Change, ClassId, Edit, IdSet, Image, ImageId, MAX_EDITS, ProjectSettings, RootId};
 
 /// One change of a project file, the same as was made to the [`Project`](crate::project::Project) and its history in memory.
@@ -46,6 +48,10 @@ pub enum Write {
     },
     /// Heads were trained, which replace all others.
     Heads(Vec<StoredHead>),
+    /// A run was kept.
+    AddRun(Box<Run>),
+    /// Runs went to make room.
+    DropRuns(Vec<RunId>),
 }
 
 /// Writes all or nothing. `n_writes` is the number of writes that the file has seen, as far as the caller knows.
@@ -97,6 +103,8 @@ impl Writer<'_> {
                 Ok(())
             }
             Write::Heads(heads) => heads::replace(self.transaction, heads),
+            Write::AddRun(run) => runs::add(self.transaction, run),
+            Write::DropRuns(ids) => Ok(runs::remove(self.transaction, ids)?),
         }
     }
 
@@ -182,6 +190,7 @@ impl Writer<'_> {
                 Change::Label(moved) => self.set("class", &moved.images, &moved.after.map(|class| class.0))?,
                 Change::Guess(moved) => self.set("is_guessed", &moved.images, &moved.after)?,
                 Change::Split(moved) => self.set("split", &moved.images, &moved.after.map(split_name))?,
+                Change::Run { id, after, .. } => runs::mark(self.transaction, *id, after)?,
                 Change::Class { id, after, .. } => {
                     self.fill_classes(*id)?;
                     let (name, colour) = after.as_ref().map(|c| (&*c.name, c.colour)).unzip();
