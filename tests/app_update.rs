@@ -174,6 +174,7 @@ impl App {
                 n_beyond: 0,
                 val_is_given: false,
                 is_chosen_anew: request.before.is_none(),
+                runs: Vec::new(),
                 secs: 0.1,
             })),
         );
@@ -225,6 +226,7 @@ fn opened(n: usize, access: Access) -> OpenedProject {
         project,
         history: History::default(),
         heads: Vec::new(),
+        runs: graft::project::runs::Runs::default(),
         access,
         info: ProjectInfo::default(),
         id_of_path,

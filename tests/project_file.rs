@@ -439,7 +439,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
     // It takes part in everything from then on.
     opened.file.write(&[Write::Undid, Write::Redid, Write::Redid, Write::Heads(heads())]).unwrap();
     drop(opened);
-    assert_eq!(version(), 3);
+    assert_eq!(version(), 4);
     let opened = open(&path);
     assert_eq!(opened.info.migrated_from, None);
     assert_eq!(opened.project.images[2].class, Some(ClassId(0)));

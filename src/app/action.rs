@@ -2,7 +2,7 @@
 //! the palette, keys and tests share them.
 
 use super::state::{AppState, EmbedPause, Place, Purpose};
-use super::{study, zero_shot};
+use super::{runs, study, zero_shot};
 use crate::jobs::LaneKind;
 
 /// Something that can be done.
@@ -90,6 +90,10 @@ pub enum Action {
     SortPredictions,
     /// Takes the predictions off the screen.
     ClearPredictions,
+    /// Writes a report.
+    WriteReport,
+    /// Shows the report in a browser.
+    OpenReport,
     /// Imports a model.
     ImportModel,
     /// Writes the export.
@@ -159,7 +163,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -195,6 +199,8 @@ impl Action {
         Self::SavePredictions,
         Self::SortPredictions,
         Self::ClearPredictions,
+        Self::WriteReport,
+        Self::OpenReport,
         Self::ImportModel,
         Self::Export,
         Self::ExportZeroShot,
@@ -262,6 +268,8 @@ impl Action {
             Self::SavePredictions => "Save predictions as CSV…",
             Self::SortPredictions => "Sort predicted images into folders…",
             Self::ClearPredictions => "Clear predictions",
+            Self::WriteReport => "Write report…",
+            Self::OpenReport => "Open report",
             Self::ImportModel => "Import model…",
             Self::Export => "Export classifier",
             Self::ExportZeroShot => "Export zero-shot classifier",
@@ -328,6 +336,8 @@ impl Action {
             Self::SavePredictions => "Write the table of predictions to a file",
             Self::SortPredictions => "Copy the predicted images into one folder a class; nothing is moved",
             Self::ClearPredictions => "Take the predictions off the screen",
+            Self::WriteReport => "Write figures, plots and mistakes into one HTML file, for people without Graft",
+            Self::OpenReport => "Open the report that was written last in the browser",
             Self::ImportModel => "Copy an ONNX model to your own models",
             Self::Export => "Write the classifier, and compare it with what you saw here",
             Self::ExportZeroShot => {
@@ -479,6 +489,8 @@ impl Action {
                 study::can_study(state)?;
                 check(state.compared_models().len() > 1, "Choose two models or more")
             }
+            Self::WriteReport => runs::can_report(state),
+            Self::OpenReport => check(open?.runs.report.is_some(), "No report has been written yet"),
             Self::ChooseExportDir => open.map(drop),
             Self::OpenExportFolder => check(open?.export.done.is_some(), "Nothing has been exported yet"),
             Self::GoTrain | Self::GoEvaluate | Self::GoZeroShot | Self::GoExport => open.map(drop),

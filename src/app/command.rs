@@ -12,6 +12,7 @@ use crate::export::bundle::Contents;
 use crate::head::HeadKind;
 use crate::image::spec::PreprocessSpec;
 use crate::jobs::{JobId, JobRequest, LaneKind, ModelChoice};
+use crate::project::runs::RunId;
 use crate::project::{ClassId, ImageId, RootId};
 use crate::store::settings::{ThemeChoice, WindowPlace};
 
@@ -156,6 +157,23 @@ pub enum Command {
     SavePredictions(PathBuf),
     /// Copies predicted images into folders.
     SortPredictions(PathBuf),
+    /// Chooses a run for a comparison, or not any more; of three the one that was chosen first goes.
+    ChooseRun {
+        /// Which.
+        id: RunId,
+        /// Whether it is to be compared.
+        on: bool,
+    },
+    /// Gives a run a name; an empty one takes it off.
+    NameRun(RunId, String),
+    /// Puts a note on a run.
+    NoteOnRun(RunId, String),
+    /// Keeps a run however many come after it, or not any more.
+    PinRun(RunId, bool),
+    /// Deletes a run.
+    DeleteRun(RunId),
+    /// Writes a report.
+    WriteReport(PathBuf),
     /// Which files an export has.
     SetExportContents(Contents),
     /// Where an export goes.
@@ -218,6 +236,8 @@ pub enum Dialog {
     SavePredictions,
     /// A folder for sorted copies.
     SortPredictions,
+    /// A place for a report.
+    Report,
     /// A folder for exports.
     ExportDir,
     /// The ONNX Runtime library.

@@ -41,10 +41,11 @@ impl AppState {
         self.notices.forget_undo();
         writes.push(Write::Did(edit));
         self.write(writes, effects);
+        self.refresh_runs();
     }
 
     /// Makes an edit and tells what was done, with a way back: for what takes things off the screen.
-    fn commit_told(&mut self, edit: Edit, text: String, effects: &mut Vec<Effect>) {
+    pub(super) fn commit_told(&mut self, edit: Edit, text: String, effects: &mut Vec<Effect>) {
         let done = |state: &Self| state.project.as_ref().and_then(|p| p.history.undoable().map(|e| e.title.clone()));
         let (title, n_changes) = (edit.title.clone(), edit.changes.len());
         self.commit(edit, effects);
@@ -78,6 +79,7 @@ impl AppState {
         let before = project.data.settings.clone();
         project.apply(&inverse);
         self.write(vec![Write::Undid], effects);
+        self.refresh_runs();
         self.after_settings(&before, effects);
     }
 
@@ -90,6 +92,7 @@ impl AppState {
         let before = project.data.settings.clone();
         project.apply(&edit);
         self.write(vec![Write::Redid], effects);
+        self.refresh_runs();
         self.after_settings(&before, effects);
     }
 

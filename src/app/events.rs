@@ -178,6 +178,7 @@ impl AppState {
                     project.export.error = None;
                 }
             }
+            (Purpose::Report { session }, JobOutput::Reported(path)) => self.on_reported(session, path),
             (Purpose::Predictions, JobOutput::Wrote(path)) => {
                 let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
                 self.notices.push(Tone::Success, format!("Saved {}.", path.display()), None, folder);
@@ -221,7 +222,7 @@ impl AppState {
         }
     }
 
-    fn on_fitted(&mut self, revision: u64, output: FitOutput, effects: &mut Vec<Effect>) {
+    fn on_fitted(&mut self, revision: u64, mut output: FitOutput, effects: &mut Vec<Effect>) {
         let Some(project) = &mut self.project else { return };
         // Results of an older state are dropped; the latest is on its way.
         if output.epoch != project.live.epoch || revision != project.revision {
@@ -229,6 +230,7 @@ impl AppState {
         }
         let stored = output.heads.iter().map(|head| stored_head(head, &output)).collect();
         let chosen = project.data.settings.head;
+        project.runs.note(std::mem::take(&mut output.runs), revision);
         project.live.set_fit(output, &project.data, chosen);
         project.gallery.is_stale = true;
         self.write(vec![Write::Heads(stored)], effects);
@@ -310,6 +312,7 @@ impl AppState {
                 Some(project) => project.export.error = Some(summary),
                 None => self.notices.error(summary, details),
             },
+            Purpose::Report { session } => self.report_failed(session, summary),
             Purpose::Inspect(choice) => self.models.inspect_error = Some((choice, summary)),
             Purpose::ListModels => {
                 self.models.list_error = Some(summary.clone());
@@ -354,7 +357,7 @@ impl AppState {
                     project.live.wants_embedding = true;
                 }
             }
-            Purpose::Export { .. } => self.tell_cancelled(LaneKind::Export),
+            Purpose::Export { .. } | Purpose::Report { .. } => self.tell_cancelled(LaneKind::Export),
             Purpose::Drop { .. } | Purpose::Import => self.tell_cancelled(LaneKind::Files),
             Purpose::Predict { .. } => self.tell_cancelled(LaneKind::Predict),
             Purpose::ZeroShot { epoch, number } => {

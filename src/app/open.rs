@@ -108,7 +108,7 @@ impl AppState {
         if let Access::ReadOnly { why } = &opened.access {
             let text = format!("“{}” is open for reading only.", project_name(&opened.path));
             let details = match why {
-                ReadOnlyReason::OpenElsewhere => {
+                ReadOnlyReason::OpenElsewhere | ReadOnlyReason::Reading => {
                     "Another window has it open. You can look at everything and export; edits need a copy.".to_owned()
                 }
                 ReadOnlyReason::NotWritable { path } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::gallery::{ClassFilter, Gallery};
 use super::live::Live;
+use super::runs::RunsState;
 use super::study::Studies;
 use super::zero_shot::ZeroShot;
 use crate::dataset::Split;
@@ -101,6 +102,8 @@ pub struct OpenProject {
     pub predictions: Option<Arc<Predictions>>,
     /// Exports.
     pub export: ExportState,
+    /// Heads of before.
+    pub runs: RunsState,
 }
 
 impl OpenProject {
@@ -128,6 +131,7 @@ impl OpenProject {
             counts: Counts::default(),
             predictions: None,
             export: ExportState { contents: Contents::default(), dir: None, done: None, done_at: 0, error: None },
+            runs: RunsState::new(opened.runs),
         };
         project.refresh();
         project

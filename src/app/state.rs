@@ -207,6 +207,11 @@ pub enum Purpose {
     },
     /// A table or sorted copies of predictions.
     Predictions,
+    /// A report.
+    Report {
+        /// Of which opening of a project.
+        session: Session,
+    },
     /// The installed models.
     ListModels,
     /// A look into a model.

@@ -147,6 +147,12 @@ impl AppState {
             Command::SortPredictions(dir) => {
                 self.with_predictions(effects, |predictions| ExportRequest::Sort { dir, predictions })
             }
+            Command::ChooseRun { id, on } => self.choose_run(id, on),
+            Command::NameRun(id, name) => self.name_run(id, &name, effects),
+            Command::NoteOnRun(id, note) => self.note_on_run(id, &note, effects),
+            Command::PinRun(id, on) => self.pin_run(id, on, effects),
+            Command::DeleteRun(id) => self.delete_run(id, effects),
+            Command::WriteReport(path) => self.write_report(path, effects),
             Command::SetExportContents(contents) => {
                 if let Some(project) = &mut self.project {
                     project.export.contents = contents;
@@ -226,6 +232,7 @@ impl AppState {
             Action::PredictFolder => dialog(Dialog::PredictFolder),
             Action::SavePredictions => dialog(Dialog::SavePredictions),
             Action::SortPredictions => dialog(Dialog::SortPredictions),
+            Action::WriteReport => dialog(Dialog::Report),
             Action::ImportModel => dialog(Dialog::ImportModel),
             Action::ChooseExportDir => dialog(Dialog::ExportDir),
             Action::ChooseRuntime => dialog(Dialog::Runtime),
@@ -310,6 +317,10 @@ impl AppState {
             Action::ShowNext => self.show_images(ImagesView::Next),
             Action::ShowCertainty => self.show_evaluate(EvaluateView::Certainty, effects),
             Action::ShowRuns => self.show_evaluate(EvaluateView::Runs, effects),
+            Action::OpenReport => {
+                let path = self.project.as_ref().and_then(|p| p.runs.report.clone());
+                effects.extend(path.map(|path| Effect::Screen(ScreenEffect::OpenFolder(path))));
+            }
             Action::RetryRuntime => self.load_runtime(effects),
             Action::ToggleTheme => effects.push(Effect::Screen(ScreenEffect::ToggleTheme)),
             Action::GoModel
@@ -544,6 +555,7 @@ impl AppState {
         self.embed_if_due(effects);
         self.zero_shot_if_due(effects);
         self.fit_if_due(effects);
+        self.keep_runs_if_due(effects);
         if let Some(project) = &mut self.project {
             project.refresh_if_stale();
         }

@@ -40,6 +40,8 @@ pub(super) enum Command {
     Clean(CleanArgs),
     /// Compare models on the same images: accuracy, speed, size
     Compare(CompareArgs),
+    /// Write a report as one HTML file: figures, plots, mistakes, how to come to the same
+    Report(ReportArgs),
     /// Test what this machine can run models on
     Providers(ProvidersArgs),
     /// Write the embeddings of images to a file for numpy
@@ -164,6 +166,41 @@ pub(super) struct CompareArgs {
     /// Models, separated by commas: names of installed ones, or paths
     #[arg(long, value_name = "LIST", value_delimiter = ',', required = true, value_parser = NonEmptyStringValueParser::new())]
     pub(super) models: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft report --images pets/ --out pets.html\n  \
+    graft report --project pets.graft --runs \"before cleaning\" 12 --out pets.html")]
+pub(super) struct ReportArgs {
+    /// Folder with one folder of images a class (or train/val/test folders above them), or a table
+    #[arg(long, value_name = "DIR", required_unless_present = "project", conflicts_with = "project")]
+    pub(super) images: Option<PathBuf>,
+    /// Project file: its labelled images, model, settings and runs; it is not changed
+    #[arg(long, value_name = "P.graft")]
+    pub(super) project: Option<PathBuf>,
+    /// Folder of validation images [default: the images' own, else a fifth of each class]
+    #[arg(long, value_name = "DIR", requires = "images")]
+    pub(super) val: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Seed of the split [default: the project's, else 0]
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// Two runs of the project to compare, by name or by number
+    #[arg(long, value_names = ["A", "B"], num_args = 2, requires = "project")]
+    pub(super) runs: Option<Vec<String>>,
+    /// File to write; an older report is replaced
+    #[arg(long, value_name = "F.html")]
+    pub(super) out: PathBuf,
+    /// Replace whatever is there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Name files by their whole path, which tells how folders on this machine are called
+    #[arg(long)]
+    pub(super) full_paths: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod output;
 mod predict;
 mod probe;
 mod providers;
+mod report;
 mod search;
 mod terminal;
 mod train;
@@ -58,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Clean(args) => clean::run(&args, &terminal),
         Command::Probe(args) => probe::run(&args, &terminal),
         Command::Compare(args) => compare::run(&args, &terminal),
+        Command::Report(args) => report::run(&args, &terminal),
         Command::Providers(args) => providers::run(&args, &terminal),
         Command::Embed(args) => embed::run(&args, &terminal),
         Command::Train(args) => train::run(&args, &terminal),

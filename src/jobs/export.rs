@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::lane::{JobReporter, Work};
 use super::models::OpenModels;
+use super::report::report;
 use super::protocol::{ExportRequest, HeadExport, JobError, JobOutput, JobRequest};
 use super::table::Table;
 use crate::classes::ClassIdx;
@@ -18,6 +19,7 @@ use crate::workflow::train::LabelledEmbeddings;
 pub(super) fn worker(models: Arc<OpenModels>, table: Arc<Table>) -> Work {
     Box::new(move |request, reporter| match request {
         JobRequest::Export(ExportRequest::Head(request)) => head(&models, &table, &request, reporter),
+        JobRequest::Export(ExportRequest::Report(request)) => report(&models, &table, *request, reporter),
         JobRequest::Export(ExportRequest::Csv { path, predictions }) => {
             predictions.write_csv(&path)?;
             Ok(JobOutput::Wrote(path))

@@ -28,6 +28,7 @@ use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
 
 pub use super::protocol_files::*;
+pub use super::protocol_report::*;
 pub use super::protocol_study::*;
 pub use super::protocol_text::*;
 
@@ -288,6 +289,8 @@ pub enum ExportRequest {
         /// What is copied.
         predictions: Arc<Predictions>,
     },
+    /// A report of the heads.
+    Report(Box<ReportRequest>),
     /// Whether a provider gives the CPU's answers, and how fast.
     SelfTest {
         /// The model.
@@ -512,6 +515,8 @@ pub enum JobOutput {
     },
     /// Of [`ExportRequest::Csv`] and [`ProjectRequest::CopyTo`].
     Wrote(PathBuf),
+    /// Of [`ExportRequest::Report`].
+    Reported(PathBuf),
     /// Of [`ExportRequest::Sort`].
     Sorted {
         /// The folder.

@@ -11,7 +11,7 @@ mod history;
 mod ids;
 pub mod runs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub use ids::{ClassId, IdSet, ImageId, RootId};
 use crate::dataset::Split;
 use crate::head::HeadKind;
 use crate::image::spec::PreprocessSpec;
-use runs::{RunId, RunMarks};
+use runs::{RunId, RunMarks, SHORT_HASH};
 
 /// An image of the project. The file stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +139,23 @@ impl Project {
     /// The images that are part of the project, ascending.
     pub fn present(&self) -> impl Iterator<Item = (ImageId, &Image)> {
         self.images.iter().enumerate().filter(|(_, image)| image.is_present).map(|(i, image)| (ImageId::from(i), image))
+    }
+
+    /// Images with contents whose hashes begin so, the first of copies; those in the project before those that were removed.
+    pub fn images_of(&self, hashes: &BTreeSet<[u8; SHORT_HASH]>) -> BTreeMap<[u8; SHORT_HASH], ImageId> {
+        let mut found = BTreeMap::new();
+        if hashes.is_empty() {
+            return found;
+        }
+        for is_present in [true, false] {
+            for (i, image) in self.images.iter().enumerate().filter(|(_, image)| image.is_present == is_present) {
+                let short = image.hash.as_ref().and_then(|hash| hash.first_chunk::<SHORT_HASH>());
+                if let Some(short) = short.filter(|short| hashes.contains(*short)) {
+                    found.entry(*short).or_insert_with(|| ImageId::from(i));
+                }
+            }
+        }
+        found
     }
 
     /// The class, if it is in use.

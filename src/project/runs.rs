@@ -52,6 +52,11 @@ pub struct RunMarks {
 }
 
 impl RunMarks {
+    /// What the run is called: its name, else its number.
+    pub fn title(&self, id: RunId) -> String {
+        if self.name.is_empty() { format!("Run {}", u64::from(id.0) + 1) } else { self.name.clone() }
+    }
+
     /// Whether it stays until the user deletes it.
     pub fn is_held(&self) -> bool {
         !self.is_deleted && (self.is_pinned || !self.name.is_empty() || !self.note.is_empty())

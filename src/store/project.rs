@@ -77,6 +77,9 @@ pub enum Access {
 /// Why a project cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadOnlyReason {
+    /// Only reading was asked for.
+    #[error("it was opened for reading only")]
+    Reading,
     /// Another window or program has it open.
     #[error("it is open in another window, so it was opened for reading only")]
     OpenElsewhere,
@@ -205,6 +208,25 @@ impl ProjectFile {
             }
         };
         Self::open_read_only(path, dir, why)
+    }
+
+    /// Reads a project whole without changing it: also older tables stay as they are, and a window may have it open.
+    ///
+    /// # Errors
+    /// As [`ProjectFile::open`].
+    pub fn read(path: &Path) -> Result<Opened, ProjectFileError> {
+        let path = match fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ProjectFileError::Missing { path: path.to_owned() });
+            }
+            other => other.map_err(io_at(path))?,
+        };
+        if !path.is_file() {
+            return Err(ProjectFileError::NotAProject { path });
+        }
+        schema::check_header(&path).map_err(io_at(&path))?.map_err(|failure| failure.at(&path))?;
+        let dir = path.parent().unwrap_or(&path).to_owned();
+        Self::open_read_only(path, dir, ReadOnlyReason::Reading)
     }
 
     /// The inner error says why the file can only be read.

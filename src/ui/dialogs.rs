@@ -57,6 +57,7 @@ impl Dialogs {
             Dialog::SaveCopy => file.add_filter("Graft projects", &["graft"]).set_file_name("Copy.graft"),
             Dialog::ImportModel => file.add_filter("ONNX models", &["onnx"]),
             Dialog::SavePredictions => file.add_filter("Tables", &["csv"]).set_file_name("predictions.csv"),
+            Dialog::Report => file.add_filter("HTML", &["html"]).set_file_name("report.html"),
             _ => file,
         };
         // The dialog is made on this thread, as some systems want it, and waited for on another.
@@ -71,7 +72,7 @@ impl Dialogs {
                 let file = file.pick_file();
                 Box::pin(async { file.await.map(|f| vec![f]) })
             }
-            Dialog::NewProject | Dialog::SaveCopy | Dialog::SavePredictions => {
+            Dialog::NewProject | Dialog::SaveCopy | Dialog::SavePredictions | Dialog::Report => {
                 let file = file.save_file();
                 Box::pin(async { file.await.map(|f| vec![f]) })
             }
@@ -136,6 +137,7 @@ fn named(dialog: Dialog, path: PathBuf) -> PathBuf {
     let extension = match dialog {
         Dialog::NewProject | Dialog::SaveCopy => "graft",
         Dialog::SavePredictions => "csv",
+        Dialog::Report => "html",
         _ => return path,
     };
     if path.extension().is_some() {
@@ -159,6 +161,7 @@ fn command(dialog: Dialog, paths: Vec<PathBuf>) -> Option<Command> {
         Dialog::NewProject => Command::CreateProject(one?),
         Dialog::SaveCopy => Command::SaveCopy(one?),
         Dialog::SavePredictions => Command::SavePredictions(one?),
+        Dialog::Report => Command::WriteReport(one?),
         Dialog::OpenProject => Command::OpenProject(one?),
         Dialog::ImportModel => Command::ImportModel(one?),
         Dialog::SortPredictions => Command::SortPredictions(one?),
@@ -179,6 +182,7 @@ fn title(dialog: Dialog) -> &'static str {
         Dialog::PredictFiles => "Predict images",
         Dialog::PredictFolder => "Predict a folder of images",
         Dialog::SavePredictions => "Save predictions",
+        Dialog::Report => "Write a report",
         Dialog::SortPredictions => "Folder for sorted copies",
         Dialog::ExportDir => "Folder for the export",
         Dialog::Runtime => "ONNX Runtime library",

@@ -1,5 +1,6 @@
 //! A report: everything that is known of trained heads, gathered for people who have no Graft.
 
+mod gather;
 mod pictures;
 mod text;
 
@@ -27,6 +28,7 @@ use crate::progress::{Reporter, Stage};
 use crate::project::runs::{Comparison, Run, RunMarks, SHORT_HASH, compare};
 
 pub use crate::export::report::{ReportError, check_target, write};
+pub use gather::{Gathered, compared_runs, from_folder, from_project};
 use pictures::Pictures;
 use text::Names;
 
@@ -304,7 +306,7 @@ fn run_row(run: &Run, marks: &RunMarks, backbone: &Backbone) -> RunRow {
     }
     let report = run.report();
     RunRow {
-        name: marks.name.clone(),
+        name: marks.title(run.id),
         unix_secs: run.unix_secs,
         model,
         head: run.kind().label().to_owned(),
@@ -320,8 +322,15 @@ pub fn none_judged(head: &JudgedHead) -> Result<Embeddings, WorkflowError> {
     Ok(Embeddings::new(Array2::zeros((0, space.dim)), space)?)
 }
 
-/// The last component of a path, for titles.
+/// The last component of a path.
 pub fn folder_name(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "images".to_owned())
+}
+
+/// What a folder of images is about: its name, that of the folder above where it is called as a split is.
+fn title(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let is_split = Split::from_name(&folder_name(path)).is_some();
+    absolute.parent().filter(|above| is_split && above.file_name().is_some()).map_or_else(|| folder_name(path), folder_name)
 }

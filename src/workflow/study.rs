@@ -55,7 +55,7 @@ impl StudyConfig {
         Self { images, split: SplitConfig::default(), embed: EmbedConfig::default() }
     }
 
-    fn train(&self) -> TrainConfig {
+    pub(super) fn train(&self) -> TrainConfig {
         let (images, val) = match &self.images {
             StudyImages::Folder { images, val } => (images.clone(), val.clone()),
             StudyImages::Files { .. } => (PathBuf::from("the project"), None),

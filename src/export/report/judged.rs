@@ -13,8 +13,10 @@ use crate::metrics::Report;
 const MAX_NUMBERS: usize = 20;
 /// More classes are not told apart in a picture.
 const MAX_MAP: usize = 120;
+/// Fewer classes need no list of confusions beside their table.
+const FEW_CLASSES: usize = 4;
 /// Confusions that are listed, at most.
-const MAX_CONFUSIONS: usize = 12;
+const MAX_CONFUSIONS: usize = 8;
 
 pub(super) fn heads(document: &Document) -> String {
     let low = document
@@ -26,13 +28,12 @@ pub(super) fn heads(document: &Document) -> String {
     let columns = [
         ("Head", false),
         ("Accuracy", true),
-        ("95 % interval", false),
+        ("95 % interval", true),
         ("", false),
         ("Balanced", true),
         ("Macro F1", true),
         ("Log loss", true),
         ("Calibration error", true),
-        ("Settings", false),
     ];
     let row = |(i, head): (usize, &HeadFigures)| {
         let name = head.record.kind.label();
@@ -47,15 +48,17 @@ pub(super) fn heads(document: &Document) -> String {
             }
             None => cells.extend(["–"; 7].map(str::to_owned)),
         }
-        cells.push(escape(&settings(head)));
         cells
     };
     let rows: Vec<Vec<String>> = document.heads.iter().enumerate().map(row).collect();
+    let item = |head: &HeadFigures| format!("<li>{}: {}</li>\n", head.record.kind.label(), escape(&settings(head)));
+    let items: String = document.heads.iter().map(item).collect();
+    let settings = format!("<ul class=\"plain\">\n{items}</ul>\n");
     let text = match document.heads.len() {
         0 | 1 => String::new(),
         _ => note("The head in bold is the one that the rest of this report is about. All were judged on the same images."),
     };
-    section("heads", "The heads", &(table("Heads", &columns, &rows) + &text))
+    section("heads", "The heads", &(table("Heads", &columns, &rows) + &settings + &text))
 }
 
 fn settings(head: &HeadFigures) -> String {
@@ -88,18 +91,21 @@ pub(super) fn classes(document: &Document) -> String {
 /// Counts as a table.
 fn matrix(report: &Report) -> String {
     let names = report.classes.names();
-    let many = if names.len() > 6 { " many" } else { "" };
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let many = if names.len() > 6 && longest > 3 { " many" } else { "" };
     let mut out = note("Rows are the true classes, columns what the head says; the diagonal is right.");
-    let _ = write!(
+    write!(
         out,
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\n\
          <table class=\"matrix{many}\">\n<caption>Confusion matrix</caption>\n<thead><tr><td></td>"
-    );
-    names.iter().for_each(|name| drop(write!(out, "<th scope=\"col\">{}</th>", escape(name))));
+    ).ok();
+    for name in names {
+        write!(out, "<th scope=\"col\">{}</th>", escape(name)).ok();
+    }
     out.push_str("</tr></thead>\n<tbody>\n");
     for (truth, row) in report.confusion.rows().iter().enumerate() {
         let all: u32 = row.iter().sum();
-        let _ = write!(out, "<tr><th scope=\"row\">{}</th>", escape(names.get(truth).map_or("", String::as_str)));
+        write!(out, "<tr><th scope=\"row\">{}</th>", escape(names.get(truth).map_or("", String::as_str))).ok();
         for (predicted, n) in row.iter().enumerate() {
             if *n == 0 {
                 out.push_str("<td class=\"zero\">0</td>");
@@ -110,7 +116,7 @@ fn matrix(report: &Report) -> String {
             let rgb = if truth == predicted { "34,88,184" } else { "168,77,11" };
             let alpha = 0.12 + 0.88 * share;
             let white = if alpha > 0.6 { ";color:#fff" } else { "" };
-            let _ = write!(out, "<td style=\"background:rgba({rgb},{alpha:.2}){white}\">{n}</td>");
+            write!(out, "<td style=\"background:rgba({rgb},{alpha:.2}){white}\">{n}</td>").ok();
         }
         out.push_str("</tr>\n");
     }
@@ -129,12 +135,12 @@ fn map(report: &Report) -> String {
             let opacity = 0.15 + 0.85 * share;
             let names = report.classes.names();
             let title = format!("{} taken for {}: {count}", names[truth], names[predicted]);
-            let _ = writeln!(
+            writeln!(
                 cells,
                 "<rect class=\"{class}\" x=\"{predicted}\" y=\"{truth}\" width=\"1\" height=\"1\" fill-opacity=\"{opacity:.2}\">\
                  <title>{}</title></rect>",
                 escape(&title)
-            );
+            ).ok();
         }
     }
     let text = note("Rows are the true classes, columns what the head says, in the order of the table below; the diagonal \
@@ -154,6 +160,9 @@ fn confusions(report: &Report) -> String {
     }
     if found.is_empty() {
         return p(&format!("It is right on all of {}.", count(report.n_rows, "image")));
+    }
+    if report.classes.len() < FEW_CLASSES {
+        return String::new();
     }
     found.sort_by_key(|(n, truth, predicted)| (std::cmp::Reverse(*n), *truth, *predicted));
     let name = |i: usize| escape(report.classes.names().get(i).map_or("", String::as_str));

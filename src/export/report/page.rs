@@ -66,7 +66,7 @@ pub(super) fn note(text: &str) -> String {
 pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut out = String::from("<dl>\n");
     for (name, value) in facts {
-        let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(&value));
+        writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(&value)).ok();
     }
     out.push_str("</dl>\n");
     out
@@ -82,7 +82,7 @@ pub(super) fn table(caption: &str, head: &[(&str, bool)], rows: &[Vec<String>]) 
         escape(caption)
     );
     for (name, is_number) in head {
-        let _ = write!(out, "<th scope=\"col\"{}>{}</th>", class(*is_number), escape(name));
+        write!(out, "<th scope=\"col\"{}>{}</th>", class(*is_number), escape(name)).ok();
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
@@ -90,7 +90,7 @@ pub(super) fn table(caption: &str, head: &[(&str, bool)], rows: &[Vec<String>]) 
         for (i, cell) in row.iter().enumerate() {
             let is_number = head.get(i).is_some_and(|h| h.1);
             let (open, close) = if i == 0 { ("<th scope=\"row\"", "</th>") } else { ("<td", "</td>") };
-            let _ = write!(out, "{open}{}>{cell}{close}", class(is_number));
+            write!(out, "{open}{}>{cell}{close}", class(is_number)).ok();
         }
         out.push_str("</tr>\n");
     }

@@ -7,7 +7,7 @@ use super::page::escape;
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 54.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 22.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 46.0;
 
@@ -107,7 +107,7 @@ impl Plot {
             .map(|(x, y)| format!("{:.1},{:.1}", self.px(x), self.py(y)))
             .collect();
         if points.len() > 1 {
-            let _ = writeln!(self.body, "<polyline class=\"line {class}\" points=\"{}\"/>", points.join(" "));
+            writeln!(self.body, "<polyline class=\"line {class}\" points=\"{}\"/>", points.join(" ")).ok();
         }
         self
     }
@@ -116,11 +116,11 @@ impl Plot {
     pub(super) fn dots(mut self, class: &str, points: impl IntoIterator<Item = (f64, f64, f64, String)>) -> Self {
         for (x, y, r, title) in points {
             let (x, y) = (self.px(x), self.py(y));
-            let _ = writeln!(
+            writeln!(
                 self.body,
                 "<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r:.1}\"><title>{}</title></circle>",
                 escape(&title)
-            );
+            ).ok();
         }
         self
     }
@@ -128,31 +128,31 @@ impl Plot {
     /// A ring around a point.
     pub(super) fn mark(mut self, class: &str, x: f64, y: f64) -> Self {
         let (x, y) = (self.px(x), self.py(y));
-        let _ = writeln!(self.body, "<circle class=\"mark {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\"/>");
+        writeln!(self.body, "<circle class=\"mark {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\"/>").ok();
         self
     }
 
     /// A line from `low` to `high` at `x`.
     pub(super) fn whisker(mut self, class: &str, x: f64, low: f64, high: f64) -> Self {
         let (x, low, high) = (self.px(x), self.py(low), self.py(high));
-        let _ = writeln!(
+        writeln!(
             self.body,
             "<line class=\"whisker {class}\" x1=\"{x:.1}\" y1=\"{low:.1}\" x2=\"{x:.1}\" y2=\"{high:.1}\"/>"
-        );
+        ).ok();
         self
     }
 
     /// A bar from the lower edge to `y`; `weight` (0 to 1) is how strongly it is drawn.
     pub(super) fn bar(mut self, (from, to): (f64, f64), y: f64, weight: f64, title: &str) -> Self {
         let (left, right, top, bottom) = (self.px(from), self.px(to), self.py(y), self.py(self.y.low));
-        let _ = writeln!(
+        writeln!(
             self.body,
             "<rect class=\"fill0\" fill-opacity=\"{weight:.2}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" \
              height=\"{:.1}\"><title>{}</title></rect>",
             (right - left).max(0.5),
             (bottom - top).max(0.0),
             escape(title)
-        );
+        ).ok();
         self
     }
 
@@ -165,28 +165,28 @@ impl Plot {
         let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
         for (value, text) in &self.y.ticks {
             let y = self.py(*value);
-            let _ = writeln!(
+            writeln!(
                 out,
                 "<line class=\"grid\" x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\"/>\
                  <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 7.0,
                 y + 4.0,
                 escape(text)
-            );
+            ).ok();
         }
         for (value, text) in &self.x.ticks {
             let x = self.px(*value);
-            let _ = writeln!(
+            writeln!(
                 out,
                 "<line class=\"axis\" x1=\"{x:.1}\" y1=\"{bottom}\" x2=\"{x:.1}\" y2=\"{:.1}\"/>\
                  <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 bottom + 4.0,
                 bottom + 18.0,
                 escape(text)
-            );
+            ).ok();
         }
         let middle = (LEFT + right) / 2.0;
-        let _ = writeln!(
+        writeln!(
             out,
             "<line class=\"axis\" x1=\"{LEFT}\" y1=\"{bottom}\" x2=\"{right}\" y2=\"{bottom}\"/>\n\
              <text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n\
@@ -195,7 +195,7 @@ impl Plot {
             escape(&self.x.label),
             (TOP + bottom) / 2.0,
             escape(&self.y.label),
-        );
+        ).ok();
         out.push_str(&self.body);
         out.push_str("</svg>\n");
         out

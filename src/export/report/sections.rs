@@ -15,13 +15,14 @@ pub(super) fn interval(estimate: &Estimate) -> String {
 }
 
 pub(super) fn header(document: &Document) -> String {
-    let n_images: usize = document.data.classes.iter().flat_map(|(_, n)| n).sum();
+    let sum = |i: usize| document.data.classes.iter().map(|(_, n)| n[i]).sum::<usize>();
     format!(
-        "<header>\n<h1>{}</h1>\n<p class=\"lead\">An image classifier of {}, trained on {} with {}.<br>Written on {} by \
-         Graft {}.</p>\n</header>\n",
+        "<header>\n<h1>{}</h1>\n<p class=\"lead\">An image classifier of {}, trained on {} and judged on {} others, with the \
+         model {}.<br>Written on {} by Graft {}.</p>\n</header>\n",
         escape(&document.title),
         count(document.data.classes.len(), "class").replace("classs", "classes"),
-        count(n_images, "image"),
+        count(sum(0), "image"),
+        thousands(if sum(1) > 0 { sum(1) } else { sum(2) }),
         escape(&document.model.name),
         date_time(document.unix_secs),
         env!("CARGO_PKG_VERSION"),
@@ -158,7 +159,7 @@ pub(super) fn model(document: &Document) -> String {
         .map(|(step, value, origin)| vec![escape(step), escape(value), escape(origin)])
         .collect();
     let head = [("Step", false), ("Value", false), ("Where it comes from", false)];
-    let intro = p("A pretrained network, used as it is, turns each image into features; the heads below learn from these.");
+    let intro = p("A pretrained network, used as it is, turns each image into features; the heads learn from these.");
     let body = intro + &known + "<h3>How an image is prepared</h3>\n" + &table("Preprocessing", &head, &rows);
     section("model", "The model", &body)
 }
