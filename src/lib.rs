@@ -18,14 +18,14 @@
 //! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it |
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
 //! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated |
-//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; how well features suit classes (LogME, H-score) |
-//! | 1 | [`project`] | images, labels, classes, and every edit as reversible data |
+//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score) |
+//! | 1 | [`project`] | images, labels, classes, and every edit as reversible data; runs, and how two of them differ |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
 //! | 2 | [`backbone`] | what a model is: family, roles of outputs, preprocessing, layers; ONNX Runtime and its providers |
 //! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
 //! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
-//! | 2 | [`export`] | the exported folder, and the proof that it agrees |
-//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, zero-shot, evaluate, predict, export |
+//! | 2 | [`export`] | the exported folder, and the proof that it agrees; the report as one HTML file |
+//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, zero-shot, evaluate, predict, export, report |
 //! | 4 | [`jobs`] | the work beside the screen: named threads with queues, cancelling, one end for every job |
 //! | 5 | [`app`] | the application without a screen: commands and events in, state and effects out |
 //! | 6 | `ui` | the screen, with eframe and egui: shell, places, widgets, theme; only with the feature `gui` |
@@ -41,7 +41,8 @@
 //!
 //! Memory leads: [`project::Project`] and its history are changed by an [`project::Edit`], and the same edit goes to
 //! [`store::project`], which has it on the disk within a transaction. What follows from data (embeddings, heads,
-//! answers) is never part of an edit: it is computed again by itself, the latest change winning.
+//! answers) is never part of an edit: it is computed again by itself, the latest change winning. Heads on data that have
+//! stood still are kept as runs ([`project::runs`]); what the user says of a run is an edit again.
 //!
 //! ## Data flow
 //!

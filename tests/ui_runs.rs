@@ -1,0 +1,261 @@
+//! The Runs view of the window by accessible label: real worker threads, the starter model, a few of the sample photographs.
+
+#![cfg(feature = "gui")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use eframe::egui::{self, Event, Key, Modifiers, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use graft::app::{Action, AppState, Command, EvaluateView, Place, Target};
+use graft::project::ImageId;
+use graft::project::runs::RunId;
+use graft::store::dirs;
+use graft::store::settings::AppSettings;
+use graft::ui::shell::Shell;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One at a time: they share two cores, and the folders below.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The folder that this process keeps everything in, for its life.
+fn root() -> &'static Path {
+    static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        dirs::keep_below(dir.path().to_owned());
+        dir
+    })
+    .path()
+}
+
+/// `n` sample photographs of each of three classes, in a folder of their own.
+fn pictures(name: &str, n: usize) -> PathBuf {
+    let dir = root().join(name);
+    for class in ["fish", "tool", "windmill"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sample").join(class);
+        std::fs::create_dir_all(dir.join(class)).unwrap();
+        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        for file in files.into_iter().take(n) {
+            std::fs::copy(&file, dir.join(class).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    dir
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("paths are enough".to_owned())
+    }
+}
+
+/// The window in a test.
+struct Window {
+    harness: Harness<'static, Option<Shell>>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Window {
+    fn open() -> Self {
+        let settings = AppSettings::default();
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        root();
+        let harness = Harness::builder().with_size(vec2(1280.0, 800.0)).with_max_steps(64).build_ui_state(
+            move |ui, shell: &mut Option<Shell>| {
+                let shell = shell.get_or_insert_with(|| Shell::new(ui.ctx(), settings.clone()).unwrap());
+                shell.logic(ui.ctx());
+                shell.draw(ui);
+            },
+            None,
+        );
+        Self { harness, _alone: alone }
+    }
+
+    /// With a project of `n` photographs of each class, trained.
+    fn trained(name: &str, n: usize) -> Self {
+        let mut window = Self::open();
+        window.drop_paths(&[pictures(name, n)]);
+        window.wait("heads are trained", |s| s.project.as_ref().is_some_and(|p| p.live.fit.is_some()) && is_quiet(s));
+        window
+    }
+
+    fn state(&self) -> &AppState {
+        self.harness.state().as_ref().unwrap().state()
+    }
+
+    fn project(&self) -> &graft::app::OpenProject {
+        self.state().project.as_ref().unwrap()
+    }
+
+    fn step(&mut self) {
+        self.harness.step();
+        self.harness.step();
+    }
+
+    /// Frames until `holds`, each after something has come of the work.
+    fn wait(&mut self, what: &str, holds: impl Fn(&AppState) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        self.step();
+        while !holds(self.state()) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", self.state().activities);
+            let shell = self.harness.state_mut().as_mut().unwrap();
+            shell.runner_mut().wait(Duration::from_millis(200));
+            self.harness.step();
+        }
+        self.step();
+    }
+
+    fn dispatch(&mut self, command: Command) {
+        self.harness.state_mut().as_mut().unwrap().dispatch(command);
+        self.step();
+    }
+
+    fn drop_paths(&mut self, paths: &[PathBuf]) {
+        self.harness.input_mut().dropped_files =
+            paths.iter().map(|p| Arc::new(Dropped(p.clone())) as Arc<dyn egui::DroppedFile + Send + Sync>).collect();
+        self.harness.step();
+        self.harness.input_mut().dropped_files.clear();
+        self.step();
+    }
+
+    fn key(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.step();
+    }
+
+    fn type_text(&mut self, text: &str) {
+        self.harness.event(Event::Text(text.to_owned()));
+        self.step();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.step();
+    }
+
+    fn sees(&self, label: &str) -> bool {
+        self.harness.query_all_by_label_contains(label).next().is_some()
+    }
+
+    /// In the Runs view.
+    fn runs(name: &str, n: usize) -> Self {
+        let mut window = Self::trained(name, n);
+        window.dispatch(Command::Act(Action::ShowRuns));
+        assert_eq!((window.state().place, window.state().evaluate_view), (Place::Evaluate, EvaluateView::Runs));
+        window
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        self.project().shown_runs().iter().map(|run| run.id.0).collect()
+    }
+}
+
+fn is_quiet(state: &AppState) -> bool {
+    state.is_idle()
+}
+
+#[test]
+fn runs_are_listed_named_and_deleted() {
+    let mut window = Window::open();
+    window.dispatch(Command::CreateProject(root().join("none.graft")));
+    window.wait("the project is there", |s| s.project.is_some() && is_quiet(s));
+    window.dispatch(Command::Act(Action::ShowRuns));
+    assert!(window.sees("There are no runs yet"));
+    window.click("Go to Images");
+    assert_eq!(window.state().place, Place::Images);
+    drop(window);
+
+    let mut window = Window::runs("listed", 6);
+    assert_eq!(window.ids(), [0, 1]);
+    assert!(window.sees("Runs (2)") && window.sees("Compare Run 1") && window.sees("just now"));
+    window.click("More for Run 1");
+    window.click("Name…");
+    window.type_text("before <cleaning>");
+    window.key(Modifiers::NONE, Key::Enter);
+    assert_eq!(window.project().run_title(RunId(0)), "before <cleaning>");
+    assert!(window.sees("Compare before <cleaning>"));
+    window.click("More for before <cleaning>");
+    window.click("Pin");
+    assert!(window.project().run_marks(RunId(0)).is_pinned);
+    window.click("More for Run 2");
+    window.click("Note…");
+    window.type_text("only means");
+    window.key(Modifiers::NONE, Key::Enter);
+    assert!(window.sees("only means"));
+    window.click("More for Run 2");
+    window.click("Delete");
+    assert_eq!(window.ids(), [0]);
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.ids(), [0, 1]);
+    // Escape leaves a name as it is.
+    window.click("More for Run 2");
+    window.click("Name…");
+    window.type_text("no");
+    window.key(Modifiers::NONE, Key::Escape);
+    assert_eq!(window.project().run_title(RunId(1)), "Run 2");
+}
+
+#[test]
+fn two_runs_are_compared_and_their_images_open() {
+    let mut window = Window::runs("compared", 8);
+    assert!(window.sees("Choose two runs"));
+    window.click("Compare Run 1");
+    assert!(window.sees("Choose another run"));
+    window.click("Compare Run 2");
+    assert!(window.sees("A and B compared") && window.sees("McNemar"));
+    window.dispatch(Command::PinRun(RunId(0), true));
+    // Many labels wrong, all in training: the heads get worse on the judged images.
+    let project = window.project();
+    let is_trained = |id: &ImageId| project.live.split_of(*id) == Some(graft::dataset::Split::Train);
+    let fish = project.data.class_by_name("fish");
+    let wrong: Vec<ImageId> = project
+        .data
+        .present()
+        .filter(|(id, image)| is_trained(id) && image.class != fish)
+        .map(|(id, _)| id)
+        .step_by(2)
+        .chain(project.data.present().filter(|(id, i)| is_trained(id) && i.class != fish).map(|(id, _)| id).take(9))
+        .collect();
+    window.dispatch(Command::Label { images: Target::Images(wrong), class: fish });
+    window.wait("a run of it is kept", |s| is_quiet(s) && s.project.as_ref().is_some_and(|p| p.shown_runs().len() > 2));
+    let latest = window.ids()[0];
+    // What was not held gave way, and is chosen no more.
+    assert_eq!(window.project().runs.chosen, [RunId(0)]);
+    window.click(&format!("Compare Run {}", latest + 1));
+    let pair = window.project().runs.compared.clone().unwrap();
+    assert_eq!((pair.a, pair.b), (RunId(0), RunId(latest)));
+    assert!(!pair.comparison.only_a.is_empty(), "{:?}", pair.comparison.paired);
+    assert!(window.sees("A is right and B is wrong"));
+    let first = &pair.comparison.only_a[0];
+    window.click(&format!("{}: A says {}, B says {}", first.truth, first.a.class, first.b.class));
+    assert_eq!(window.state().place, Place::Images);
+    assert_eq!(window.project().gallery.large, pair.images.get(&first.hash).copied());
+}
+
+#[test]
+fn a_report_is_written_from_the_window() {
+    let mut window = Window::runs("reported", 6);
+    let path = root().join("reported.html");
+    assert!(window.sees("Write report…"));
+    // As the system's dialog answers.
+    window.dispatch(Command::WriteReport(path.clone()));
+    window.wait("it is written", |s| s.project.as_ref().is_some_and(|p| p.runs.report.is_some()) && is_quiet(s));
+    assert!(std::fs::read_to_string(&path).unwrap().contains("Images a class"));
+    assert!(window.sees("Written to") && window.sees("Open report"));
+    std::fs::write(root().join("mine.html"), "mine").unwrap();
+    window.dispatch(Command::WriteReport(root().join("mine.html")));
+    window.wait("it is refused", |s| s.project.as_ref().is_some_and(|p| p.runs.report_error.is_some()) && is_quiet(s));
+    assert!(window.sees("The report was not written") && window.sees("is no report of Graft"));
+}
