@@ -826,6 +826,7 @@ fn every_label_that_was_written_outlives_a_kill() {
                 images: Vec::new(),
                 classes: Vec::new(),
                 settings: ProjectSettings::default(),
+                run_marks: BTreeMap::new(),
             },
             ..Model::default()
         };

@@ -205,7 +205,10 @@ impl AppState {
         if let Some(project) = self.project.as_mut().filter(|p| p.session == session) {
             let text = format!("Wrote the report {}.", path.display());
             project.runs.report = Some(path);
-            self.notices.push(Tone::Success, text, None, Some(Remedy::Act(Action::OpenReport)));
+            // The view itself shows it.
+            if (self.place, self.evaluate_view) != (Place::Evaluate, EvaluateView::Runs) {
+                self.notices.push(Tone::Success, text, None, Some(Remedy::Act(Action::OpenReport)));
+            }
         }
     }
 
@@ -280,11 +283,6 @@ impl OpenProject {
             command += &format!(" --runs {} {}", quoted(pair.a), quoted(pair.b));
         }
         command + " --out report.html"
-    }
-
-    /// Where a report goes that the user has not said anything about: beside the project.
-    pub fn usual_report_path(&self) -> PathBuf {
-        self.path.with_file_name(format!("{} report.html", self.name()))
     }
 
     fn copies(&self) -> Vec<ReportedCopies> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use compare::{Answered, Comparison, Difference, compare};
+pub use compare::{Answered, Comparison, Difference, compare, points};
 
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::Split;
@@ -235,10 +235,9 @@ impl Runs {
 
     /// The runs that were not deleted, latest first; of one fit in the order of its heads.
     pub fn shown<'a>(&'a self, marks: &'a BTreeMap<RunId, RunMarks>) -> Vec<&'a Run> {
-        let mut shown: Vec<&Run> =
-            self.all.iter().filter(|run| !marks.get(&run.id).is_some_and(|m| m.is_deleted)).collect();
-        shown.sort_by_key(|run| (std::cmp::Reverse(run.unix_secs), run.id));
-        shown
+        let is_shown = |run: &&Run| !marks.get(&run.id).is_some_and(|m| m.is_deleted);
+        let is_one_fit = |a: &Run, b: &Run| (a.unix_secs, &a.data.digest) == (b.unix_secs, &b.data.digest);
+        self.all.chunk_by(is_one_fit).rev().flat_map(|fit| fit.iter().filter(is_shown)).collect()
     }
 
     /// Keeps the runs of a fit by the rule above.

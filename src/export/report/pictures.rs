@@ -3,7 +3,7 @@
 use super::page::{base64, count, escape, note, p, percent, section, table};
 use super::sections::{RUN_COLUMNS, run_cells};
 use super::{Compared, Copies, Document, Picture};
-use crate::project::runs::{Answered, Difference};
+use crate::project::runs::{Answered, Difference, points};
 
 /// Groups of copies that are listed, at most.
 const MAX_COPIES: usize = 20;
@@ -117,7 +117,7 @@ pub(super) fn compared(document: &Document) -> String {
         .into_iter()
         .map(|(letter, run)| {
             let mut cells = run_cells(run);
-            cells[0] = if run.name.is_empty() { letter.to_owned() } else { format!("{letter}: {}", escape(&run.name)) };
+            cells[0] = format!("<span class=\"keep\">{letter}: {}</span>", escape(&run.name));
             cells
         })
         .collect();
@@ -129,14 +129,14 @@ pub(super) fn compared(document: &Document) -> String {
             vec!["A right".to_owned(), paired.n_both.to_string(), paired.n_only_a.to_string()],
             vec!["A wrong".to_owned(), paired.n_only_b.to_string(), paired.n_neither.to_string()],
         ];
-        body += &table("Images on which each is right", &columns, &rows);
+        body += &format!("<div class=\"small\">{}</div>\n", table("Images on which each is right", &columns, &rows));
         body += &note(&format!(
-            "On {} that both were judged on, A is right on {}, B on {}: B less A is {:+.1} points ({} to {}). McNemar’s \
-             exact test, two-sided; Newcombe’s interval for paired shares.",
+            "On {} that both were judged on, A is right on {}, B on {}: a difference of {} points (95 % interval {} to {}). \
+             McNemar’s exact test, two-sided; Newcombe’s interval for paired shares.",
             count(paired.n_rows(), "image"),
             percent(paired.accuracy_a()),
             percent(paired.accuracy_b()),
-            100.0 * paired.difference.value,
+            points(paired.difference.value),
             points(paired.difference.interval.low),
             points(paired.difference.interval.high),
         ));
@@ -158,10 +158,6 @@ pub(super) fn compared(document: &Document) -> String {
     body += &differences("A is right and B is wrong", &comparison.only_a, compared);
     body += &differences("Both are wrong, in different ways", &comparison.neither, compared);
     section("compared", "Two runs compared", &body)
-}
-
-fn points(share: f64) -> String {
-    format!("{:+.1}", 100.0 * share)
 }
 
 fn differences(heading: &str, list: &[Difference], compared: &Compared) -> String {

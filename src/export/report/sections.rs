@@ -8,6 +8,8 @@ use crate::metrics::{Estimate, Report};
 const MAX_LISTED: usize = 50;
 /// With fewer judged images a figure says little.
 const FEW: usize = 50;
+/// With fewer judged images of a class its own figures say little.
+const FEW_OF_CLASS: usize = 30;
 
 /// `84.1 % to 96.5 %`.
 pub(super) fn interval(estimate: &Estimate) -> String {
@@ -77,7 +79,7 @@ pub(super) fn limits(document: &Document) -> String {
         "Judged on {}: the accuracy is known to about ±{half:.1} points.{few}",
         count(report.n_rows, "image")
     )];
-    if let Some((name, n)) = smallest(report) {
+    if let Some((name, n)) = smallest(report).filter(|(_, n)| *n < FEW_OF_CLASS) {
         let verb = if n == 1 { "has" } else { "have" };
         lines.push(match n {
             0 => format!("No judged image is of “{name}”: nothing is known about it."),
@@ -172,8 +174,8 @@ pub(super) fn run_cells(run: &RunRow) -> Vec<String> {
     };
     let error = run.calibration_error.as_ref().map_or_else(|| "–".to_owned(), |e| percent(e.value));
     vec![
-        escape(&run.name),
-        date_time(run.unix_secs),
+        format!("<span class=\"keep\">{}</span>", escape(&run.name)),
+        format!("<span class=\"keep\">{}</span>", date_time(run.unix_secs)),
         escape(&run.model),
         escape(&run.head),
         thousands(run.n[0]),

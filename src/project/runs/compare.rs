@@ -89,6 +89,16 @@ fn p_text(p: f64) -> String {
     }
 }
 
+/// A difference of shares in points: `+2.5`, `−7.8`, `0.0`.
+pub fn points(share: f64) -> String {
+    let text = format!("{:+.1}", 100.0 * share);
+    match text.strip_prefix(['+', '-']) {
+        Some("0.0") => "0.0".to_owned(),
+        Some(digits) if share < 0.0 => format!("\u{2212}{digits}"),
+        _ => text,
+    }
+}
+
 /// Compares runs on the images that both were judged on, which are found by their content.
 pub fn compare(a: &Run, b: &Run) -> Comparison {
     let mut comparison = Comparison {
@@ -184,6 +194,11 @@ mod tests {
             found.words("A", "B"),
             "B is right on 1 image where A is wrong, A on 1: no clear difference (p = 1.00)."
         );
+    }
+
+    #[test]
+    fn points_have_a_sign() {
+        assert_eq!([0.025, -0.078, 0.0, -0.0001].map(points), ["+2.5", "\u{2212}7.8", "0.0", "0.0"]);
     }
 
     #[test]

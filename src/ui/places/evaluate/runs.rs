@@ -3,8 +3,6 @@
 mod compare;
 mod list;
 
-use std::path::Path;
-
 use eframe::egui::Ui;
 
 use crate::app::{Action, OpenProject, Place, Purpose};
@@ -58,8 +56,8 @@ fn report(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
     Card::new().title("Report").show_with(ui, |ui| wants = trailing(ui), |ui| {
         widgets::caption(
             ui,
-            "One file that opens in any browser, for people without Graft: figures, plots, mistakes, the runs below and how to \
-             come to the same. Two runs that are chosen below are compared in it.",
+            "One file for any browser, for people without Graft: figures, plots, mistakes, runs. Two runs that are chosen are \
+             compared in it.",
         );
         if is_busy {
             busy_line(ui, "Writing the report");
@@ -77,16 +75,12 @@ fn report(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
     if let Some(error) = &project.runs.report_error {
         Banner::new(Meaning::Negative, "The report was not written").text(error).show(ui);
     } else if let Some(path) = &project.runs.report {
-        let title = format!("Written to {}", shown_path(path));
+        let title = format!("Written to {}", format::path(path));
         let actions = [Action::OpenReport.label()];
         if Banner::new(Meaning::Positive, &title).actions(&actions).show(ui) == NoticeEvent::Action(0) {
             cx.act(Action::OpenReport);
         }
     }
-}
-
-fn shown_path(path: &Path) -> String {
-    format::path(path)
 }
 
 fn none(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {

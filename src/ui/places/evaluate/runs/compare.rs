@@ -5,7 +5,7 @@ use eframe::egui::{Align2, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 use crate::app::gallery::Filter;
 use crate::app::{Command, ComparedPair, MAX_DIFFERENCES, OpenProject, Place};
 use crate::project::ImageId;
-use crate::project::runs::{Comparison, Difference, RunId};
+use crate::project::runs::{Comparison, Difference, RunId, points};
 use crate::ui::cx::Cx;
 use crate::ui::format::{images, thousands};
 use crate::ui::icons;
@@ -69,7 +69,6 @@ fn figures(ui: &mut Ui, comparison: &Comparison) {
             row.text(&thousands(wrong));
         });
     });
-    let points = |share: f64| format!("{:+.1}", 100.0 * share);
     let interval = &paired.difference.interval;
     let text = format!(
         "Of {} A has {} right and B {}: a difference of {} points (95 % interval {} to {}).",

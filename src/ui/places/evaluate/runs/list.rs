@@ -42,12 +42,12 @@ impl RunList {
         let title = format!("Runs ({})", runs.len());
         let width = ui.available_width();
         let (is_roomy, is_narrow) = (width >= ROOMY, width < NARROW);
-        let mut columns = vec![Column::fixed("", 28.0), Column::text("Run").min_width(110.0).share(1.4)];
+        let mut columns = vec![Column::fixed("", 28.0), Column::text("Run").min_width(110.0).share(1.3)];
         if !is_narrow {
             columns.push(Column::fixed("When", 92.0));
         }
         if is_roomy {
-            columns.push(Column::text("Model").min_width(90.0));
+            columns.push(Column::text("Model").min_width(90.0).share(1.3));
         }
         columns.push(Column::fixed("Head", 66.0));
         if !is_narrow {
