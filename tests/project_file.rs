@@ -476,7 +476,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = open_error(&path);
-    assert!(matches!(error, ProjectFileError::TooNew { version: 99, known: 3, .. }), "{error:?}");
+    assert!(matches!(error, ProjectFileError::TooNew { version: 99, known: 4, .. }), "{error:?}");
     assert!(error.to_string().contains("update Graft"));
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(names(dir.path()), ["p.graft"]);

@@ -92,7 +92,7 @@ fn bad_input_is_one_sentence_and_no_file() {
     }
     let alike = world.path("alike").to_string_lossy().into_owned();
     assert_fails(&report(&["--images", &alike]), "two classes");
-    let left: Vec<_> = files_below(&world.path("")).into_iter().filter(|p| p.to_string_lossy().contains(".tmp")).collect();
+    let left: Vec<_> = files_below(&world.path("")).into_iter().filter(|p| p.extension().is_some_and(|e| e == "tmp")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
