@@ -33,7 +33,8 @@ fn a_folder_becomes_a_report_with_the_figures_of_train() {
     // The same input gives the same report, but for the time.
     let say = world.graft(&["report", "--images", &images, "--model", TINY, "--out", &out]);
     assert!(say.stdout.starts_with("Wrote ") && say.stdout.contains("accuracy 100.0 %"), "{}", say.stdout);
-    let without_time = |html: &str| html.lines().filter(|line| !line.contains("Written on")).collect::<Vec<_>>().join("\n");
+    let without_time =
+        |html: &str| html.lines().filter(|line| !line.contains("Written on")).collect::<Vec<_>>().join("\n");
     assert_eq!(without_time(&html), without_time(&text(&world, "report.html")));
     let full = world.graft(&["report", "--images", &images, "--model", TINY, "--out", &out, "--full-paths"]);
     assert_eq!(full.status, 0, "{}", full.stderr);
@@ -92,7 +93,8 @@ fn bad_input_is_one_sentence_and_no_file() {
     }
     let alike = world.path("alike").to_string_lossy().into_owned();
     assert_fails(&report(&["--images", &alike]), "two classes");
-    let left: Vec<_> = files_below(&world.path("")).into_iter().filter(|p| p.extension().is_some_and(|e| e == "tmp")).collect();
+    let left: Vec<_> =
+        files_below(&world.path("")).into_iter().filter(|p| p.extension().is_some_and(|e| e == "tmp")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -105,6 +107,8 @@ fn hostile_names_are_only_names() {
     let ran = world.graft(&["report", "--images", &images, "--model", TINY, "--out", &out]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let html = text(&world, "r.html");
-    assert!(!html.contains("<script") && !html.contains("\" onload=\"x") && html.contains("&lt;script&gt;alert(1)&lt;"));
+    assert!(
+        !html.contains("<script") && !html.contains("\" onload=\"x") && html.contains("&lt;script&gt;alert(1)&lt;")
+    );
     assert!(html.contains("<title>a &lt;b&gt; &amp; &#39;c&#39;</title>"));
 }

@@ -70,7 +70,8 @@ fn a_report_opens_without_errors_and_without_the_network() {
     };
     let world = World::new();
     // That errors and requests would be seen.
-    let bad = "<!DOCTYPE html><title>x</title><img src=\"http://127.0.0.1:9/x.png\"><script>console.error('boo')</script>";
+    let bad =
+        "<!DOCTYPE html><title>x</title><img src=\"http://127.0.0.1:9/x.png\"><script>console.error('boo')</script>";
     let bad = visit(&browser, &world, &world.write("bad.html", bad.as_bytes()));
     assert_eq!((bad.console.len(), bad.requests.len()), (1, 1), "{bad:?}");
 

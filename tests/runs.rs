@@ -103,7 +103,10 @@ fn heads_are_kept_once_the_data_stand_still_and_are_there_again() {
     for run in &runs {
         assert_eq!((run.data.n_images(), run.judged.len(), run.answers.len()), (20, 4, 4));
         let right = run.judged.iter().zip(run.answers.iter()).filter(|(j, a)| j.truth == a.class).count();
-        assert!((run.report().unwrap().accuracy.value - right as f64 / 4.0).abs() < 1e-12, "answers are those of the figures");
+        assert!(
+            (run.report().unwrap().accuracy.value - right as f64 / 4.0).abs() < 1e-12,
+            "answers are those of the figures"
+        );
         assert!(run.judged.is_sorted() && !run.model.is_empty());
     }
     // What changes nothing about heads makes no run.
@@ -183,11 +186,24 @@ fn a_report_is_written_beside_the_work() {
     assert!(html.contains("<section id=\"runs\">") && !html.contains("<section id=\"compared\">"));
     let here = app.world.path("").to_string_lossy().into_owned();
     assert!(!html.contains(here.trim_end_matches('/')), "where things lie is nobody's business");
-    // The command line, from the same project, says the same.
     app.do_it(Command::ChooseRun { id: RunId(0), on: true });
     app.do_it(Command::ChooseRun { id: RunId(1), on: true });
     app.report(&path);
-    assert!(std::fs::read_to_string(&path).unwrap().contains("<section id=\"compared\">"), "an older report is replaced");
+    let html = std::fs::read_to_string(&path).unwrap();
+    assert!(html.contains("<section id=\"compared\">"), "an older report is replaced");
+    // The command line says the same of the project, which the window has open.
+    let (project, out) = (app.project().path.clone(), app.world.path("r2.html"));
+    let (project, out) = (project.to_string_lossy(), out.to_string_lossy());
+    let ran = app.world.graft(&["report", "--project", &project, "--runs", "Run 1", "2", "--out", &out]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let other = std::fs::read_to_string(&*out).unwrap();
+    for id in ["glance", "confusion", "calibration", "heads", "data", "faults", "compared", "runs", "model", "training"] {
+        let section = |html: &str| {
+            let at = html.find(&format!("<section id=\"{id}\">")).unwrap_or_else(|| panic!("{id}"));
+            html[at..].split("</section>").next().unwrap().to_owned()
+        };
+        assert_eq!(section(&html), section(&other), "{id}");
+    }
 
     // Something else is not.
     let thesis = app.world.write("thesis.html", b"years of work");

@@ -225,7 +225,8 @@ pub(super) fn can_report(state: &AppState) -> Result<(), super::action::Reason> 
     if project.live.fit.as_ref().is_none_or(|fit| fit.head().is_none()) {
         return Err("There is no trained head yet: label images of two classes");
     }
-    let is_at_it = state.activity(LaneKind::Export).is_some() && state.is_busy_with(|p| matches!(p, Purpose::Report { .. }));
+    let is_at_it =
+        state.activity(LaneKind::Export).is_some() && state.is_busy_with(|p| matches!(p, Purpose::Report { .. }));
     if is_at_it { Err("A report is being written") } else { Ok(()) }
 }
 
@@ -236,7 +237,12 @@ impl OpenProject {
         let rows = output.splits.iter().filter_map(|(id, split)| {
             let image = self.data.image(*id)?;
             let class = output.class_ids.iter().position(|class| Some(*class) == image.class)?;
-            Some(RowOfReport { path: self.data.path(*id)?, row: self.live.row(*id)?, class: class as u32, split: *split })
+            Some(RowOfReport {
+                path: self.data.path(*id)?,
+                row: self.live.row(*id)?,
+                class: class as u32,
+                split: *split,
+            })
         });
         let skipped = self.data.present().filter_map(|(id, image)| Some((self.data.path(id)?, image.skipped.clone()?)));
         let marked = |run: &Run| (run.clone(), self.run_marks(run.id));
@@ -244,7 +250,10 @@ impl OpenProject {
         let model = model_choice(&self.data);
         let mut notes = Vec::new();
         if output.n_beyond > 0 {
-            notes.push(format!("{} more training images were not used, since heads are fitted while one works.", output.n_beyond));
+            notes.push(format!(
+                "{} more training images were not used, since heads are fitted while one works.",
+                output.n_beyond
+            ));
         }
         if self.counts.n_guessed > 0 {
             let text = format!(

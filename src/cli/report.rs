@@ -136,7 +136,11 @@ fn command(args: &ReportArgs) -> String {
 /// As a shell takes it for one word.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +150,9 @@ mod tests {
     #[test]
     fn words_are_quoted_for_a_shell() {
         assert_eq!(quoted("pets/cat-1.jpg"), "pets/cat-1.jpg");
-        assert_eq!((quoted("my pets"), quoted("it's"), quoted("")), ("'my pets'".into(), "'it'\\''s'".into(), "''".into()));
+        assert_eq!(
+            (quoted("my pets"), quoted("it's"), quoted("")),
+            ("'my pets'".into(), "'it'\\''s'".into(), "''".into())
+        );
     }
 }

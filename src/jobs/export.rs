@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::lane::{JobReporter, Work};
 use super::models::OpenModels;
-use super::report::report;
 use super::protocol::{ExportRequest, HeadExport, JobError, JobOutput, JobRequest};
+use super::report::report;
 use super::table::Table;
 use crate::classes::ClassIdx;
 use crate::export::describe::DataMeta;

@@ -45,7 +45,8 @@ impl Dialogs {
         }
         self.open = Some(dialog);
         let mut file = rfd::AsyncFileDialog::new().set_title(title(dialog));
-        if let Some(dir) = dir.filter(|_| matches!(dialog, Dialog::NewProject | Dialog::OpenProject | Dialog::SaveCopy | Dialog::Report))
+        if let Some(dir) = dir
+            .filter(|_| matches!(dialog, Dialog::NewProject | Dialog::OpenProject | Dialog::SaveCopy | Dialog::Report))
         {
             file = file.set_directory(dir);
         }

@@ -19,8 +19,8 @@ use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::Split;
 use crate::embedding::Embeddings;
 use crate::export::report::{
-    BeforeScaling, Compared, Copies, Data, Document, DoubtfulLabel, Faults, HeadFigures, LearningCurve, Mistake, Picture,
-    Reproduce, RunRow,
+    BeforeScaling, Compared, Copies, Data, Document, DoubtfulLabel, Faults, HeadFigures, LearningCurve, Mistake,
+    Picture, Reproduce, RunRow,
 };
 use crate::head::{HeadError, softmax};
 use crate::metrics::{calibration_bins, expected_calibration_error};
@@ -273,11 +273,7 @@ fn faults(
     Ok(Faults { labels: Some(labels), n_labels, copies })
 }
 
-fn compared(
-    runs: &ComparedRuns,
-    backbone: &Backbone,
-    pictures: &mut Pictures<'_>,
-) -> Result<Compared, WorkflowError> {
+fn compared(runs: &ComparedRuns, backbone: &Backbone, pictures: &mut Pictures<'_>) -> Result<Compared, WorkflowError> {
     let comparison = compare(&runs.a.0, &runs.b.0);
     let mut of_hash: BTreeMap<[u8; SHORT_HASH], Picture> = BTreeMap::new();
     for hash in shown_hashes(&comparison) {
@@ -332,5 +328,8 @@ pub fn folder_name(path: &Path) -> String {
 fn title(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let is_split = Split::from_name(&folder_name(path)).is_some();
-    absolute.parent().filter(|above| is_split && above.file_name().is_some()).map_or_else(|| folder_name(path), folder_name)
+    absolute
+        .parent()
+        .filter(|above| is_split && above.file_name().is_some())
+        .map_or_else(|| folder_name(path), folder_name)
 }

@@ -68,7 +68,10 @@ pub(super) fn unknown(document: &Document) -> String {
         .collect();
     let least = curve.iter().map(|point| point.1).fold(1.0, f64::min);
     let floor = ((least * 20.0).floor() / 20.0 - 0.05).max(0.0);
-    let mut plot = Plot::new(Axis::share("Images that get an answer", 0.0, 1.0), Axis::share("Answers that are right", floor, 1.0));
+    let mut plot = Plot::new(
+        Axis::share("Images that get an answer", 0.0, 1.0),
+        Axis::share("Answers that are right", floor, 1.0),
+    );
     plot = plot.line("s0", curve.iter().copied());
     let words = match document.unknown_below {
         None => "Every image gets an answer. Had it to be surer before it answers, fewer images would get an answer and more \
@@ -99,7 +102,8 @@ pub(super) fn curve(document: &Document) -> String {
         return String::new();
     };
     let points = || curve.series.iter().flat_map(|(_, points)| points);
-    let (low, high) = points().fold((f64::MAX, 1.0), |(low, high), p| (p.n_per_class.min(low), p.n_per_class.max(high)));
+    let (low, high) =
+        points().fold((f64::MAX, 1.0), |(low, high), p| (p.n_per_class.min(low), p.n_per_class.max(high)));
     let least = points().map(|p| p.accuracy.interval.low).fold(1.0, f64::min);
     let floor = ((least * 10.0).floor() / 10.0).clamp(0.0, 0.9);
     let mut plot = Plot::new(Axis::log("Training images a class", low, high), Axis::share("Accuracy", floor, 1.0));
@@ -109,7 +113,8 @@ pub(super) fn curve(document: &Document) -> String {
         for point in points {
             plot = plot.whisker(class, point.n_per_class, point.accuracy.interval.low, point.accuracy.interval.high);
         }
-        let title = |p: &super::CurvePoint| format!("{} images a class: {}", number(p.n_per_class), percent(p.accuracy.value));
+        let title =
+            |p: &super::CurvePoint| format!("{} images a class: {}", number(p.n_per_class), percent(p.accuracy.value));
         plot = plot.dots(class, points.iter().map(|p| (p.n_per_class, p.accuracy.value, 3.5, title(p))));
         legend.push((*class, name.as_str()));
     }

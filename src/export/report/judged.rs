@@ -19,11 +19,7 @@ const FEW_CLASSES: usize = 4;
 const MAX_CONFUSIONS: usize = 8;
 
 pub(super) fn heads(document: &Document) -> String {
-    let low = document
-        .heads
-        .iter()
-        .filter_map(|head| Some(head.report()?.accuracy.interval.low))
-        .fold(1.0, f64::min);
+    let low = document.heads.iter().filter_map(|head| Some(head.report()?.accuracy.interval.low)).fold(1.0, f64::min);
     let low = ((low * 10.0).floor() / 10.0 - 0.1).max(0.0);
     let columns = [
         ("Head", false),
@@ -56,7 +52,9 @@ pub(super) fn heads(document: &Document) -> String {
     let settings = format!("<ul class=\"plain\">\n{items}</ul>\n");
     let text = match document.heads.len() {
         0 | 1 => String::new(),
-        _ => note("The head in bold is the one that the rest of this report is about. All were judged on the same images."),
+        _ => note(
+            "The head in bold is the one that the rest of this report is about. All were judged on the same images.",
+        ),
     };
     section("heads", "The heads", &(table("Heads", &columns, &rows) + &settings + &text))
 }
@@ -79,10 +77,10 @@ fn settings(head: &HeadFigures) -> String {
 pub(super) fn classes(document: &Document) -> String {
     let Some(report) = document.head().and_then(HeadFigures::report) else { return String::new() };
     let n = report.classes.len();
-    let mut body = match n {
-        0..=MAX_NUMBERS => matrix(report),
-        ..=MAX_MAP => map(report),
-        _ => String::new(),
+    let mut body = match (n <= MAX_NUMBERS, n <= MAX_MAP) {
+        (true, _) => matrix(report),
+        (false, true) => map(report),
+        (false, false) => String::new(),
     };
     body += &confusions(report);
     section("confusion", "What is taken for what", &body) + &per_class(report)
@@ -98,7 +96,8 @@ fn matrix(report: &Report) -> String {
         out,
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\n\
          <table class=\"matrix{many}\">\n<caption>Confusion matrix</caption>\n<thead><tr><td></td>"
-    ).ok();
+    )
+    .ok();
     for name in names {
         write!(out, "<th scope=\"col\">{}</th>", escape(name)).ok();
     }
@@ -131,7 +130,8 @@ fn map(report: &Report) -> String {
     for (truth, row) in report.confusion.rows().iter().enumerate() {
         let all: u32 = row.iter().sum();
         for (predicted, count) in row.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let (class, share) = (if truth == predicted { "fill0" } else { "fill1" }, f64::from(*count) / f64::from(all));
+            let (class, share) =
+                (if truth == predicted { "fill0" } else { "fill1" }, f64::from(*count) / f64::from(all));
             let opacity = 0.15 + 0.85 * share;
             let names = report.classes.names();
             let title = format!("{} taken for {}: {count}", names[truth], names[predicted]);
@@ -143,8 +143,10 @@ fn map(report: &Report) -> String {
             ).ok();
         }
     }
-    let text = note("Rows are the true classes, columns what the head says, in the order of the table below; the diagonal \
-                     is right. Point at a cell to see what it is.");
+    let text = note(
+        "Rows are the true classes, columns what the head says, in the order of the table below; the diagonal \
+                     is right. Point at a cell to see what it is.",
+    );
     format!(
         "{text}<svg viewBox=\"-0.5 -0.5 {0} {0}\" style=\"max-width:34rem\" role=\"img\" aria-label=\"Confusion matrix of {1} \
          classes\">\n{cells}</svg>\n",
@@ -188,6 +190,7 @@ fn per_class(report: &Report) -> String {
             std::iter::once(escape(name)).chain(figures).chain([n]).collect()
         })
         .collect();
-    let text = note("Precision: of what it calls so, how much is. Recall: of what is so, how much it finds. F1: both in one.");
+    let text =
+        note("Precision: of what it calls so, how much is. Recall: of what is so, how much it finds. F1: both in one.");
     section("classes", "Class by class", &(table("Figures a class", &columns, &rows) + &text))
 }

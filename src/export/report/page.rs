@@ -142,8 +142,10 @@ mod tests {
 
     #[test]
     fn text_stays_text() {
-        assert_eq!(escape("<script>alert(\"a & b's\")</script>"),
-            "&lt;script&gt;alert(&quot;a &amp; b&#39;s&quot;)&lt;/script&gt;");
+        assert_eq!(
+            escape("<script>alert(\"a & b's\")</script>"),
+            "&lt;script&gt;alert(&quot;a &amp; b&#39;s&quot;)&lt;/script&gt;"
+        );
         assert_eq!(escape("a\u{0}b\u{202e}c\nd"), "a\u{fffd}b\u{fffd}c d");
         assert!(section("x", "Empty", "").is_empty());
     }

@@ -67,7 +67,11 @@ pub(super) fn faults(document: &Document) -> String {
                 1 => "1 label is probably wrong".to_owned(),
                 n => format!("{n} labels are probably wrong"),
             };
-            let shown = if faults.n_labels > labels.len() { format!("; the likeliest {} are shown", labels.len()) } else { String::new() };
+            let shown = if faults.n_labels > labels.len() {
+                format!("; the likeliest {} are shown", labels.len())
+            } else {
+                String::new()
+            };
             body += &p(&format!(
                 "{words}, as heads that have not seen the image find (confident learning){shown}. Look before you change one."
             ));
@@ -99,7 +103,11 @@ fn copies(groups: &[Copies]) -> String {
     let item = |group: &Copies| {
         let words = [(group.is_leak, "trained and judged on"), (group.disagree, "in different classes")];
         let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
-        let words = if words.is_empty() { String::new() } else { format!(" <span class=\"wrong\">({})</span>", words.join(", ")) };
+        let words = if words.is_empty() {
+            String::new()
+        } else {
+            format!(" <span class=\"wrong\">({})</span>", words.join(", "))
+        };
         let names: Vec<String> = group.names.iter().map(|name| escape(name)).collect();
         format!("<li>{}{words}</li>\n", names.join(" = "))
     };
@@ -182,6 +190,10 @@ fn differences(heading: &str, list: &[Difference], compared: &Compared) -> Strin
         })
         .collect();
     let rest = list.len().saturating_sub(MAX_DIFFERENCES);
-    let rest = if rest > 0 { note(&format!("and {}", if rest == 1 { "1 more image".to_owned() } else { format!("{rest} more images") })) } else { String::new() };
+    let rest = if rest > 0 {
+        note(&format!("and {}", if rest == 1 { "1 more image".to_owned() } else { format!("{rest} more images") }))
+    } else {
+        String::new()
+    };
     format!("<h3>{} ({})</h3>\n{}{rest}", escape(heading), list.len(), grid(&tiles))
 }

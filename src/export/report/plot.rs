@@ -70,7 +70,7 @@ fn nice_step(least: f64) -> f64 {
 /// `0.001`, `10`, `1e6`.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
-        v if v == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         v if !(1e-3..1e5).contains(&v) => format!("{value:.0e}"),
         v if v >= 10.0 => format!("{value:.0}"),
         v if v >= 1.0 => format!("{value:.1}").trim_end_matches(".0").to_owned(),
@@ -120,7 +120,8 @@ impl Plot {
                 self.body,
                 "<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r:.1}\"><title>{}</title></circle>",
                 escape(&title)
-            ).ok();
+            )
+            .ok();
         }
         self
     }
@@ -138,7 +139,8 @@ impl Plot {
         writeln!(
             self.body,
             "<line class=\"whisker {class}\" x1=\"{x:.1}\" y1=\"{low:.1}\" x2=\"{x:.1}\" y2=\"{high:.1}\"/>"
-        ).ok();
+        )
+        .ok();
         self
     }
 
@@ -152,16 +154,14 @@ impl Plot {
             (right - left).max(0.5),
             (bottom - top).max(0.0),
             escape(title)
-        ).ok();
+        )
+        .ok();
         self
     }
 
     /// The plot with its axes; `label` says what it shows to those who do not see it.
     pub(super) fn svg(self, label: &str) -> String {
-        let mut out = format!(
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
-            escape(label)
-        );
+        let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n", escape(label));
         let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
         for (value, text) in &self.y.ticks {
             let y = self.py(*value);
@@ -172,7 +172,8 @@ impl Plot {
                 LEFT - 7.0,
                 y + 4.0,
                 escape(text)
-            ).ok();
+            )
+            .ok();
         }
         for (value, text) in &self.x.ticks {
             let x = self.px(*value);
@@ -183,7 +184,8 @@ impl Plot {
                 bottom + 4.0,
                 bottom + 18.0,
                 escape(text)
-            ).ok();
+            )
+            .ok();
         }
         let middle = (LEFT + right) / 2.0;
         writeln!(
@@ -195,7 +197,8 @@ impl Plot {
             escape(&self.x.label),
             (TOP + bottom) / 2.0,
             escape(&self.y.label),
-        ).ok();
+        )
+        .ok();
         out.push_str(&self.body);
         out.push_str("</svg>\n");
         out
@@ -204,10 +207,8 @@ impl Plot {
 
 /// A plot in a figure with what it shows.
 pub(super) fn figure(caption: &str, svg: &str, legend: &[(&str, &str)]) -> String {
-    let items: String = legend
-        .iter()
-        .map(|(class, name)| format!("<li><i class=\"{class}\"></i>{}</li>", escape(name)))
-        .collect();
+    let items: String =
+        legend.iter().map(|(class, name)| format!("<li><i class=\"{class}\"></i>{}</li>", escape(name))).collect();
     let legend = if items.is_empty() { String::new() } else { format!("<ul class=\"legend\">{items}</ul>\n") };
     format!("<figure>\n<figcaption>{}</figcaption>\n{svg}{legend}</figure>\n", escape(caption))
 }

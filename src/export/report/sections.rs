@@ -74,7 +74,8 @@ pub(super) fn limits(document: &Document) -> String {
         return String::new();
     };
     let half = 50.0 * (report.accuracy.interval.high - report.accuracy.interval.low);
-    let few = if report.n_rows < FEW { " That is few: more judged images would say more than another model." } else { "" };
+    let few =
+        if report.n_rows < FEW { " That is few: more judged images would say more than another model." } else { "" };
     let mut lines = vec![format!(
         "Judged on {}: the accuracy is known to about ±{half:.1} points.{few}",
         count(report.n_rows, "image")
@@ -131,8 +132,10 @@ pub(super) fn data(document: &Document) -> String {
     let split = match (sum(1), data.val_is_given) {
         (0, _) => "No class has an image to spare for validation.",
         (_, true) => "The validation images were given.",
-        (_, false) => "The validation images were split off at random, the same share of each class; identical pictures \
-                       are on one side only.",
+        (_, false) => {
+            "The validation images were split off at random, the same share of each class; identical pictures \
+                       are on one side only."
+        }
     };
     let mut body = table("Images a class", &head, &rows) + &note(split);
     body += &data.notes.iter().map(|text| note(text)).collect::<String>();

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-
 use super::*;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::head::{ChosenBy, HeadKind, PathPoint};
@@ -8,7 +7,8 @@ use crate::metrics::Interval;
 use crate::project::runs::{Answered, Difference};
 
 /// A name that would be a script, an attribute, a comment and an entity, had it the chance.
-const HOSTILE: &str = "<script src=\"http://example.com/x.js\">alert('x')</script>--><img src=x onerror=y>&amp;\u{202e}";
+const HOSTILE: &str =
+    "<script src=\"http://example.com/x.js\">alert('x')</script>--><img src=x onerror=y>&amp;\u{202e}";
 
 fn report(classes: &ClassSet) -> Report {
     let k = classes.len();
@@ -39,7 +39,8 @@ fn row(name: &str) -> RunRow {
 
 /// Everything that a report can have, with `name` wherever a name from outside stands.
 fn document(name: &str, n_classes: usize) -> Document {
-    let classes = ClassSet::from_ordered((0..n_classes).map(|i| if i == 0 { name.to_owned() } else { format!("class {i}") }));
+    let classes =
+        ClassSet::from_ordered((0..n_classes).map(|i| if i == 0 { name.to_owned() } else { format!("class {i}") }));
     let report = report(&classes);
     let mut record = TrainRecord::unfitted(HeadKind::Linear, None);
     record.c = Some(1.0);
@@ -53,12 +54,8 @@ fn document(name: &str, n_classes: usize) -> Document {
     let picture = || Picture { name: name.to_owned(), jpeg: jpeg.clone() };
     let gone = || Picture { name: name.to_owned(), jpeg: None };
     let answered = |is_right| Answered { class: name.to_owned(), confidence: 0.7, is_right };
-    let difference = |i: u8, a, b| Difference {
-        hash: [i; SHORT_HASH],
-        truth: name.to_owned(),
-        a: answered(a),
-        b: answered(b),
-    };
+    let difference =
+        |i: u8, a, b| Difference { hash: [i; SHORT_HASH], truth: name.to_owned(), a: answered(a), b: answered(b) };
     let comparison = Comparison {
         n_a: 20,
         n_b: 21,
@@ -189,8 +186,22 @@ fn nothing_is_loaded_from_elsewhere() {
 fn every_section_is_there_and_says_its_figures() {
     let html = document("ant", 3).html();
     for id in [
-        "glance", "limits", "data", "model", "heads", "confusion", "classes", "calibration", "unknown", "mistakes",
-        "faults", "curve", "training", "compared", "runs", "reproduce",
+        "glance",
+        "limits",
+        "data",
+        "model",
+        "heads",
+        "confusion",
+        "classes",
+        "calibration",
+        "unknown",
+        "mistakes",
+        "faults",
+        "curve",
+        "training",
+        "compared",
+        "runs",
+        "reproduce",
     ] {
         assert!(html.contains(&format!("<section id=\"{id}\">")), "{id}");
     }

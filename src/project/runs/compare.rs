@@ -136,9 +136,8 @@ pub fn compare(a: &Run, b: &Run) -> Comparison {
 impl Comparison {
     /// Takes in an image; whether A and B are right.
     fn add(&mut self, a: (&Run, &Judged, &RunAnswer), b: (&Run, &Judged, &RunAnswer)) -> (bool, bool) {
-        let name = |run: &Run, class: u16| {
-            run.data.classes.names().get(usize::from(class)).cloned().unwrap_or_default()
-        };
+        let name =
+            |run: &Run, class: u16| run.data.classes.names().get(usize::from(class)).cloned().unwrap_or_default();
         let (truth_a, truth_b) = (name(a.0, a.1.truth), name(b.0, b.1.truth));
         self.n_relabelled += usize::from(truth_a != truth_b);
         let truth = if (a.0.unix_secs, a.0.id) > (b.0.unix_secs, b.0.id) { truth_a } else { truth_b };
@@ -208,8 +207,11 @@ mod tests {
         };
         let (none, all) = (judged(1, &rows(0..30)), judged(2, &rows(0..40)));
         let found = compare(&none, &all);
-        assert_eq!(found.words("Before", "After"), "After is right on 10 images where Before is wrong, Before on 0: \
-                    After is better (p = 0.002).");
+        assert_eq!(
+            found.words("Before", "After"),
+            "After is right on 10 images where Before is wrong, Before on 0: \
+                    After is better (p = 0.002)."
+        );
         assert!(!found.sets_differ());
         assert!(compare(&all, &all).words("A", "B").contains("the same of 40 images"));
         let other = judged(3, &[(99, 0, 0)]);

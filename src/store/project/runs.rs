@@ -34,8 +34,7 @@ struct Facts {
 
 /// Adds a run.
 pub(super) fn add(transaction: &Transaction<'_>, run: &Run) -> Result<(), Failure> {
-    let judged: Vec<u8> =
-        run.judged.iter().flat_map(|j| [&j.hash[..], &j.truth.to_le_bytes()].concat()).collect();
+    let judged: Vec<u8> = run.judged.iter().flat_map(|j| [&j.hash[..], &j.truth.to_le_bytes()].concat()).collect();
     let digest = *blake3::hash(&judged).as_bytes();
     let found = transaction
         .prepare_cached("SELECT id FROM judged WHERE digest = ?1")?
@@ -56,20 +55,14 @@ pub(super) fn add(transaction: &Transaction<'_>, run: &Run) -> Result<(), Failur
         val: run.val.clone(),
         test: run.test.clone(),
     };
-    let answers: Vec<u8> = run
-        .answers
-        .iter()
-        .flat_map(|a| [&a.class.to_le_bytes()[..], &a.confidence.to_le_bytes()].concat())
-        .collect();
+    let answers: Vec<u8> =
+        run.answers.iter().flat_map(|a| [&a.class.to_le_bytes()[..], &a.confidence.to_le_bytes()].concat()).collect();
     transaction.execute(
         "INSERT INTO run (id, unix_secs, facts, judged, answers) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![run.id.0, run.unix_secs.cast_signed(), json("a run", &facts)?, judged_id, answers],
     )?;
     // Never used again, also once the run is gone.
-    transaction.execute(
-        "UPDATE meta SET value = max(value, ?1) WHERE key = 'next_run'",
-        [i64::from(run.id.0) + 1],
-    )?;
+    transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'next_run'", [i64::from(run.id.0) + 1])?;
     Ok(())
 }
 

@@ -262,10 +262,9 @@ impl Gathered {
             };
             let split = |path: &Path| self.split_of.get(path).copied().flatten();
             let (own, kept) = (split(&file.path), split(of));
-            let group = groups.entry(of).or_insert_with(|| ReportedCopies {
-                paths: vec![of.clone()],
-                ..ReportedCopies::default()
-            });
+            let group = groups
+                .entry(of)
+                .or_insert_with(|| ReportedCopies { paths: vec![of.clone()], ..ReportedCopies::default() });
             group.paths.push(file.path.clone());
             group.is_leak |= own.is_some() && kept.is_some() && own != kept;
             group.disagree |= disagree;

@@ -87,8 +87,10 @@ fn none(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
     let is_training = project.live.fit.is_some();
     let text = match is_training {
         true => "The heads of now are kept as the first run as soon as nothing more is being embedded or fitted.",
-        false => "Heads are kept as runs by themselves once two classes have images: then you can change labels, the model or \
-                  its layer, and see what it was good for.",
+        false => {
+            "Heads are kept as runs by themselves once two classes have images: then you can change labels, the model or \
+                  its layer, and see what it was good for."
+        }
     };
     let empty = EmptyState::new(icons::CLOCK_COUNTER_CLOCKWISE, "There are no runs yet").text(text);
     let chosen = if is_training { empty.show(ui) } else { empty.actions(&["Go to Images"]).show(ui) };

@@ -83,7 +83,8 @@ impl RunList {
                         let accuracy = &report.accuracy;
                         row.text(&percent(accuracy.value as f32));
                         let (low, high) = (accuracy.interval.low as f32, accuracy.interval.high as f32);
-                        let interval = Interval { axis: (floor, 1.0), ..Interval::new(accuracy.value as f32, low, high) };
+                        let interval =
+                            Interval { axis: (floor, 1.0), ..Interval::new(accuracy.value as f32, low, high) };
                         row.cell(|ui| {
                             let label = format!("Accuracy of {}", project.run_title(run.id));
                             let colour = crate::ui::theme::tokens(ui).accent.solid;
@@ -213,7 +214,16 @@ mod tests {
     fn ages_are_rough() {
         let now = 1_795_705_500;
         let ages = [0, 59, 60, 3599, 7300, 86_400, 200_000, 700_000].map(|age| ago(now - age, now));
-        let texts = ["just now", "just now", "1 min ago", "59 min ago", "2 h ago", "1 day ago", "2 days ago", "18 November 2026"];
+        let texts = [
+            "just now",
+            "just now",
+            "1 min ago",
+            "59 min ago",
+            "2 h ago",
+            "1 day ago",
+            "2 days ago",
+            "18 November 2026",
+        ];
         assert_eq!(ages, texts);
         assert_eq!(ago(now + 100, now), "just now", "a clock that went back");
     }
