@@ -244,6 +244,9 @@ impl OpenProject {
                 split: *split,
             })
         });
+        let mut rows: Vec<RowOfReport> = rows.collect();
+        // As the command line has them, since the order of rows has a say in cross-validation.
+        rows.sort_by_key(|row| row.split);
         let skipped = self.data.present().filter_map(|(id, image)| Some((self.data.path(id)?, image.skipped.clone()?)));
         let marked = |run: &Run| (run.clone(), self.run_marks(run.id));
         let pair = self.runs.compared.as_ref().map(|pair| (pair.a, pair.b));
@@ -270,7 +273,7 @@ impl OpenProject {
             model,
             heads: output.heads.iter().map(|head| Arc::clone(&head.judged)).collect(),
             shown: fit.shown,
-            rows: rows.collect(),
+            rows,
             copies: self.copies(),
             skipped: skipped.collect(),
             notes,
