@@ -129,6 +129,10 @@ fn command(args: &ReportArgs) -> String {
     model.into_iter().for_each(|model| say("--model", model));
     args.model.layer.iter().for_each(|layer| say("--layer", layer.clone()));
     args.seed.iter().for_each(|seed| say("--seed", seed.to_string()));
+    if let Some([a, b]) = args.runs.as_deref() {
+        words.extend(["--runs".to_owned(), quoted(a), quoted(b)]);
+    }
+    let mut say = |flag: &str, value: String| words.extend([flag.to_owned(), quoted(&value)]);
     say("--out", shown(&args.out));
     words.join(" ")
 }

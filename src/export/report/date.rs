@@ -40,6 +40,13 @@ pub fn date_time(unix_secs: u64) -> String {
     format!("{}, {:02}:{:02} UTC", date(unix_secs), minutes / 60, minutes % 60)
 }
 
+/// `2026-11-26 15:05`, for tables that say that it is UTC.
+pub(super) fn short(unix_secs: u64) -> String {
+    let (year, month, day) = civil(unix_secs / 86_400);
+    let minutes = unix_secs % 86_400 / 60;
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +64,6 @@ mod tests {
         ] {
             assert_eq!(date_time(secs), text);
         }
+        assert_eq!((short(0), short(1_795_705_500)), ("1970-01-01 00:00".to_owned(), "2026-11-26 15:05".to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! What is said in words and tables: the head of the page, the data, the model, the runs, how to come to the same.
 
 use super::page::{count, escape, facts, note, p, percent, section, table, thousands};
+use super::date::short;
 use super::{Document, RunRow, date_time};
 use crate::metrics::{Estimate, Report};
 
@@ -178,23 +179,21 @@ pub(super) fn run_cells(run: &RunRow) -> Vec<String> {
     let error = run.calibration_error.as_ref().map_or_else(|| "–".to_owned(), |e| percent(e.value));
     vec![
         format!("<span class=\"keep\">{}</span>", escape(&run.name)),
-        format!("<span class=\"keep\">{}</span>", date_time(run.unix_secs)),
+        format!("<span class=\"keep\">{}</span>", short(run.unix_secs)),
         escape(&run.model),
         escape(&run.head),
-        thousands(run.n[0]),
-        thousands(run.n[1]),
+        format!("{} / {}", thousands(run.n[0]), thousands(run.n[1])),
         figure(&run.accuracy),
         error,
     ]
 }
 
-pub(super) const RUN_COLUMNS: [(&str, bool); 8] = [
+pub(super) const RUN_COLUMNS: [(&str, bool); 7] = [
     ("Run", false),
-    ("When", false),
+    ("When (UTC)", false),
     ("Model", false),
     ("Head", false),
-    ("Trained on", true),
-    ("Judged on", true),
+    ("Trained / judged on", true),
     ("Accuracy", true),
     ("Calibration error", true),
 ];
