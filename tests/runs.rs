@@ -197,7 +197,8 @@ fn a_report_is_written_beside_the_work() {
     let ran = app.world.graft(&["report", "--project", &project, "--runs", "Run 1", "2", "--out", &out]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let other = std::fs::read_to_string(&*out).unwrap();
-    for id in ["glance", "confusion", "calibration", "heads", "data", "faults", "compared", "runs", "model", "training"] {
+    for id in ["glance", "confusion", "calibration", "heads", "data", "faults", "compared", "runs", "model", "training"]
+    {
         let section = |html: &str| {
             let at = html.find(&format!("<section id=\"{id}\">")).unwrap_or_else(|| panic!("{id}"));
             html[at..].split("</section>").next().unwrap().to_owned()

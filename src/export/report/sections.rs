@@ -1,7 +1,7 @@
 //! What is said in words and tables: the head of the page, the data, the model, the runs, how to come to the same.
 
-use super::page::{count, escape, facts, note, p, percent, section, table, thousands};
 use super::date::short;
+use super::page::{count, escape, facts, note, p, percent, section, table, thousands};
 use super::{Document, RunRow, date_time};
 use crate::metrics::{Estimate, Report};
 
