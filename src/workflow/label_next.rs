@@ -85,29 +85,29 @@ fn likely(probabilities: ArrayView2<'_, f32>, row: usize) -> Vec<(ClassIdx, f32)
 /// How often a linear head that is trained on the labels would be right on all images, by cross-validation on the labels.
 ///
 /// Labels that were asked for because they are hard would make it look worse than it is, so each image counts for those that
-/// it stands for ([`Coverage::stands_for`]); one that is the only one of its class counts as not known. `labelled` are
-/// rows of `x` and of `coverage` with their classes, guesses not among them; `c` is the strength of the penalty, chosen where it
-/// is not given. `None` where there are too few labels to say anything.
+/// it stands for ([`Coverage::stands_for`]); one that is the only one of its class counts as not known. `x` are the
+/// labelled images, guesses not among them, `y` their classes, `rows` their rows in `coverage`; `c` is the strength of the
+/// penalty, chosen where it is not given. `None` where there are too few labels to say anything.
 ///
 /// # Errors
-/// Values that are not finite, cancellation.
+/// Other numbers of rows and labels, values that are not finite, cancellation.
 pub fn estimate_accuracy(
     coverage: &Coverage,
-    x: &Embeddings,
-    labelled: &[(usize, ClassIdx)],
+    rows: &[usize],
+    (x, y): (&Embeddings, &[ClassIdx]),
     n_classes: usize,
     c: Option<f64>,
     seed: u64,
     cancel: &CancelToken,
 ) -> Result<Option<Estimate>, WorkflowError> {
     let mut counts = vec![0_usize; n_classes];
-    for (_, class) in labelled {
+    for class in y {
         if let Some(n) = counts.get_mut(class.as_usize()) {
             *n += 1;
         }
     }
     let n_known = counts.iter().filter(|n| **n > 0).count();
-    if labelled.len() < LEAST_JUDGED || n_known < 2 || counts.iter().all(|n| *n < 2) {
+    if y.len() < LEAST_JUDGED || n_known < 2 || counts.iter().all(|n| *n < 2) {
         return Ok(None);
     }
     // Classes without a label yet do not take part.
@@ -115,17 +115,17 @@ pub fn estimate_accuracy(
     for (idx, class) in (0..n_classes).filter(|&class| counts[class] > 0).enumerate() {
         compact[class] = idx;
     }
-    let rows: Vec<usize> = labelled.iter().map(|(row, _)| *row).collect();
-    let y: Vec<ClassIdx> = labelled.iter().map(|(_, class)| ClassIdx::from(compact[class.as_usize()])).collect();
-    let embeddings = x.select(&rows);
-    let judged = out_of_sample(embeddings.view(), &y, n_known, (None, c), seed, cancel).map_err(cancelled)?;
-    let is_right: Vec<bool> = labelled
+    let known: Vec<ClassIdx> = y
+        .iter()
+        .map(|class| ClassIdx::from(compact.get(class.as_usize()).copied().unwrap_or(usize::from(u16::MAX))))
+        .collect();
+    let judged = out_of_sample(x.view(), &known, n_known, (None, c), seed, cancel).map_err(cancelled)?;
+    let is_right: Vec<bool> = y
         .iter()
         .enumerate()
-        .map(|(i, (_, class))| counts[class.as_usize()] > 1 && best(&judged.probabilities, i) == y[i].as_usize())
+        .map(|(i, class)| counts[class.as_usize()] > 1 && best(&judged.probabilities, i) == known[i].as_usize())
         .collect();
-    let weights = coverage.stands_for(&rows);
-    Ok(weighted_accuracy(&is_right, &weights).ok())
+    Ok(Some(weighted_accuracy(&is_right, &coverage.stands_for(rows))?))
 }
 
 fn best(probabilities: &Array2<f64>, row: usize) -> usize {
@@ -157,6 +157,17 @@ mod tests {
         });
         let space = EmbeddingSpace { backbone: "b".into(), layer: "l".into(), preprocess: "p".into(), dim: 6 };
         Embeddings::new(values, space).unwrap()
+    }
+
+    fn estimated(
+        coverage: &Coverage,
+        x: &Embeddings,
+        labelled: &[(usize, ClassIdx)],
+        n_classes: usize,
+        token: &CancelToken,
+    ) -> Result<Option<Estimate>, WorkflowError> {
+        let (rows, y): (Vec<usize>, Vec<ClassIdx>) = labelled.iter().copied().unzip();
+        estimate_accuracy(coverage, &rows, (&x.select(&rows), &y), n_classes, None, 0, token)
     }
 
     #[test]
@@ -214,7 +225,7 @@ mod tests {
         let coverage = Coverage::new(x.view(), 0, &token).unwrap();
         let labelled: Vec<(usize, ClassIdx)> =
             (0..10).chain(200..220).map(|row| (row, ClassIdx::from(row % 2))).collect();
-        let estimate = estimate_accuracy(&coverage, &x, &labelled, 2, None, 0, &token).unwrap().unwrap();
+        let estimate = estimated(&coverage, &x, &labelled, 2, &token).unwrap().unwrap();
         assert!(estimate.value > 0.9, "200 of 220 are easy: {}", estimate.value);
         assert!(estimate.interval.low < estimate.value && estimate.interval.high > estimate.value);
     }
@@ -225,7 +236,7 @@ mod tests {
         let coverage = Coverage::new(x.view(), 0, &token).unwrap();
         let of = |labels: &[(usize, u32)]| {
             let labels: Vec<_> = labels.iter().map(|(row, class)| (*row, ClassIdx(*class))).collect();
-            estimate_accuracy(&coverage, &x, &labels, 8, None, 0, &token).unwrap()
+            estimated(&coverage, &x, &labels, 8, &token).unwrap()
         };
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[(0, 0), (1, 0), (25, 1), (26, 1)]), None, "four");
@@ -237,7 +248,7 @@ mod tests {
         token.cancel();
         let labels: Vec<_> = (0..50).map(|row| (row, ClassIdx::from(row / 25))).collect();
         assert!(matches!(
-            estimate_accuracy(&coverage, &x, &labels, 2, None, 0, &token),
+            estimated(&coverage, &x, &labels, 2, &token),
             Err(WorkflowError::Cancelled)
         ));
     }
