@@ -9,3 +9,4 @@ pub mod runtime;
 pub mod start;
 pub mod train;
 pub mod zero_shot;
+mod why;
