@@ -174,6 +174,13 @@ impl Next {
     }
 }
 
+/// The head whose doubt orders images: the one that the user chose, else the linear one. Which answers best is not known with so
+/// few validation images, and an order that follows one head and then another helps neither.
+fn doubting(fit: &super::Fit, chosen: Option<HeadKind>) -> Option<&crate::jobs::FittedHead> {
+    let of = |kind: HeadKind| fit.output.heads.iter().find(|head| head.kind() == kind);
+    chosen.and_then(of).or_else(|| of(HeadKind::Linear)).or_else(|| fit.head())
+}
+
 /// Why an image is asked, in sentences.
 pub fn reasons(project: &OpenProject, asked: &AskedImage) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -188,6 +195,7 @@ pub fn reasons(project: &OpenProject, asked: &AskedImage) -> Vec<String> {
     if asked.stands_for > 1 {
         let n = n_images(asked.stands_for);
         reasons.push(match project.counts.n_unlabelled == project.counts.n_images {
+            true if asked.stands_for >= project.live.n_embedded => "It is the most typical of all images.".to_owned(),
             true => format!("It is typical: about {n} are more like it than like those before it."),
             false => format!("It is new: about {n} are more like it than like anything labelled."),
         });
@@ -344,7 +352,8 @@ impl AppState {
         }
         // Of other labels than these a head says nothing: the fit of these is on its way, or there cannot be one.
         let fit = project.live.fit.as_ref().filter(|fit| fit.output.revision == project.revision);
-        let head = fit.and_then(|fit| Some((fit.head()?.kind(), fit.output.is_chosen_anew)));
+        let fitted = fit.and_then(|fit| doubting(fit, project.data.settings.head));
+        let head = fitted.zip(fit).map(|(head, fit)| (head.kind(), fit.output.is_chosen_anew));
         let n_embedded = project.live.n_embedded;
         let basis = Basis { epoch: project.live.epoch, revision: project.revision, n_embedded, head };
         if let Some(asked) = &project.next.asked {
@@ -363,9 +372,9 @@ impl AppState {
             shown.iter().map(|(id, _)| *id).chain(project.next.put_off.iter().copied()).collect();
         let images = project.unlabelled().filter(|(id, _)| !kept.contains(id)).collect();
         let (labelled, val_is_given) = project.learned();
-        let head = fit.and_then(|fit| {
-            let judged = std::sync::Arc::clone(&fit.head()?.judged);
-            Some(HeadOf { judged, class_ids: fit.output.class_ids.clone() })
+        let head = fitted.zip(fit).map(|(head, fit)| {
+            let judged = std::sync::Arc::clone(&head.judged);
+            HeadOf { judged, class_ids: fit.output.class_ids.clone() }
         });
         let c = fit.and_then(|fit| {
             let linear = fit.output.heads.iter().find(|head| head.kind() == HeadKind::Linear)?;

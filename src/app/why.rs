@@ -15,7 +15,7 @@ use crate::project::{ClassId, ImageId};
 use crate::workflow::explain::OcclusionMap;
 
 /// Training images that are shown.
-pub const N_NEAR: usize = 8;
+pub const N_NEAR: usize = 6;
 /// Maps that are kept.
 const MAX_MAPS: usize = 24;
 

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! grows most: facility location weighted by doubt (K. Wei, R. Iyer, J. Bilmes: Submodularity in data subset selection and
-//! active learning, ICML 2015). `s_ij` is the cosine of centred embeddings, `u_i = 1 - (p_1 - p_2)` the head's doubt by its
-//! margin (T. Scheffer, C. Decomain, S. Wrobel, 2001). With nothing labelled all doubt is 1, which makes the first images the
+//! active learning, ICML 2015). `s_ij` is the cosine of centred embeddings, `u_i` the head's doubt: the root of one less its
+//! margin `p_1 - p_2` (T. Scheffer, C. Decomain, S. Wrobel, 2001), the root since a head of few labels is surer than it
+//! should be. With nothing labelled all doubt is 1, which makes the first images the
 //! most typical ones, far from each other; with many labels the doubtful regions remain. One rule thus covers the cold start,
 //! where margins alone do worse than chance, and everything after it (`benches/active.rs` measures it).
 //!
@@ -228,8 +229,8 @@ fn references(n_rows: usize, seed: u64) -> Vec<usize> {
     rows
 }
 
-/// How much a head doubts, of probabilities `[n_rows, n_classes]`: 1 where two classes are equally likely, 0 where one is
-/// certain.
+/// How much a head doubts, of probabilities `[n_rows, n_classes]`: `sqrt(1 - (p_1 - p_2))`, 1 where the likeliest two classes are
+/// equally likely, 0 where one is certain.
 pub fn doubt(probabilities: ArrayView2<'_, f32>) -> Vec<f32> {
     probabilities
         .outer_iter()
@@ -242,7 +243,7 @@ pub fn doubt(probabilities: ArrayView2<'_, f32>) -> Vec<f32> {
                     second = p;
                 }
             }
-            if second.is_finite() { (1.0 - (first - second)).clamp(0.0, 1.0) } else { 1.0 }
+            if second.is_finite() { (1.0 - (first - second)).clamp(0.0, 1.0).sqrt() } else { 1.0 }
         })
         .collect()
 }
@@ -393,9 +394,9 @@ mod tests {
     }
 
     #[test]
-    fn doubt_is_one_less_the_margin() {
+    fn doubt_is_the_root_of_one_less_the_margin() {
         let p = array![[0.5_f32, 0.5, 0.0], [0.7, 0.1, 0.2], [0.0, 0.0, 1.0]];
-        let expected = [1.0, 0.5, 0.0];
+        let expected = [1.0, 0.5_f32.sqrt(), 0.0];
         assert!(doubt(p.view()).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
         assert_eq!(doubt(array![[1.0_f32]].view()), [1.0], "one class says nothing");
         assert_eq!(doubt(Array2::zeros((2, 0)).view()), [1.0, 1.0]);

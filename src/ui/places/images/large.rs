@@ -57,7 +57,11 @@ impl LargeView {
             .resizable(false)
             .exact_size(width)
             .show(ui, |ui| {
-                ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| self.facts(cx, ui, id));
+                ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+                    // Beside the scroll bar, which lies over what it scrolls.
+                    ui.set_max_width(ui.available_width() - 8.0);
+                    self.facts(cx, ui, id);
+                });
             });
         CentralPanel::default().frame(Frame::new().fill(t.canvas)).show(ui, |ui| {
             self.picture(cx, ui, id);

@@ -57,7 +57,7 @@ impl NextView {
             |ui| {
                 question(ui, project);
                 let has_strip = ui.available_height() > 260.0;
-                let below = if has_strip { STRIP + 28.0 } else { 0.0 };
+                let below = if has_strip { STRIP + 40.0 } else { 0.0 };
                 let room = ui.available_rect_before_wrap();
                 let place = Rect::from_min_max(room.min, pos2(room.right(), room.bottom() - below));
                 picture(cx, ui, project, current, place);

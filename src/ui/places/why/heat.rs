@@ -13,11 +13,13 @@ use crate::ui::widgets;
 use crate::workflow::explain::OcclusionMap;
 
 /// What speaks for the class; told apart from the other also by colour-blind people.
-const FOR: [f32; 3] = [245.0, 110.0, 20.0];
+const FOR: [f32; 3] = [255.0, 96.0, 24.0];
 /// What speaks against it.
-const AGAINST: [f32; 3] = [40.0, 110.0, 235.0];
+const AGAINST: [f32; 3] = [60.0, 130.0, 255.0];
 /// How much of the image the strongest colour hides.
-const STRONGEST: f32 = 0.68;
+const STRONGEST: f32 = 0.72;
+/// How much darker the picture is under the map, of 255.
+const VEIL: u8 = 120;
 /// Pixels of the texture for each place of the grid: steps are not to be seen.
 const FINER: usize = 8;
 
@@ -52,6 +54,8 @@ impl HeatOverlay {
         };
         let seen = Rect::from_min_max(at(left, top), at(right, bottom));
         let painter = ui.painter().with_clip_rect(clip.intersect(picture).intersect(ui.clip_rect()));
+        // Darker, so that colours of the picture are not taken for those of the map.
+        painter.rect_filled(seen, CornerRadius::ZERO, Color32::from_black_alpha(VEIL));
         painter.image(texture.id(), seen, Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)), Color32::WHITE);
         // The model sees no more than this.
         let frame = Stroke::new(1.5, Color32::from_white_alpha(200));
@@ -85,7 +89,7 @@ fn pixels(map: &OcclusionMap) -> Vec<Color32> {
 fn colour(change: f32) -> Color32 {
     let strength = change.abs().min(1.0);
     // Little is nearly nothing.
-    let alpha = STRONGEST * strength.powf(1.2);
+    let alpha = STRONGEST * strength.powf(0.9);
     let [r, g, b] = if change >= 0.0 { FOR } else { AGAINST };
     let byte = |v: f32| (v * alpha).round() as u8;
     Color32::from_rgba_premultiplied(byte(r), byte(g), byte(b), (255.0 * alpha).round() as u8)
@@ -137,7 +141,7 @@ mod tests {
         let (first, last) = (pixels[0], pixels[side * side - 1]);
         assert!(first.r() > first.b() && last.b() > last.r());
         assert_eq!(first.a(), last.a());
-        assert!(pixels[side - 1].a() < 4, "{:?}", pixels[side - 1]);
+        assert!(pixels[side - 1].a() < 8, "{:?}", pixels[side - 1]);
         let flat = OcclusionMap { drops: array![[0.0_f32]], ..map };
         assert!(super::pixels(&flat).iter().all(|p| p.a() == 0));
     }
