@@ -167,7 +167,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
