@@ -241,7 +241,7 @@ type Drawn<'a> = (&'a str, Vec<f64>, Vec<f64>, Vec<(f64, f64)>, Vec<(f64, f64)>)
 fn svg(sets: &[Drawn<'_>]) -> String {
     const WIDTH: f64 = 168.0;
     const HEIGHT: f64 = 150.0;
-    const LEFT: f64 = 34.0;
+    const LEFT: f64 = 42.0;
     const TOP: f64 = 48.0;
     const GAP: f64 = 18.0;
     let (useful_colour, random_colour, grey) = ("#2f7fd6", "#d9822b", "#808080");
@@ -250,8 +250,14 @@ fn svg(sets: &[Drawn<'_>]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole_w} {whole_h}\" width=\"{whole_w}\" \
          height=\"{whole_h}\" font-family=\"sans-serif\" font-size=\"11\" fill=\"{grey}\">\n"
     );
-    for (x, colour, name) in [(LEFT, useful_colour, "in the order of usefulness"), (LEFT + 190.0, random_colour, "at random")] {
-        let _ = writeln!(text, "<line x1=\"{x}\" y1=\"12\" x2=\"{}\" y2=\"12\" stroke=\"{colour}\" stroke-width=\"2.5\"/>", x + 22.0);
+    for (x, colour, name) in
+        [(LEFT, useful_colour, "in the order of usefulness"), (LEFT + 190.0, random_colour, "at random")]
+    {
+        let _ = writeln!(
+            text,
+            "<line x1=\"{x}\" y1=\"12\" x2=\"{}\" y2=\"12\" stroke=\"{colour}\" stroke-width=\"2.5\"/>",
+            x + 22.0
+        );
         let _ = writeln!(text, "<text x=\"{}\" y=\"16\">{name}</text>", x + 28.0);
     }
     for (i, (name, useful, random, useful_spread, random_spread)) in sets.iter().enumerate() {
@@ -279,7 +285,8 @@ fn svg(sets: &[Drawn<'_>]) -> String {
             let upper = spread.iter().enumerate().map(|(i, (_, high))| format!("{:.1},{:.1}", x(i), y(*high)));
             let lower = spread.iter().enumerate().rev().map(|(i, (low, _))| format!("{:.1},{:.1}", x(i), y(*low)));
             let points: Vec<String> = upper.chain(lower).collect();
-            let _ = writeln!(text, "<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"0.15\"/>", points.join(" "));
+            let _ =
+                writeln!(text, "<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"0.15\"/>", points.join(" "));
         }
         for (curve, colour) in [(random, random_colour), (useful, useful_colour)] {
             let points: Vec<String> =

@@ -10,8 +10,8 @@ use graft::app::{
     Action, AppState, Command, Effect, ImagesView, NextCommand, Place, Target, WhyCommand, on_event, update,
 };
 use graft::jobs::{
-    AskedImage, Body, ExplainRequest, Explained, FilesRequest, JobData, JobError, JobEvent, JobId, JobOutput, JobRequest,
-    LaneKind, Near, NextOutput, NextRequest, OpenedProject, ProjectRequest, Session, path_key,
+    AskedImage, Body, ExplainRequest, Explained, FilesRequest, JobData, JobError, JobEvent, JobId, JobOutput,
+    JobRequest, LaneKind, Near, NextOutput, NextRequest, OpenedProject, ProjectRequest, Session, path_key,
 };
 use graft::metrics::{Estimate, Interval};
 use graft::project::{Class, ClassId, History, Image, ImageId, Project, RootId};
@@ -117,11 +117,8 @@ impl App {
         let (id, request) = self.next_request();
         let mut ids: Vec<ImageId> = request.images.iter().map(|(id, _)| *id).collect();
         ids.sort_unstable_by(|a, b| b.cmp(a));
-        let asked = |id: &ImageId| AskedImage {
-            id: *id,
-            likely: vec![(ClassId(0), 0.51), (ClassId(1), 0.49)],
-            stands_for: 3,
-        };
+        let asked =
+            |id: &ImageId| AskedImage { id: *id, likely: vec![(ClassId(0), 0.51), (ClassId(1), 0.49)], stands_for: 3 };
         let n_labelled = request.labelled.len();
         let value = n_labelled as f64 / 20.0;
         let interval = Interval { low: value / 2.0, high: 1.0 };
@@ -166,12 +163,8 @@ fn opened(n: usize, session: Session, access: Access, has_classes: bool) -> Open
     };
     let class = |name: &str, colour| Some(Class { name: name.into(), colour });
     let classes = if has_classes { vec![class("ant", 0), class("bee", 1)] } else { Vec::new() };
-    let project = Project {
-        roots: vec!["/images".into()],
-        images: (0..n).map(image).collect(),
-        classes,
-        ..Project::default()
-    };
+    let project =
+        Project { roots: vec!["/images".into()], images: (0..n).map(image).collect(), classes, ..Project::default() };
     let ids = (0..n).map(ImageId::from);
     let id_of_path: HashMap<_, _> = ids.map(|id| (path_key(&project.path(id).unwrap()), id)).collect();
     OpenedProject {

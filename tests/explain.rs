@@ -142,9 +142,8 @@ fn a_real_model_answers_whatever_the_batch() {
     let head = Head::Linear(head);
     let image = common::files_below(Path::new(common::SAMPLE)).into_iter().find(|p| p.extension().is_some()).unwrap();
     let config = OcclusionConfig { n_steps: 3, patch: 0.4 };
-    let run = |backbone: &Backbone| {
-        occlusion(backbone, &head, None, &image, (config, &cpu()), &Silent::default()).unwrap()
-    };
+    let run =
+        |backbone: &Backbone| occlusion(backbone, &head, None, &image, (config, &cpu()), &Silent::default()).unwrap();
     let open = run(&backbone);
     assert!(open.drops.iter().any(|d| d.abs() > 1e-3));
     let [left, top, right, bottom] = open.seen;
@@ -168,13 +167,8 @@ fn what_cannot_be_looked_at_is_said() {
     // A head of other features.
     let mut space = backbone.space.clone();
     space.layer = "elsewhere".into();
-    let other = LinearHead::new(
-        space,
-        ClassSet::from_ordered(["a", "b"]),
-        Array2::zeros((2, 3)),
-        arr1(&[0.0, 0.0]),
-    )
-    .unwrap();
+    let other =
+        LinearHead::new(space, ClassSet::from_ordered(["a", "b"]), Array2::zeros((2, 3)), arr1(&[0.0, 0.0])).unwrap();
     let path = square(dir.path(), (0, 0), [1, 2, 3]);
     assert!(matches!(look(&backbone, &Head::Linear(other), None, &path), Err(WorkflowError::Head(_))));
 }

@@ -76,7 +76,8 @@ impl Window {
         window.step();
         window.dispatch(Command::Drop { paths: vec![folder], into: DropInto::Auto });
         window.wait("images are embedded", |s| {
-            s.is_idle() && s.project.as_ref().is_some_and(|p| p.counts.n_images > 0 && p.live.n_embedded == p.counts.n_images)
+            s.is_idle()
+                && s.project.as_ref().is_some_and(|p| p.counts.n_images > 0 && p.live.n_embedded == p.counts.n_images)
         });
         window
     }
@@ -316,7 +317,8 @@ fn a_prediction_says_why_too() {
 fn a_small_window_still_labels() {
     let mut window = Window::open(vec2(640.0, 480.0));
     window.step();
-    window.dispatch(Command::Drop { paths: vec![pictures("small", &["fish", "tool"], 3, false)], into: DropInto::Auto });
+    window
+        .dispatch(Command::Drop { paths: vec![pictures("small", &["fish", "tool"], 3, false)], into: DropInto::Auto });
     window.wait("images are embedded", |s| s.is_idle() && s.project.as_ref().is_some_and(|p| p.live.n_embedded == 6));
     window.dispatch(Command::Act(Action::ShowNext));
     window.quiet();

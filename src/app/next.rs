@@ -115,9 +115,8 @@ impl Next {
 
     /// Brings it up to date with the labels: what has one is asked no more, what has lost one again is asked first.
     fn refresh(&mut self, project: &crate::project::Project) {
-        let is_open = |id: ImageId| {
-            project.image(id).is_some_and(|i| i.is_present && i.class.is_none() && i.skipped.is_none())
-        };
+        let is_open =
+            |id: ImageId| project.image(id).is_some_and(|i| i.is_present && i.class.is_none() && i.skipped.is_none());
         self.queue.retain(|asked| is_open(asked.id));
         self.put_off.retain(|id| is_open(*id));
         for at in (0..self.done.len()).rev() {

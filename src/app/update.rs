@@ -404,8 +404,7 @@ impl AppState {
         if self.project.is_none() {
             return;
         }
-        for lane in
-            [
+        for lane in [
             LaneKind::Embed,
             LaneKind::Fit,
             LaneKind::Predict,
@@ -414,8 +413,7 @@ impl AppState {
             LaneKind::Next,
             LaneKind::Explain,
             LaneKind::Export,
-        ]
-        {
+        ] {
             effects.push(Effect::Cancel(lane));
         }
         self.keep_labels(effects);

@@ -8,9 +8,7 @@ use super::state::{AppState, Place, Purpose};
 use super::views::EvaluateView;
 use crate::dataset::Split;
 use crate::head::HeadKind;
-use crate::jobs::{
-    ExplainRequest, HeadOf, JobId, JobRequest, LaneKind, Near, NearRequest, OccludeRequest, Subject,
-};
+use crate::jobs::{ExplainRequest, HeadOf, JobId, JobRequest, LaneKind, Near, NearRequest, OccludeRequest, Subject};
 use crate::project::{ClassId, ImageId};
 use crate::workflow::explain::OcclusionMap;
 

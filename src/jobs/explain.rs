@@ -6,9 +6,7 @@ use ndarray::Array1;
 
 use super::lane::{JobReporter, Work};
 use super::models::OpenModels;
-use super::protocol::{
-    Explained, ExplainRequest, JobError, JobOutput, JobRequest, Near, NearRequest, OccludeRequest,
-};
+use super::protocol::{ExplainRequest, Explained, JobError, JobOutput, JobRequest, Near, NearRequest, OccludeRequest};
 use super::table::Table;
 use crate::classes::ClassIdx;
 use crate::dataset::SkipReason;
@@ -35,12 +33,7 @@ pub(super) fn worker(models: Arc<OpenModels>, table: Arc<Table>) -> Work {
     })
 }
 
-fn near(
-    models: &OpenModels,
-    table: &Table,
-    request: &NearRequest,
-    reporter: &JobReporter,
-) -> Result<Near, JobError> {
+fn near(models: &OpenModels, table: &Table, request: &NearRequest, reporter: &JobReporter) -> Result<Near, JobError> {
     let query = match request.row {
         Some(row) => {
             let x = table.select(request.epoch, &[row]).ok_or(JobError::Cancelled)?;

@@ -89,11 +89,7 @@ fn next(
         .iter()
         .filter_map(|question| {
             let likely = question.likely.iter().filter_map(|(c, p)| Some((*class_ids.get(c.as_usize())?, *p)));
-            Some(AskedImage {
-                id: image(question.row)?,
-                likely: likely.collect(),
-                stands_for: question.stands_for,
-            })
+            Some(AskedImage { id: image(question.row)?, likely: likely.collect(), stands_for: question.stands_for })
         })
         .collect();
     let mut rest: Vec<ImageId> = found.rest.iter().filter_map(|&place| image(place)).collect();
@@ -248,7 +244,8 @@ mod tests {
         run(&mut results, table(n), vec![request(n), labelled, request(n)]);
         let outputs: Vec<NextOutput> = results.into_iter().map(Result::unwrap).collect();
         let of = |output: &NextOutput| {
-            let mut ids: Vec<u32> = output.asked.iter().map(|a| a.id.0).chain(output.rest.iter().map(|id| id.0)).collect();
+            let mut ids: Vec<u32> =
+                output.asked.iter().map(|a| a.id.0).chain(output.rest.iter().map(|id| id.0)).collect();
             ids.sort_unstable();
             ids
         };

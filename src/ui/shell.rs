@@ -257,7 +257,10 @@ impl Shell {
                 self.path_box.open(Some(dialog));
             }
             if let Some(path) = self.dialogs.take_unopened() {
-                cx.send(Command::Notify(format!("This could not be opened from here: {}", crate::ui::format::path(&path))));
+                cx.send(Command::Notify(format!(
+                    "This could not be opened from here: {}",
+                    crate::ui::format::path(&path)
+                )));
             }
         }
         for command in out.drain(..) {

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::WorkflowError;
 use super::embed::EmbedConfig;
 use super::providers::settle;
 use super::source;
-use super::WorkflowError;
 use crate::backbone::session::GraphSession;
 use crate::backbone::{Backbone, BackboneError};
 use crate::classes::ClassIdx;
@@ -95,11 +95,8 @@ pub fn occlusion(
     let provider = settle(backbone, embed.provider, reporter)?;
     let mut session = GraphSession::load(&backbone.feature_model()?, embed.n_threads, provider)?;
     let _end = session.end_on_cancel(reporter.cancel_token());
-    let wanted = if session.provider() == crate::backbone::provider::Provider::Cpu {
-        CPU_BATCH
-    } else {
-        embed.gpu_batch_size
-    };
+    let wanted =
+        if session.provider() == crate::backbone::provider::Provider::Cpu { CPU_BATCH } else { embed.gpu_batch_size };
     let wanted = if backbone.is_batch_dependent() { 1 } else { wanted };
     let batch_size = backbone.fixed_batch().unwrap_or(wanted).max(1);
     let fill = mean_colour(&input);
@@ -115,7 +112,8 @@ pub fn occlusion(
         values.resize(n * preprocessor.tensor_len(), 0.0);
         for (run, tensor) in runs.clone().zip(values.chunks_exact_mut(preprocessor.tensor_len())) {
             // The first is the image itself.
-            let covered = run.checked_sub(1).map(|at| cover(&input, fill, (at / n_steps, at % n_steps), n_steps, config.patch));
+            let covered =
+                run.checked_sub(1).map(|at| cover(&input, fill, (at / n_steps, at % n_steps), n_steps, config.patch));
             let written = preprocessor.apply_rgb8(covered.as_ref().unwrap_or(&input), tensor);
             written.map_err(|e| BackboneError::Run { message: e.to_string() })?;
         }
@@ -149,7 +147,8 @@ fn map(
     let class = class.filter(|c| c.as_usize() < logits.ncols()).unwrap_or(ClassIdx::from(answer));
     let of = |run: usize| log_odds(logits, activation, run, class.as_usize());
     let whole = of(0);
-    let drops = Array2::from_shape_fn((n_steps, n_steps), |(row, column)| (whole - of(1 + row * n_steps + column)) as f32);
+    let drops =
+        Array2::from_shape_fn((n_steps, n_steps), |(row, column)| (whole - of(1 + row * n_steps + column)) as f32);
     let ps = probabilities.column(class.as_usize());
     let covered = || ps.iter().skip(1).copied();
     let range = (covered().fold(f32::INFINITY, f32::min), covered().fold(f32::NEG_INFINITY, f32::max));

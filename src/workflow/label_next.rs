@@ -213,11 +213,12 @@ mod tests {
         let values = Array2::from_shape_fn((n, 4), |(row, column)| {
             let noise = rng.below(1000) as f32 / 500.0 - 1.0;
             let hard = row >= 200;
-            noise + match (hard, row % 2 == column % 2) {
-                (false, true) => 8.0,
-                (false, false) => 0.0,
-                (true, _) => 4.0,
-            }
+            noise
+                + match (hard, row % 2 == column % 2) {
+                    (false, true) => 8.0,
+                    (false, false) => 0.0,
+                    (true, _) => 4.0,
+                }
         });
         let space = EmbeddingSpace { backbone: "b".into(), layer: "l".into(), preprocess: "p".into(), dim: 4 };
         let x = Embeddings::new(values, space).unwrap();
@@ -247,9 +248,6 @@ mod tests {
         assert!(some.value < 1.0, "{}", some.value);
         token.cancel();
         let labels: Vec<_> = (0..50).map(|row| (row, ClassIdx::from(row / 25))).collect();
-        assert!(matches!(
-            estimated(&coverage, &x, &labels, 2, &token),
-            Err(WorkflowError::Cancelled)
-        ));
+        assert!(matches!(estimated(&coverage, &x, &labels, 2, &token), Err(WorkflowError::Cancelled)));
     }
 }

@@ -29,8 +29,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use crate::backbone::BackboneError;
-use crate::dataset::{SkipReason, Skipped};
 use crate::dataset::manifest::ManifestError;
+use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::WidthMismatch;
 use crate::export::ExportError;
 use crate::export::report::ReportError;

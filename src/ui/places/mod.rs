@@ -8,5 +8,5 @@ mod page;
 pub mod runtime;
 pub mod start;
 pub mod train;
-pub mod zero_shot;
 mod why;
+pub mod zero_shot;

@@ -11,9 +11,7 @@ use crate::project::{ClassId, ImageId};
 use crate::ui::cx::Cx;
 use crate::ui::icons;
 use crate::ui::theme::{Theme, class_colour, radius, space, tokens};
-use crate::ui::widgets::{
-    self, Banner, Button, Meaning, badge, class_dot, percent, progress_bar, select, toggle,
-};
+use crate::ui::widgets::{self, Banner, Button, Meaning, badge, class_dot, percent, progress_bar, select, toggle};
 use crate::workflow::explain::OcclusionMap;
 
 pub(super) use heat::HeatOverlay;
@@ -161,7 +159,10 @@ fn where_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, asked: &Asked<'
     }
     let found = why.map(asked.subject);
     if found.is_none() {
-        widgets::weak(ui, "A patch is moved over the image: where the answer falls when it is covered, the model looks.");
+        widgets::weak(
+            ui,
+            "A patch is moved over the image: where the answer falls when it is covered, the model looks.",
+        );
     }
     let mut on = why.shows_map && found.is_some();
     if found.is_some() {
@@ -207,7 +208,8 @@ fn words(map: &OcclusionMap, name: &str) -> String {
     if map.drops.iter().all(|drop| drop.abs() < 0.1) {
         return format!("No part matters by itself: “{name}” stays at {} whatever is covered.", percent(p));
     }
-    let mut words = format!("“{name}” is at {}. Covered where it is warmest, it falls to {}", percent(p), percent(least.min(p)));
+    let mut words =
+        format!("“{name}” is at {}. Covered where it is warmest, it falls to {}", percent(p), percent(least.min(p)));
     if most > p + 0.005 {
         words.push_str(&format!("; where it is bluest, it rises to {}", percent(most)));
     }
@@ -216,10 +218,7 @@ fn words(map: &OcclusionMap, name: &str) -> String {
 }
 
 /// The map of an image, where it is to be drawn.
-pub(super) fn map_shown<'a>(
-    state: &'a AppState,
-    subject: &Subject,
-) -> Option<&'a std::sync::Arc<OcclusionMap>> {
+pub(super) fn map_shown<'a>(state: &'a AppState, subject: &Subject) -> Option<&'a std::sync::Arc<OcclusionMap>> {
     let why = &state.project.as_ref()?.why;
     let is_it = why.is_open && why.shows_map && why.subject.as_ref() == Some(subject);
     why.map(subject).filter(|_| is_it).map(|(_, map)| map)

@@ -4,8 +4,8 @@ mod accuracy;
 mod answer;
 
 use eframe::egui::{
-    CentralPanel, Color32, CornerRadius, Frame, Id, Margin, Panel, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    WidgetInfo, pos2, vec2,
+    CentralPanel, Color32, CornerRadius, Frame, Id, Margin, Panel, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind,
+    Ui, WidgetInfo, pos2, vec2,
 };
 
 use crate::app::next::{N_SHOWN, reasons};
@@ -83,8 +83,10 @@ fn instead(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) -> bool {
             _ => guessed.as_str(),
         };
         let title = if counts.n_images == 0 { "There are no images" } else { "Every image has a label" };
-        let chosen =
-            EmptyState::new(icons::CHECK_CIRCLE, title).text(words).actions(&["Show the gallery", "Add folder…"]).show(ui);
+        let chosen = EmptyState::new(icons::CHECK_CIRCLE, title)
+            .text(words)
+            .actions(&["Show the gallery", "Add folder…"])
+            .show(ui);
         match chosen {
             Some(0) => cx.act(Action::ShowGallery),
             Some(_) => cx.act(Action::AddFolder),

@@ -49,9 +49,7 @@ impl HeatOverlay {
             ui.ctx().load_texture("where the model looks", ColorImage::new(size, pixels(map)), TextureOptions::LINEAR)
         });
         let [left, top, right, bottom] = map.seen;
-        let at = |x: f32, y: f32| {
-            pos2(picture.left() + x * picture.width(), picture.top() + y * picture.height())
-        };
+        let at = |x: f32, y: f32| pos2(picture.left() + x * picture.width(), picture.top() + y * picture.height());
         let seen = Rect::from_min_max(at(left, top), at(right, bottom));
         let painter = ui.painter().with_clip_rect(clip.intersect(picture).intersect(ui.clip_rect()));
         // Darker, so that colours of the picture are not taken for those of the map.
@@ -59,7 +57,12 @@ impl HeatOverlay {
         painter.image(texture.id(), seen, Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)), Color32::WHITE);
         // The model sees no more than this.
         let frame = Stroke::new(1.5, Color32::from_white_alpha(200));
-        painter.rect_stroke(seen, CornerRadius::ZERO, Stroke::new(3.0, Color32::from_black_alpha(110)), StrokeKind::Inside);
+        painter.rect_stroke(
+            seen,
+            CornerRadius::ZERO,
+            Stroke::new(3.0, Color32::from_black_alpha(110)),
+            StrokeKind::Inside,
+        );
         painter.rect_stroke(seen, CornerRadius::ZERO, frame, StrokeKind::Inside);
     }
 }

@@ -18,13 +18,20 @@ pub(super) fn chart_ui(ui: &mut Ui, project: &OpenProject) {
     let Some(last) = curve.last() else {
         widgets::weak(
             ui,
-            &format!("It is known once {LEAST_JUDGED} images of two classes have a label, and one class has two of them."),
+            &format!(
+                "It is known once {LEAST_JUDGED} images of two classes have a label, and one class has two of them."
+            ),
         );
         return;
     };
     let percent = |v: f64| format!("{:.0}", 100.0 * v);
-    let figure =
-        format!("{} %  ({} to {}) with {} labels", percent(last.accuracy), percent(last.low), percent(last.high), last.n_labels);
+    let figure = format!(
+        "{} %  ({} to {}) with {} labels",
+        percent(last.accuracy),
+        percent(last.low),
+        percent(last.high),
+        last.n_labels
+    );
     widgets::body(ui, &figure);
     let t = tokens(ui);
     let (line, band) = (t.accent.solid, t.accent.solid.gamma_multiply(0.18));

@@ -31,11 +31,8 @@ impl AnswerPanel {
             self.find(cx, ui, project);
         }
         let needle = self.needle.trim().to_lowercase();
-        let found: Vec<_> = classes
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, class))| class.name.to_lowercase().contains(&needle))
-            .collect();
+        let found: Vec<_> =
+            classes.iter().enumerate().filter(|(_, (_, class))| class.name.to_lowercase().contains(&needle)).collect();
         let n_found = found.len();
         let listed = if needle.is_empty() { MAX_LISTED } else { 2 * MAX_LISTED };
         for (position, (id, class)) in found.into_iter().take(listed) {
