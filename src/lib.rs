@@ -17,7 +17,7 @@
 //! | 0 | [`rng`] | a seeded generator whose sequence never changes |
 //! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it |
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
-//! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated |
+//! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated; what to label next, nearest images |
 //! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score) |
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data; runs, and how two of them differ |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
@@ -25,7 +25,7 @@
 //! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
 //! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees; the report as one HTML file |
-//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, zero-shot, evaluate, predict, export, report |
+//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, zero-shot, evaluate, predict, what to label next, why an answer, export, report |
 //! | 4 | [`jobs`] | the work beside the screen: named threads with queues, cancelling, one end for every job |
 //! | 5 | [`app`] | the application without a screen: commands and events in, state and effects out |
 //! | 6 | `ui` | the screen, with eframe and egui: shell, places, widgets, theme; only with the feature `gui` |
@@ -35,7 +35,7 @@
 //!
 //! ```text
 //!    keys, buttons, drops ──► Command ──► app::update ─┬─► AppState ──► ui draws it
-//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, study, export, project
+//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, study, next, explain, export, project
 //!    jobs ──► JobEvent ──► app::on_event ──► AppState, Effect        (and a call of the waker, which knows no egui)
 //! ```
 //!

@@ -94,6 +94,8 @@ pub enum Stage {
     Copy,
     /// Going from one model to the next.
     Compare,
+    /// Covering one part of an image after the other.
+    Explain,
 }
 
 impl Stage {
@@ -109,6 +111,7 @@ impl Stage {
             Self::Verify => "Verifying",
             Self::Copy => "Copying",
             Self::Compare => "Comparing",
+            Self::Explain => "Looking",
         }
     }
 }

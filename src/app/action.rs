@@ -80,6 +80,10 @@ pub enum Action {
     ShowCertainty,
     /// Heads of before.
     ShowRuns,
+    /// What is behind an answer.
+    Why,
+    /// What an answer rests on.
+    ShowWhere,
     /// Answers on image files.
     PredictFiles,
     /// Answers on a folder.
@@ -163,7 +167,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -182,6 +186,8 @@ impl Action {
         Self::ShowNext,
         Self::ShowCertainty,
         Self::ShowRuns,
+        Self::Why,
+        Self::ShowWhere,
         Self::SelectAll,
         Self::SelectNone,
         Self::Unlabel,
@@ -263,6 +269,8 @@ impl Action {
             Self::ShowNext => "Label what helps most",
             Self::ShowCertainty => "Show how certain it is",
             Self::ShowRuns => "Show the runs",
+            Self::Why => "Why this answer",
+            Self::ShowWhere => "Show where it looks",
             Self::PredictFiles => "Predict images…",
             Self::PredictFolder => "Predict a folder…",
             Self::SavePredictions => "Save predictions as CSV…",
@@ -331,6 +339,8 @@ impl Action {
             Self::ShowNext => "Images without a class, the most useful to label first",
             Self::ShowCertainty => "Calibration, and when the answer is “unknown”",
             Self::ShowRuns => "Heads that were trained before, compared",
+            Self::Why => "Show the training images that it is most like, with their labels, or hide them",
+            Self::ShowWhere => "Cover one part of the image after the other: which parts the answer rests on",
             Self::PredictFiles => "Classify image files without adding them",
             Self::PredictFolder => "Classify every image of a folder without adding it",
             Self::SavePredictions => "Write the table of predictions to a file",
@@ -383,6 +393,8 @@ impl Action {
             Self::ShowMap => ctrl_shift("M"),
             Self::ShowCheck => ctrl_shift("F"),
             Self::ShowNext => ctrl_shift("L"),
+            Self::Why => plain("W"),
+            Self::ShowWhere => plain("O"),
             Self::GoModel => ctrl("1"),
             Self::GoImages => ctrl("2"),
             Self::GoTrain => ctrl("3"),
@@ -453,7 +465,8 @@ impl Action {
             Self::ShowMistakes => check(open?.live.fit.is_some(), "There is no trained head yet"),
             Self::ResumeEmbedding => check(open?.live.pause.is_some(), "Nothing waits to be embedded"),
             Self::CancelWork => {
-                let is_busy = state.activities.iter().any(|a| !matches!(a.lane, LaneKind::Project | LaneKind::Fit));
+                let is_brief = |lane| matches!(lane, LaneKind::Project | LaneKind::Fit | LaneKind::Next);
+                let is_busy = state.activities.iter().any(|a| !is_brief(a.lane));
                 check(is_busy, "Nothing runs in the background")
             }
             Self::PredictFiles | Self::PredictFolder => {
@@ -494,6 +507,11 @@ impl Action {
             Self::ChooseExportDir => open.map(drop),
             Self::OpenExportFolder => check(open?.export.done.is_some(), "Nothing has been exported yet"),
             Self::GoTrain | Self::GoEvaluate | Self::GoZeroShot | Self::GoExport => open.map(drop),
+            Self::Why => check(state.has_answer_in_view(), "Open an image, or predict one"),
+            Self::ShowWhere => {
+                check(state.has_answer_in_view(), "Open an image, or predict one")?;
+                check(open?.live.fit.is_some(), "There is no trained head yet")
+            }
             Self::ShowGallery
             | Self::ShowMap
             | Self::ShowCheck

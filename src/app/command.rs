@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use super::Action;
 use super::gallery::{Filter, SelectOp, SortBy};
+use super::next::NextCommand;
 use super::state::Place;
 use super::views::{EvaluateView, ImagesView};
+use super::why::WhyCommand;
 use crate::backbone::provider::Provider;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
@@ -96,6 +98,10 @@ pub enum Command {
     Remove(Target),
     /// Where a folder that is gone is now.
     Relocate(RootId, PathBuf),
+    /// Labels images in the order of their usefulness.
+    Next(NextCommand),
+    /// Asks why an answer is what it is.
+    Why(WhyCommand),
     /// Changes the selection.
     Select(SelectOp),
     /// Shows only some images.

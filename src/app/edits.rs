@@ -130,7 +130,10 @@ impl AppState {
             project.gallery.is_stale = true;
             self.models.self_tests.clear();
             // What is done for the model of before is for nothing.
-            effects.extend([LaneKind::Embed, LaneKind::Fit, LaneKind::Predict].map(Effect::Cancel));
+            effects.extend(
+                [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Next, LaneKind::Explain]
+                    .map(Effect::Cancel),
+            );
             project.studies.probe_error = None;
             // Another layer is what probing is for.
             let of_probe = |s: &ProjectSettings| (s.model.clone(), s.preprocess.clone());

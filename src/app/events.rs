@@ -8,7 +8,7 @@ use super::state::{Activity, AppState, EmbedPause, Place, Purpose, RuntimeState}
 use super::words::n_images;
 use super::zero_shot::LearningCurve;
 use crate::dataset::Split;
-use crate::jobs::{Body, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput, LaneKind, SkippedImage};
+use crate::jobs::{Body, Explained, FitOutput, JobData, JobError, JobEvent, JobId, JobOutput, LaneKind, SkippedImage};
 use crate::project::RootId;
 use crate::store::project::{StoredHead, Write};
 
@@ -153,6 +153,17 @@ impl AppState {
                 }
             }
             (Purpose::Fit { revision }, JobOutput::Fitted(output)) => self.on_fitted(revision, *output, effects),
+            (Purpose::Next { .. }, JobOutput::Next(output)) => self.on_next(*output),
+            (Purpose::Near { session }, JobOutput::Explained(Explained::Near(near))) => {
+                if self.session() == Some(session) {
+                    self.on_near(id, Ok(near));
+                }
+            }
+            (Purpose::Occlude { session }, JobOutput::Explained(Explained::Occluded { class, map })) => {
+                if self.session() == Some(session) {
+                    self.on_occluded(id, Ok((class, map)));
+                }
+            }
             (Purpose::Predict { epoch, head }, JobOutput::Predicted(predictions)) => {
                 let is_wanted = |p: &&mut OpenProject| p.live.epoch == epoch && p.data.settings.head == head;
                 if let Some(project) = self.project.as_mut().filter(is_wanted) {
@@ -303,6 +314,9 @@ impl AppState {
                 }
             }
             Purpose::Study { study, session } => self.study_failed(study, session, summary),
+            Purpose::Next { epoch, .. } => self.next_failed(epoch, summary),
+            Purpose::Near { .. } => self.on_near(id, Err(summary)),
+            Purpose::Occlude { .. } => self.on_occluded(id, Err(summary)),
             Purpose::Curve { epoch } => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
                     project.zero_shot.curve_error = Some(summary);
@@ -369,6 +383,9 @@ impl AppState {
             }
             Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
             Purpose::Study { .. } => self.tell_cancelled(LaneKind::Study),
+            Purpose::Next { epoch, revision } => self.next_cancelled(*epoch, *revision),
+            Purpose::Near { .. } => self.near_cancelled(id),
+            Purpose::Occlude { .. } => self.occlusion_cancelled(id),
             _ => {}
         }
     }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::gallery::{ClassFilter, Gallery};
 use super::live::Live;
+use super::next::Next;
 use super::runs::RunsState;
 use super::study::Studies;
+use super::why::Why;
 use super::zero_shot::ZeroShot;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
@@ -94,6 +96,10 @@ pub struct OpenProject {
     pub live: Live,
     /// Labels that were typed, and what they say.
     pub zero_shot: ZeroShot,
+    /// What to label next.
+    pub next: Next,
+    /// What is behind answers.
+    pub why: Why,
     /// What the gallery shows.
     pub gallery: Gallery,
     /// How many images there are of what.
@@ -127,6 +133,8 @@ impl OpenProject {
             revision: 1,
             live,
             zero_shot,
+            next: Next::default(),
+            why: Why::default(),
             gallery: Gallery::default(),
             counts: Counts::default(),
             predictions: None,

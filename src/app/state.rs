@@ -225,6 +225,23 @@ pub enum Purpose {
         /// Of which opening of a project.
         session: Session,
     },
+    /// The order of what is labelled next.
+    Next {
+        /// The choice of model.
+        epoch: u64,
+        /// The project's revision.
+        revision: u64,
+    },
+    /// The training images that an image is most like.
+    Near {
+        /// Of which opening of a project.
+        session: Session,
+    },
+    /// Where the model looks.
+    Occlude {
+        /// Of which opening of a project.
+        session: Session,
+    },
     /// A self-test.
     SelfTest(Provider),
     /// ONNX Runtime.

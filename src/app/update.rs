@@ -10,6 +10,7 @@ use super::live::model_choice;
 use super::notices::Tone;
 use super::state::{AppState, EmbedPause, Place, Purpose, RuntimeState};
 use super::views::{EvaluateView, ImagesView};
+use super::why::WhyCommand;
 use crate::dataset::Split;
 use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
 use crate::project::{ImageId, RootId};
@@ -75,6 +76,8 @@ impl AppState {
                 }
             }
             Command::Look(id) => self.look(id),
+            Command::Next(command) => self.next_command(command, effects),
+            Command::Why(command) => self.why_command(command, effects),
             Command::ChooseHead(kind) => self.change_settings("choose the head", |s| s.head = kind, effects),
             Command::SetThreshold(threshold) => {
                 self.change_settings("set the threshold for “unknown”", |s| s.unknown_below = threshold, effects);
@@ -288,6 +291,7 @@ impl AppState {
                     LaneKind::Predict,
                     LaneKind::Text,
                     LaneKind::Study,
+                    LaneKind::Explain,
                     LaneKind::Export,
                 ] {
                     if self.activity(lane).is_some() {
@@ -320,6 +324,14 @@ impl AppState {
             Action::OpenReport => {
                 let path = self.project.as_ref().and_then(|p| p.runs.report.clone());
                 effects.extend(path.map(|path| Effect::Screen(ScreenEffect::OpenFolder(path))));
+            }
+            Action::Why => {
+                let is_open = self.project.as_ref().is_some_and(|p| p.why.is_open);
+                self.why_command(WhyCommand::Open(!is_open), effects);
+            }
+            Action::ShowWhere => {
+                let is_on = self.project.as_ref().is_some_and(|p| p.why.shows_map);
+                self.why_command(WhyCommand::Map(!is_on), effects);
             }
             Action::RetryRuntime => self.load_runtime(effects),
             Action::ToggleTheme => effects.push(Effect::Screen(ScreenEffect::ToggleTheme)),
@@ -392,9 +404,16 @@ impl AppState {
         if self.project.is_none() {
             return;
         }
-        for lane in
-            [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Text, LaneKind::Study, LaneKind::Export]
-        {
+        for lane in [
+            LaneKind::Embed,
+            LaneKind::Fit,
+            LaneKind::Predict,
+            LaneKind::Text,
+            LaneKind::Study,
+            LaneKind::Next,
+            LaneKind::Explain,
+            LaneKind::Export,
+        ] {
             effects.push(Effect::Cancel(lane));
         }
         self.keep_labels(effects);
@@ -556,6 +575,8 @@ impl AppState {
         self.zero_shot_if_due(effects);
         self.fit_if_due(effects);
         self.keep_runs_if_due(effects);
+        self.next_if_due(effects);
+        self.why_if_due(effects);
         if let Some(project) = &mut self.project {
             project.refresh_if_stale();
         }

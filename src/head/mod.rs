@@ -7,6 +7,8 @@
 //! | zero-shot | nothing: embeddings of texts are its weights | [`text`] |
 //! | text | corrections of the texts by a few examples | [`few_shot`] |
 //!
+//! [`usefulness`] orders unlabelled images by what labelling them would teach a head.
+//!
 //! [`train()`] fits either kind, chooses its settings on held-out rows and scales it by a temperature, so that the
 //! softmax of a head's logits are calibrated probabilities. Every head is applied, and exported, in one form:
 //! [`Affine`]. Results do not depend on the number of threads.
@@ -21,6 +23,7 @@ mod lbfgs;
 pub mod linear;
 mod logistic;
 mod matmul;
+mod neighbours;
 mod out_of_sample;
 mod plan;
 pub mod prototype;
@@ -30,6 +33,7 @@ mod select;
 mod temperature;
 pub mod text;
 mod train;
+pub mod usefulness;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -37,6 +41,7 @@ use serde::{Deserialize, Serialize};
 pub use affine::{Activation, Affine, Block, Kernel, unit_blocks};
 pub use error::HeadError;
 pub use linear::ClassWeight;
+pub use neighbours::{Neighbour, nearest};
 pub use out_of_sample::{OutOfSample, out_of_sample};
 pub use plan::{ChosenBy, SelectionPolicy};
 pub use prototype::Distance;

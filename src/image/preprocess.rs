@@ -53,6 +53,35 @@ impl Preprocessor {
         3 * self.height_px as usize * self.width_px as usize
     }
 
+    /// Where [`to_rgb8`](Self::to_rgb8)'s result lies in an image of this size: its left, top, right and bottom edge in parts of
+    /// the image's width and height. Under 0 or over 1 where it is padded.
+    pub fn seen(&self, width_px: u32, height_px: u32) -> [f32; 4] {
+        let at = geometry::place(&self.spec, width_px, height_px, self.width_px, self.height_px);
+        let edges = |span: Span, out_px: u32, resized_px: u32| {
+            let first = f64::from(span.first_px) - f64::from(span.pad_before_px);
+            [first, first + f64::from(out_px)].map(|px| (px / f64::from(resized_px.max(1))) as f32)
+        };
+        let [left, right] = edges(at.columns, self.width_px, at.resized_width_px);
+        let [top, bottom] = edges(at.rows, self.height_px, at.resized_height_px);
+        [left, top, right, bottom]
+    }
+
+    /// One image's tensor from what [`to_rgb8`](Self::to_rgb8) gave, perhaps changed.
+    ///
+    /// # Errors
+    /// When `rgb8` is of another size, or `out` does not have [`tensor_len`](Self::tensor_len) values.
+    pub fn apply_rgb8(&self, rgb8: &Rgb8Image, out: &mut [f32]) -> Result<(), BatchError> {
+        let found = 3 * rgb8.width_px() as usize * rgb8.height_px() as usize;
+        let is_its_size = (rgb8.width_px(), rgb8.height_px()) == (self.width_px, self.height_px);
+        match [out.len(), found].into_iter().find(|len| *len != self.tensor_len() || !is_its_size) {
+            Some(found) => Err(BatchError::TensorLen { expected: self.tensor_len(), found }),
+            None => {
+                self.normalise(rgb8, out);
+                Ok(())
+            }
+        }
+    }
+
     /// The image resized, cropped and padded, still in 8 bits: what the backbone "sees".
     pub fn to_rgb8(&self, image: &Rgb8Image, scratch: &mut Scratch) -> Rgb8Image {
         let Placement { resized_width_px, resized_height_px, columns, rows } =
@@ -74,6 +103,12 @@ impl Preprocessor {
             return Err(BatchError::TensorLen { expected: self.tensor_len(), found: out.len() });
         }
         let rgb8 = self.to_rgb8(image, scratch);
+        self.normalise(&rgb8, out);
+        Ok(())
+    }
+
+    /// `(sample * rescale - mean) / std`, in the layout of the specification.
+    fn normalise(&self, rgb8: &Rgb8Image, out: &mut [f32]) {
         let order: [usize; 3] = match self.spec.channels {
             ChannelOrder::Rgb => [0, 1, 2],
             ChannelOrder::Bgr => [2, 1, 0],
@@ -95,7 +130,6 @@ impl Preprocessor {
                 }
             }
         }
-        Ok(())
     }
 
     /// An image of the output's size with `visible` at its place, the rest in the padding's colour.
@@ -191,6 +225,31 @@ mod tests {
                 assert_eq!(nchw[c * 24 + i], bgr[(2 - c) * 24 + i]);
             }
         }
+    }
+
+    #[test]
+    fn what_is_seen_is_a_part_of_the_image_or_more_than_it() {
+        // 40 x 20 px: the short side becomes 8, the long one 16; 6 x 4 px of that are left.
+        let p = Preprocessor::new(&spec()).unwrap();
+        assert_eq!(p.seen(40, 20), [6.0 / 16.0, 1.0 / 8.0, 10.0 / 16.0, 7.0 / 8.0]);
+        let squash = Resize::Squash { height_px: 10, width_px: 10 };
+        let p = Preprocessor::new(&PreprocessSpec { resize: squash, crop: None, ..spec() }).unwrap();
+        assert_eq!(p.seen(400, 30), [0.0, 0.0, 1.0, 1.0]);
+        let border = Resize::Border { height_px: 10, width_px: 10 };
+        let p = Preprocessor::new(&PreprocessSpec { resize: border, crop: None, ..spec() }).unwrap();
+        assert_eq!(p.seen(100, 50), [0.0, -2.0 / 5.0, 1.0, 8.0 / 5.0]);
+    }
+
+    #[test]
+    fn a_changed_input_is_normalised_as_the_image_itself() {
+        let p = Preprocessor::new(&spec()).unwrap();
+        let image = image(30, 20);
+        let (mut whole, mut again) = (vec![0.0; p.tensor_len()], vec![0.0; p.tensor_len()]);
+        p.apply(&image, &mut Scratch::default(), &mut whole).unwrap();
+        let rgb8 = p.to_rgb8(&image, &mut Scratch::default());
+        p.apply_rgb8(&rgb8, &mut again).unwrap();
+        assert_eq!(whole, again);
+        assert!(p.apply_rgb8(&image, &mut again).is_err() && p.apply_rgb8(&rgb8, &mut again[1..]).is_err());
     }
 
     #[test]

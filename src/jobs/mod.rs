@@ -8,22 +8,27 @@
 //! | `predict` | images that are not part of the project | the latest, and the running one is ended |
 //! | `text` | labels: encoded, and every image scored by them; learning curves | the latest, and the running one is ended |
 //! | `study` | heads on several depths of a model, or on several models | the latest, and the running one is ended |
+//! | `next` | unlabelled images in the order of their usefulness | the latest, and the running one is ended |
+//! | `explain` | why an answer: nearest images, where the model looks | the latest, and the running one is ended |
 //! | `export` | an export with its proof, tables and sorted copies of predictions, self-tests | waits its turn |
 //! | `project` | project files: opened, written, copied, closed, each by its session; the settings | waits its turn |
 //!
 //! Every job ends with exactly one [`Body::Finished`], also when it panics, is cancelled or never began. The screen is
 //! woken through a function that it passes in; nothing here knows of it.
 
+mod explain;
 mod export;
 mod files;
 mod fit;
 mod lane;
 mod models;
+mod next;
 mod predict;
 pub mod presence;
 mod project;
 pub mod protocol;
 mod protocol_files;
+mod protocol_next;
 mod protocol_report;
 mod protocol_study;
 mod protocol_text;
@@ -73,6 +78,8 @@ impl Jobs {
             lane(LaneKind::Predict, Policy::Interrupt, predict::worker(Arc::clone(&models)))?,
             lane(LaneKind::Text, Policy::Interrupt, texts::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Study, Policy::Interrupt, study::worker(Arc::clone(&models)))?,
+            lane(LaneKind::Next, Policy::Interrupt, next::worker(Arc::clone(&table)))?,
+            lane(LaneKind::Explain, Policy::Interrupt, explain::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Export, Policy::Queue, export::worker(models, Arc::clone(&table)))?,
             lane(LaneKind::Project, Policy::Queue, project::worker())?,
         ];

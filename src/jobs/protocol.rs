@@ -28,6 +28,7 @@ use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
 
 pub use super::protocol_files::*;
+pub use super::protocol_next::*;
 pub use super::protocol_report::*;
 pub use super::protocol_study::*;
 pub use super::protocol_text::*;
@@ -51,6 +52,10 @@ pub enum LaneKind {
     Text,
     /// Compares layers and models.
     Study,
+    /// Says what to label next.
+    Next,
+    /// Says why an answer is what it is.
+    Explain,
     /// Writes exports.
     Export,
     /// Keeps the project file.
@@ -67,6 +72,8 @@ impl LaneKind {
             Self::Predict => "predict",
             Self::Text => "text",
             Self::Study => "study",
+            Self::Next => "next",
+            Self::Explain => "explain",
             Self::Export => "export",
             Self::Project => "project",
         }
@@ -99,6 +106,10 @@ pub enum JobRequest {
     Text(TextRequest),
     /// For [`LaneKind::Study`].
     Study(Box<StudyRequest>),
+    /// For [`LaneKind::Next`].
+    Next(Box<NextRequest>),
+    /// For [`LaneKind::Explain`].
+    Explain(Box<ExplainRequest>),
     /// For [`LaneKind::Export`].
     Export(ExportRequest),
     /// For [`LaneKind::Project`].
@@ -115,6 +126,8 @@ impl JobRequest {
             Self::Predict(_) => LaneKind::Predict,
             Self::Text(_) => LaneKind::Text,
             Self::Study(_) => LaneKind::Study,
+            Self::Next(_) => LaneKind::Next,
+            Self::Explain(_) => LaneKind::Explain,
             Self::Export(_) => LaneKind::Export,
             Self::Project(_) => LaneKind::Project,
         }
@@ -502,6 +515,10 @@ pub enum JobOutput {
     Probed(Box<Probed>),
     /// Of [`StudyRequest::Compare`].
     Compared(Box<Compared>),
+    /// Of [`JobRequest::Next`].
+    Next(Box<NextOutput>),
+    /// Of [`JobRequest::Explain`].
+    Explained(Explained),
     /// Of [`JobRequest::Fit`].
     Fitted(Box<FitOutput>),
     /// Of [`JobRequest::Predict`].

@@ -14,6 +14,7 @@ pub mod paired;
 mod report;
 mod spectrum;
 pub mod transfer;
+mod weighted;
 
 pub use bootstrap::Interval;
 pub use calibration::{CalibrationBin, N_CALIBRATION_BINS, calibration_bins, expected_calibration_error};
@@ -21,6 +22,7 @@ pub use classification::{ClassMetrics, accuracy, balanced_accuracy, macro_f1, pe
 pub use confusion::ConfusionMatrix;
 pub use log_loss::{log_loss, row_log_loss};
 pub use report::{Estimate, Report, TOP_K, top_k_accuracy};
+pub use weighted::weighted_accuracy;
 
 /// Why there is no report.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

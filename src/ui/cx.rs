@@ -71,13 +71,15 @@ impl Thumbs {
         self.textures.end_frame();
     }
 
-    fn draw(&mut self, ui: &Ui, rect: Rect, key: u64, path: &Path, fit: Fit) {
+    /// Where the picture was drawn, once it is there.
+    fn draw(&mut self, ui: &Ui, rect: Rect, key: u64, path: &Path, fit: Fit) -> Option<Rect> {
         self.next_tile_pt = self.next_tile_pt.max(rect.width().max(rect.height()));
         let t = tokens(ui);
         let round = CornerRadius::same(radius::SMALL);
         match self.textures.get(key, path) {
             ThumbState::Loading => {
                 ui.painter().rect_filled(rect, round, t.sunken);
+                None
             }
             ThumbState::Ready(thumb) => {
                 let full = thumb.full_size_px();
@@ -88,6 +90,7 @@ impl Thumbs {
                 let image = eframe::egui::epaint::RectShape::filled(at, round, Color32::WHITE)
                     .with_texture(thumb.texture.id(), uv);
                 ui.painter().add(image);
+                Some(at)
             }
             ThumbState::Failed(_) => {
                 ui.painter().rect_filled(rect, round, t.sunken);
@@ -99,6 +102,7 @@ impl Thumbs {
                     icons::font(side),
                     t.text_faint,
                 );
+                None
             }
         }
     }
@@ -180,8 +184,8 @@ impl<'a> Cx<'a> {
         Some(self.thumbs.textures.large(u64::from(id.0), &path, max_side_px))
     }
 
-    /// Draws the thumbnail of any image file into `rect`, all of it.
-    pub fn file_thumb(&mut self, ui: &Ui, rect: Rect, path: &Path) {
-        self.thumbs.draw(ui, rect, path_key(path) | FILE_BIT, path, Fit::Whole);
+    /// Draws the thumbnail of any image file into `rect`, all of it. Where it lies, once it is there.
+    pub fn file_thumb(&mut self, ui: &Ui, rect: Rect, path: &Path) -> Option<Rect> {
+        self.thumbs.draw(ui, rect, path_key(path) | FILE_BIT, path, Fit::Whole)
     }
 }

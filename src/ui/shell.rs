@@ -4,6 +4,7 @@
 //! [`Shell::draw`] only reads the state; what the user wants is gathered as commands and done after it.
 
 mod keys;
+mod keys_next;
 mod overlay;
 mod rail;
 mod status;

@@ -5,9 +5,11 @@ pub mod clean;
 pub mod compare;
 pub mod embed;
 pub mod evaluate;
+pub mod explain;
 pub mod export;
 pub mod few_shot;
 pub mod import;
+pub mod label_next;
 pub mod models;
 pub mod predict;
 pub mod probe;
@@ -27,8 +29,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use crate::backbone::BackboneError;
-use crate::dataset::Skipped;
 use crate::dataset::manifest::ManifestError;
+use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::WidthMismatch;
 use crate::export::ExportError;
 use crate::export::report::ReportError;
@@ -78,6 +80,14 @@ pub enum WorkflowError {
     NoImages {
         /// The folder.
         path: PathBuf,
+    },
+    /// An image that something is to be said about.
+    #[error("{} cannot be looked at: {reason}", .path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: SkipReason,
     },
     /// Images were found and none could be used.
     #[error("none of the {n} images could be used; the first: {} ({reason})", .path.display())]

@@ -9,6 +9,7 @@ tiny_nhwc       images:0 [1,32,32,3] -> map:0 [1,16,16,8], Softmax:0 [1,4]; opse
 tiny_fp16       image f16 [N,3,32,32] -> embedding f16 [N,8]; opset 13
 tiny_qdq        pixel_values [N,3,32,32] -> features [N,8]; quantised with QDQ pairs; opset 13
 tiny_external   pixel_values [N,3,32,32] -> features [N,16]; weights in tiny_external.onnx_data
+corner          pixel_values [1,3,32,32] -> features [1,3]: the mean colour of the quarter at the top right; opset 13
 not_image       input_ids int64 [N,L] -> sentence_embedding [N,8]
 
 `make(name, opset)` builds the same models for other opsets, for checks outside the tests.
@@ -197,6 +198,16 @@ def qdq(opset, seed=19):
     return g.model([("pixel_values", F32, ["batch", 3, 32, 32])], [("features", F32, ["batch", 8])], opset)
 
 
+def corner(opset):
+    """Sees one quarter of the picture and nothing else, one picture at a time."""
+    g = Graph(29)
+    starts, ends = g.const("starts", np.array([0, 16], np.int64)), g.const("ends", np.array([16, 32], np.int64))
+    part = g.op("Slice", ["pixel_values", starts, ends, g.const("axes", np.array([2, 3], np.int64))], "part", "/Slice")
+    mean = g.op("GlobalAveragePool", [part], "mean", "/GlobalAveragePool")
+    g.op("Flatten", [mean], "features", "/Flatten", axis=1)
+    return g.model([("pixel_values", F32, [1, 3, 32, 32])], [("features", F32, [1, 3])], opset)
+
+
 def not_image(opset, seed=23):
     """Token ids, as a text tower has them."""
     g = Graph(seed)
@@ -234,6 +245,7 @@ def main(out):
     onnx.save(make("nhwc", 11), out / "tiny_nhwc.onnx")
     onnx.save(make("fp16", 13), out / "tiny_fp16.onnx")
     onnx.save(make("qdq", 13), out / "tiny_qdq.onnx")
+    onnx.save(make("corner", 13), out / "corner.onnx")
     onnx.save(make("not_image", 17), out / "not_image.onnx")
     external = make("cnn", 17)
     data = out / "tiny_external.onnx_data"

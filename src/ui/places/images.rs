@@ -62,12 +62,15 @@ impl ImagesPlace {
         let is_small = ui.available_width() < 620.0;
         let widths = if is_small { 132.0..=148.0 } else { 132.0..=360.0 };
         // A width that was chosen in a large window is kept for it.
-        Panel::left(if is_small { "few classes" } else { "classes" })
+        let list = Panel::left(if is_small { "few classes" } else { "classes" })
             .frame(Frame::new().fill(t.surface).inner_margin(Margin::same(8)))
             .resizable(!is_small)
             .default_size(if is_small { 148.0 } else { 212.0 })
-            .size_range(widths)
-            .show(ui, |ui| self.classes.ui(cx, ui));
+            .size_range(widths);
+        // What is labelled next has the classes with it, and the room is needed.
+        if !(is_small && cx.state.images_view == ImagesView::Next) {
+            list.show(ui, |ui| self.classes.ui(cx, ui));
+        }
         CentralPanel::default().frame(Frame::new().fill(t.surface)).show(ui, |ui| {
             self.banners(cx, ui);
             let has_images = project.counts.n_images + project.counts.n_skipped > 0;

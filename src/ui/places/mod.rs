@@ -8,4 +8,5 @@ mod page;
 pub mod runtime;
 pub mod start;
 pub mod train;
+mod why;
 pub mod zero_shot;

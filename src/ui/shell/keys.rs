@@ -24,7 +24,9 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
         // What acts on the selection does so where it is seen.
         let selects = matches!(action, Action::SelectAll | Action::SelectNone);
         let is_of_gallery = (!shortcut.ctrl && key != Key::F1) || selects;
-        if (is_typing && is_for_text && key != Key::F1) || (is_of_gallery && !acts_on_images) {
+        let asks = matches!(action, Action::Why | Action::ShowWhere);
+        let acts = if asks { state.has_answer_in_view() && !Popup::is_any_open(ctx) } else { acts_on_images };
+        if (is_typing && is_for_text && key != Key::F1) || (is_of_gallery && !acts) {
             continue;
         }
         // Exactly these keys (Ctrl+Shift+Z is not Ctrl+Z), as they were when it was pressed: a quick hand has let go of
@@ -54,6 +56,8 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
     }
     if acts_on_images {
         gallery(ctx, state, out);
+    } else if state.keys_label_next() && !Popup::is_any_open(ctx) {
+        super::keys_next::commands(ctx, state, out);
     }
 }
 
@@ -69,7 +73,7 @@ fn pasted(ctx: &Context) -> Option<Vec<PathBuf>> {
     (!paths.is_empty()).then_some(paths)
 }
 
-const DIGITS: [Key; 9] =
+pub(super) const DIGITS: [Key; 9] =
     [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
 fn gallery(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
@@ -131,6 +135,9 @@ pub(super) fn shortcuts_dialog(ctx: &Context) -> bool {
         ("Large view", "Enter"),
         ("Move, and select more", "Shift+Arrows"),
         ("Close the large view, select none", "Esc"),
+        ("Label next: label with class 1 to 9", "1-9"),
+        ("Label next: later, back, show the guess", "S, Backspace, G"),
+        ("Label next: find or add a class", "/"),
     ];
     let response = Dialog::new("shortcuts", "Keyboard shortcuts").width(460.0).show(ctx, |ui| {
         let height = ctx.content_rect().height() * 0.7;

@@ -12,11 +12,12 @@ use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, progress_bar};
 
 /// Lanes in the order in which the bar speaks of them.
-const LANES: [LaneKind; 8] = [
+const LANES: [LaneKind; 9] = [
     LaneKind::Export,
     LaneKind::Predict,
     LaneKind::Text,
     LaneKind::Study,
+    LaneKind::Explain,
     LaneKind::Embed,
     LaneKind::Files,
     LaneKind::Fit,
@@ -38,7 +39,12 @@ pub(super) fn status_ui(cx: &mut Cx<'_>, ui: &mut Ui) {
 }
 
 fn left(cx: &mut Cx<'_>, ui: &mut Ui) {
-    let is_worth = |a: &&Activity| a.lane != LaneKind::Text || a.n_total > FEW_TEXTS;
+    let is_worth = |a: &&Activity| match a.lane {
+        LaneKind::Text => a.n_total > FEW_TEXTS,
+        // Images that are alike are found in a moment.
+        LaneKind::Explain => a.n_total > 0,
+        _ => true,
+    };
     let now = LANES.into_iter().find_map(|lane| cx.state.activity(lane).filter(is_worth));
     match now {
         Some(activity) => running(&activity.clone(), cx, ui),
@@ -56,6 +62,8 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Predict => "Predicting",
             LaneKind::Text => "Reading labels",
             LaneKind::Study => "Looking at images",
+            LaneKind::Next => "Ordering images",
+            LaneKind::Explain => "Looking",
             LaneKind::Export => "Exporting",
             LaneKind::Project => "Opening",
         },

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use eframe::egui::{Color32, Sense, Ui, vec2};
 
 use crate::app::{Action, OpenProject};
-use crate::jobs::LaneKind;
+use crate::jobs::{LaneKind, Subject};
+use crate::project::ClassId;
 use crate::ui::cx::Cx;
 use crate::ui::made_from::MadeFrom;
+use crate::ui::places::why;
 use crate::ui::theme::{Theme, class_colour, tokens};
 use crate::ui::widgets::{
     self, Banner, Button, Card, Column, EmptyState, Meaning, Sort, Table, badge, columns, percent, probability_bar,
@@ -28,6 +30,7 @@ pub(super) struct PredictionsCard {
     order: Vec<usize>,
     sort: Option<Sort>,
     selected: usize,
+    heat: why::HeatOverlay,
 }
 
 #[derive(Debug)]
@@ -149,13 +152,17 @@ impl PredictionsCard {
     }
 
     /// An image with its probabilities.
-    fn one(&self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, predictions: &Predictions, row: usize) {
+    fn one(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, predictions: &Predictions, row: usize) {
         let (Some(path), Some(of)) = (predictions.answers.paths.get(row), self.rows.get(row)) else { return };
         let is_wide = self.rows.len() == 1 && ui.available_width() > 560.0;
         let side = if is_wide { 300.0 } else { ui.available_width().min(240.0) };
-        let draw = |ui: &mut Ui, cx: &mut Cx<'_>| {
+        let subject = Subject::File(path.clone());
+        let heat = &mut self.heat;
+        let mut draw = |ui: &mut Ui, cx: &mut Cx<'_>| {
             let (rect, _) = ui.allocate_exact_size(vec2(side, side * 0.75), Sense::hover());
-            cx.file_thumb(ui, rect, path);
+            if let (Some(at), Some(map)) = (cx.file_thumb(ui, rect, path), why::map_shown(cx.state, &subject)) {
+                heat.draw(ui, at, rect, map);
+            }
         };
         let facts = |ui: &mut Ui| {
             widgets::strong(ui, &of.name);
@@ -171,17 +178,32 @@ impl PredictionsCard {
                 probability_bar(ui, name, colour, p, i == 0 && of.label != UNKNOWN);
             }
         };
+        let likely = likely(project, predictions, row);
+        let asked = why::Asked { subject: &subject, answer: likely.first().copied(), classes: &likely };
         if is_wide {
             ui.horizontal_top(|ui| {
                 draw(ui, cx);
                 ui.add_space(16.0);
-                ui.vertical(facts);
+                ui.vertical(|ui| {
+                    facts(ui);
+                    why::panel_ui(cx, ui, project, &asked);
+                });
             });
         } else {
             draw(ui, cx);
             facts(ui);
+            why::panel_ui(cx, ui, project, &asked);
         }
     }
+}
+
+/// The classes of the project by what an answer gives them, the largest first.
+fn likely(project: &OpenProject, predictions: &Predictions, row: usize) -> Vec<ClassId> {
+    let values = predictions.answers.probabilities.row(row);
+    let mut all: Vec<(usize, f32)> = values.iter().copied().enumerate().collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let name = |class: usize| predictions.classes.names().get(class);
+    all.into_iter().filter_map(|(class, _)| project.data.class_by_name(name(class)?)).collect()
 }
 
 fn colour_of(theme: Theme, other: Color32, project: &OpenProject, label: &str) -> Color32 {

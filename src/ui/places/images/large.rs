@@ -7,11 +7,13 @@ use eframe::egui::{
 use crate::app::gallery::SelectOp;
 use crate::app::{Command, Fit, OpenProject, Target};
 use crate::dataset::Split;
+use crate::jobs::Subject;
 use crate::project::{ClassId, ImageId};
 use crate::ui::cx::{Cx, contained};
 use crate::ui::format;
 use crate::ui::icons;
 use crate::ui::made_from::MadeFrom;
+use crate::ui::places::why;
 use crate::ui::textures::ThumbState;
 use crate::ui::theme::{Theme, class_colour, space, tokens};
 use crate::ui::widgets as text;
@@ -40,6 +42,7 @@ pub(super) struct LargeView {
     pan: Vec2,
     probabilities: Option<Probabilities>,
     full_size: Option<Vec2>,
+    heat: why::HeatOverlay,
 }
 
 impl LargeView {
@@ -54,7 +57,11 @@ impl LargeView {
             .resizable(false)
             .exact_size(width)
             .show(ui, |ui| {
-                ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| self.facts(cx, ui, id));
+                ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+                    // Beside the scroll bar, which lies over what it scrolls.
+                    ui.set_max_width(ui.available_width() - 8.0);
+                    self.facts(cx, ui, id);
+                });
             });
         CentralPanel::default().frame(Frame::new().fill(t.canvas)).show(ui, |ui| {
             self.picture(cx, ui, id);
@@ -77,6 +84,9 @@ impl LargeView {
                 let at = Rect::from_center_size(base.center() + self.pan, base.size() * self.zoom);
                 let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
                 ui.painter().with_clip_rect(rect).image(picture.texture.id(), at, uv, Color32::WHITE);
+                if let Some(map) = why::map_shown(cx.state, &Subject::Image(id)) {
+                    self.heat.draw(ui, at, rect, map);
+                }
                 self.zoom_and_pan(ui, &response, base.center());
             }
             Some(ThumbState::Failed(reason)) => {
@@ -172,6 +182,10 @@ impl LargeView {
         ui.add_space(space::S);
         text::strong(ui, "Answer of the head");
         self.answer(cx, ui, project, id);
+        ui.add_space(space::XS);
+        let likely: Vec<ClassId> = self.probabilities.iter().flat_map(|p| p.values.iter().map(|(c, _)| *c)).collect();
+        let asked = why::Asked { subject: &Subject::Image(id), answer: likely.first().copied(), classes: &likely };
+        why::panel_ui(cx, ui, project, &asked);
         ui.add_space(space::S);
         text::strong(ui, "Facts");
         let folder = path.parent().map(crate::ui::format::path).unwrap_or_default();
