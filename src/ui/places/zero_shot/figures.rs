@@ -116,7 +116,7 @@ pub(super) fn curve_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
     Card::new().title("Learning curve").show_with(ui, trailing, |ui| {
         widgets::caption(
             ui,
-            "Accuracy with so many labelled images of each class, on images that were not drawn; means of three draws.",
+            "Accuracy with so many labelled images of each class, on images that were not drawn; means of five draws.",
         );
         if state.draws_curve() {
             let activity = state.activity(crate::jobs::LaneKind::Text);
