@@ -56,9 +56,10 @@ fn sentences(outcome: &CurveOutcome) -> Vec<String> {
     let best = outcome.best();
     let of_curve = [best.and_then(words::outlook), best.and_then(words::far)];
     let of_needs = outcome.needs.as_ref().and_then(words::needs);
-    let of_transfer = outcome.transfer.as_ref().map(|transfer| {
-        [Some(words::transfer(transfer)), words::efficiency(transfer), words::convergence(transfer)]
-    });
+    let of_transfer = outcome
+        .transfer
+        .as_ref()
+        .map(|transfer| [Some(words::transfer(transfer)), words::efficiency(transfer), words::convergence(transfer)]);
     of_curve.into_iter().chain([of_needs]).chain(of_transfer.into_iter().flatten()).flatten().collect()
 }
 

@@ -19,12 +19,33 @@ const TABLE_STD: f32 = 0.02;
 const DEPTH: usize = 12;
 /// Nodes that leave a tensor's numbers as they are, or pick from them.
 const PASSING: [&str; 13] = [
-    "Identity", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "AveragePool",
-    "GlobalAveragePool", "ReduceMean", "Pad", "Dropout",
+    "Identity",
+    "Cast",
+    "Reshape",
+    "Transpose",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "ReduceMean",
+    "Pad",
+    "Dropout",
 ];
 /// Nodes behind which about half of a signal's energy is left.
 const ACTIVATIONS: [&str; 12] = [
-    "Relu", "LeakyRelu", "PRelu", "Clip", "HardSwish", "Elu", "Celu", "Selu", "Gelu", "Softplus", "Mish",
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Clip",
+    "HardSwish",
+    "Elu",
+    "Celu",
+    "Selu",
+    "Gelu",
+    "Softplus",
+    "Mish",
     // x times its sigmoid, or its erf.
     "Mul",
 ];
@@ -132,7 +153,8 @@ fn plan(g: &GraphProto) -> Result<BTreeMap<usize, New>, OnnxError> {
                 }
                 let found = weights.iter().find_map(|&(position, name)| Some((position, look.weight(name)?)));
                 let Some((position, (_, tensor, is_turned))) = found else { continue };
-                let gain = if input(1 - position).is_some_and(|data| look.is_behind_activation(data)) { 2.0 } else { 1.0 };
+                let gain =
+                    if input(1 - position).is_some_and(|data| look.is_behind_activation(data)) { 2.0 } else { 1.0 };
                 let fan_in = fan_in(node, tensor, position, is_turned).max(1.0);
                 put(input(position), New::Normal { std: (gain / fan_in).sqrt() as f32 });
                 put(input(2), New::All(0.0));
@@ -285,7 +307,9 @@ mod tests {
             dims: dims.to_vec(),
             data_type: Some(data_type as i32),
             raw_data: match data_type {
-                DataType::Float => Some((0..n).flat_map(|i| (7.0 + i as f32).to_le_bytes()).collect::<Vec<u8>>().into()),
+                DataType::Float => {
+                    Some((0..n).flat_map(|i| (7.0 + i as f32).to_le_bytes()).collect::<Vec<u8>>().into())
+                }
                 _ => Some(vec![1; n as usize].into()),
             },
             ..Default::default()
@@ -374,10 +398,7 @@ mod tests {
 
     #[test]
     fn what_has_no_floating_point_weights_is_refused() {
-        let quantised = vec![
-            node("DequantizeLinear", &["w", "s"], &["d"]),
-            node("Conv", &["x", "d"], &["y"]),
-        ];
+        let quantised = vec![node("DequantizeLinear", &["w", "s"], &["d"]), node("Conv", &["x", "d"], &["y"])];
         let i = DataType::Int8;
         let mut model_a = model(quantised, vec![stored("w", &[4, 3, 3, 3], i), stored("s", &[], DataType::Float)]);
         assert!(matches!(untrain(&mut model_a, 0), Err(OnnxError::QuantisedWeights)));

@@ -306,7 +306,8 @@ impl Measured<'_> {
             }
         }
         for (source, features) in baselines {
-            let heads = [CurveHead::Linear, CurveHead::Prototype].into_iter().filter(|head| config.heads.contains(head));
+            let heads =
+                [CurveHead::Linear, CurveHead::Prototype].into_iter().filter(|head| config.heads.contains(head));
             drawn.extend(heads.map(|head| (*source, head, Rows { features, texts: None })));
         }
         let heads: Vec<(Fitted, Rows<'_>)> = drawn.iter().map(|(_, head, rows)| (head.fitted(), *rows)).collect();
@@ -339,20 +340,12 @@ impl Measured<'_> {
             let share = sizes.last().map_or(1.0, |size| size.share);
             let n_images: Vec<usize> = pool.available().iter().map(|n| (share * n).round() as usize).collect();
             let (points, runs) = (&outcome.curves[best].points, of_runs.swap_remove(best));
-            outcome.needs =
-                Some(needs::needs(&runs, points, (&pool.y, &judged), &data.classes, &n_images, seed));
+            outcome.needs = Some(needs::needs(&runs, points, (&pool.y, &judged), &data.classes, &n_images, seed));
         }
         Ok(outcome)
     }
 
-    fn head_curve(
-        &self,
-        source: Source,
-        head: CurveHead,
-        runs: &[SizeRuns],
-        judged: &[usize],
-        seed: u64,
-    ) -> HeadCurve {
+    fn head_curve(&self, source: Source, head: CurveHead, runs: &[SizeRuns], judged: &[usize], seed: u64) -> HeadCurve {
         let n_classes = self.data.classes.len();
         let points = points(runs, &self.pool.y, n_classes, self.pool.is_given());
         let laws = Laws::new(runs, &points, (&self.pool.y, judged), seed);

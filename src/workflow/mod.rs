@@ -120,7 +120,9 @@ pub enum WorkflowError {
         path: PathBuf,
     },
     /// Every class has a single image, which is needed to train on.
-    #[error("there is no image to judge on: a learning curve needs validation images, or a class with two images or more")]
+    #[error(
+        "there is no image to judge on: a learning curve needs validation images, or a class with two images or more"
+    )]
     NothingToJudgeOn,
     /// A class has no text to start from.
     #[error("the class {class:?} has no label: add one that is called so, or a line {class}=LABEL")]

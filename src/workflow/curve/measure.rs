@@ -19,7 +19,7 @@ use crate::workflow::zero_shot::ClassTexts;
 
 /// Draws of more images than this share the settings that the first of them chose: they differ little, and choosing is
 /// most of the work.
-const MAX_CHOSEN_ROWS: usize = 400;
+const MAX_CHOSEN_ROWS: usize = 120;
 
 /// What is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

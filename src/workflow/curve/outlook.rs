@@ -131,14 +131,42 @@ pub(super) fn outlook(laws: Option<&Laws>, points: &[CurvePoint], n_classes: usi
     Outlook::Rising { law: laws.main, gains: gains.collect() }
 }
 
-/// Round numbers of images more: about half as many as there are, as many, and up to the limit.
+/// Round numbers of images more: about half as many as there are, as many, and nearly up to the limit.
 fn steps(n_now: f64) -> Vec<usize> {
-    let round = |n: f64| {
+    let round = |n: f64, is_nearest: bool| {
         let decade = 10_f64.powf(n.max(1.0).log10().floor());
-        let lead = [1.0, 2.0, 5.0, 10.0].into_iter().rfind(|lead| lead * decade <= n * 1.0001).unwrap_or(1.0);
-        (lead * decade) as usize
+        let leads = [1.0, 2.0, 5.0, 10.0].into_iter().map(|lead| lead * decade);
+        let off = |round: &f64| if is_nearest { (round / n).ln().abs() } else { (n * 1.0001 - round).max(0.0) };
+        let open = leads.filter(|round| is_nearest || *round <= n * 1.0001);
+        open.min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(1.0) as usize
     };
-    let mut steps: Vec<usize> = [0.5, 1.0, MAX_AHEAD - 1.0].into_iter().map(|times| round(times * n_now)).collect();
+    let ahead = (MAX_AHEAD - 1.0) * n_now;
+    let mut steps = vec![round(0.5 * n_now, true), round(n_now, true), round(ahead, false)];
     steps.dedup();
     steps
+}
+
+/// The gain that is said first: of about as many images more as there are.
+pub(super) fn said_first<'a>(gains: &'a [Gain], points: &[CurvePoint]) -> Option<&'a Gain> {
+    let n_now = points.last()?.n_images;
+    let off = |gain: &Gain| (gain.n_more as f64 / n_now.max(1.0)).ln().abs();
+    gains.iter().min_by(|a, b| off(a).total_cmp(&off(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steps;
+
+    #[test]
+    fn numbers_of_images_are_round_and_within_reach() {
+        assert_eq!(steps(244.0), [100, 200, 500]);
+        assert_eq!(steps(400.0), [200, 500, 1000]);
+        assert_eq!(steps(1650.0), [1000, 2000]);
+        assert_eq!(steps(12.0), [5, 10, 20]);
+        for n in 8..3000 {
+            let steps = steps(f64::from(n));
+            assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{n}: {steps:?}");
+            assert!(steps.last().is_some_and(|last| *last as f64 <= 3.001 * f64::from(n)), "{n}: {steps:?}");
+        }
+    }
 }

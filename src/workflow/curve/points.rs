@@ -12,6 +12,8 @@ use crate::rng::SplitMix64;
 /// A draw of more than this share of the images there are says little of how draws of that size differ: they are nearly the
 /// same. Smaller ones say it for them.
 const MAX_TELLING_SHARE: f64 = 0.75;
+/// Sizes on either side of one that have a say in how its draws differ: five draws alone would say it badly.
+const SMOOTHED: usize = 2;
 /// Least variance of a mean accuracy, so that a size whose draws agree by chance does not decide alone.
 const LEAST_VARIANCE: f64 = 1e-6;
 
@@ -52,29 +54,14 @@ pub struct CurvePoint {
 /// `s_d^2` is the variance of the accuracy over the draws (without what their differing images to judge on add to it, where
 /// those are folds). As draws without replacement of a share `f` of what there is, they vary by `1 - f` times the variance
 /// `s_n^2` between sets of that size, and the mean of any number of them keeps `f` of it (the first-order term of a
-/// U-statistic: Hoeffding 1948). At `f` near 1, where draws say nothing of it, `s_n^2` is that of the next smaller size, falling
-/// as `1 / n`. The interval is Wilson's at the `p (1 - p) / V` independent images that such a variance would come from.
+/// U-statistic: Hoeffding 1948). In units of `p (1 - p) / n` it is the mean over five neighbouring sizes, weighted by their
+/// degrees of freedom, since a few draws say it badly, and those of nearly all images (`f > 0.75`) not at all. The interval is Wilson's at the `p (1 - p) / V` independent images that such a variance would come from.
 pub(super) fn points(sizes: &[SizeRuns], y: &[ClassIdx], n_classes: usize, is_given: bool) -> Vec<CurvePoint> {
-    let mut telling: Option<(f64, f64)> = None;
+    let of_sets = variance_of_sets(sizes, y, is_given);
     let mut points = Vec::with_capacity(sizes.len());
-    for size in sizes {
-        let weights = None;
-        let accuracies: Vec<f64> = size.draws.iter().map(|draw| accuracy(draw, y, weights)).collect();
-        let n_draws = accuracies.len().max(1) as f64;
-        let p = accuracies.iter().sum::<f64>() / n_draws;
-        let mut of_draws = sample_variance(&accuracies);
-        if !is_given {
-            let of_fold = |(draw, p): (&Judged, &f64)| p * (1.0 - p) / draw.rows.len().max(1) as f64;
-            of_draws -= size.draws.iter().zip(&accuracies).map(of_fold).sum::<f64>() / n_draws;
-        }
-        let of_sets = match telling {
-            Some((n, before)) if size.share > MAX_TELLING_SHARE || n_draws < 2.0 => before * n / size.n_images,
-            _ => {
-                let of_sets = of_draws.max(0.0) / (1.0 - size.share).max(1.0 - MAX_TELLING_SHARE);
-                telling = Some((size.n_images, of_sets));
-                of_sets
-            }
-        };
+    for (size, of_sets) in sizes.iter().zip(of_sets) {
+        let n_draws = size.draws.len().max(1) as f64;
+        let p = mean_accuracy(size, y);
         let (of_images, n_judged) = variance_of_images(size, y);
         let share = size.share.clamp(0.0, 1.0);
         let variance = of_images / n_judged.max(1.0) + of_sets * (share + (1.0 - share) / n_draws);
@@ -95,6 +82,43 @@ pub(super) fn points(sizes: &[SizeRuns], y: &[ClassIdx], n_classes: usize, is_gi
         });
     }
     points
+}
+
+fn mean_accuracy(size: &SizeRuns, y: &[ClassIdx]) -> f64 {
+    size.draws.iter().map(|draw| accuracy(draw, y, None)).sum::<f64>() / size.draws.len().max(1) as f64
+}
+
+/// `s_n^2` of each size.
+fn variance_of_sets(sizes: &[SizeRuns], y: &[ClassIdx], is_given: bool) -> Vec<f64> {
+    // Of each size: `s_n^2 n / p (1 - p)`, and how many degrees of freedom say so.
+    let scale = |size: &SizeRuns| {
+        let p = mean_accuracy(size, y);
+        p * (1.0 - p) / size.n_images.max(1.0)
+    };
+    let told: Vec<(f64, f64)> = sizes
+        .iter()
+        .map(|size| {
+            let accuracies: Vec<f64> = size.draws.iter().map(|draw| accuracy(draw, y, None)).collect();
+            let n_draws = accuracies.len() as f64;
+            let mut of_draws = sample_variance(&accuracies);
+            if !is_given {
+                let of_fold = |(draw, p): (&Judged, &f64)| p * (1.0 - p) / draw.rows.len().max(1) as f64;
+                of_draws -= size.draws.iter().zip(&accuracies).map(of_fold).sum::<f64>() / n_draws.max(1.0);
+            }
+            let freedom = if size.share > MAX_TELLING_SHARE { 0.0 } else { (n_draws - 1.0).max(0.0) };
+            let of_sets = of_draws / (1.0 - size.share).max(1.0 - MAX_TELLING_SHARE);
+            (if scale(size) > 0.0 { of_sets / scale(size) } else { 0.0 }, freedom)
+        })
+        .collect();
+    let smoothed = |at: usize| {
+        // The nearest sizes that say anything; of the whole, the largest below it.
+        let near = |width: usize| &told[at.saturating_sub(width)..told.len().min(at + width + 1)];
+        let near = (SMOOTHED..=told.len()).map(near).find(|near| near.iter().any(|(_, freedom)| *freedom > 0.0));
+        let (sum, freedom) =
+            near.unwrap_or(&[]).iter().fold((0.0, 0.0), |(sum, all), (v, freedom)| (sum + v * freedom, all + freedom));
+        if freedom > 0.0 { (sum / freedom).max(0.0) } else { 0.0 }
+    };
+    (0..sizes.len()).map(|at| smoothed(at) * scale(&sizes[at])).collect()
 }
 
 fn sample_variance(values: &[f64]) -> f64 {
@@ -214,7 +238,7 @@ mod tests {
         let rows: Vec<usize> = (0..100).collect();
         let with = |n_right: &[usize]| {
             let draws = n_right.iter().map(|&n| draw(&rows, &(0..100).map(|i| i < n).collect::<Vec<_>>())).collect();
-            points(&[size(10.0, 0.1, draws)], &y, 1, true).remove(0)
+            points(&[size(10.0, 0.1, draws)], &y, 2, true).remove(0)
         };
         // Draws that agree: only the images are uncertain, as for any accuracy on 100 of them.
         let agreed = with(&[80, 80, 80, 80]);
@@ -239,15 +263,16 @@ mod tests {
         let of = |n: usize| draw(&rows, &(0..50).map(|i| i < n).collect::<Vec<_>>());
         let half = size(20.0, 0.5, vec![of(30), of(40), of(35), of(45)]);
         let whole = size(40.0, 1.0, vec![of(45)]);
-        let both = points(&[half, whole.clone()], &y, 1, true);
-        let alone = points(&[whole], &y, 1, true);
+        let both = points(&[half, whole.clone()], &y, 2, true);
+        let alone = points(&[whole], &y, 2, true);
         assert!(both[1].variance > alone[0].variance * 1.5, "{} {}", both[1].variance, alone[0].variance);
     }
 
     #[test]
     fn resamples_are_seeded_and_count_every_row() {
         let y = vec![ClassIdx(0); 6];
-        let runs = [size(2.0, 0.5, vec![draw(&[1, 2, 5], &[true, true, false]), draw(&[1, 2, 5], &[true, false, false])])];
+        let runs =
+            [size(2.0, 0.5, vec![draw(&[1, 2, 5], &[true, true, false]), draw(&[1, 2, 5], &[true, false, false])])];
         let one = Resample::new(&[1, 2, 5], 6, &runs, 4, 0);
         assert_eq!(one.weights.iter().sum::<u32>(), 3);
         assert_eq!(one.weights[0] + one.weights[3] + one.weights[4], 0);

@@ -71,8 +71,11 @@ fn standardised(rows: &Embeddings) -> Result<Embeddings, WorkflowError> {
     let mean = sums(&|_, v| f64::from(v));
     let variance = sums(&|j, v| (f64::from(v) - mean[j]).powi(2));
     // What never changes says nothing; scaled up it would say rounding errors.
-    let scale: Vec<f64> =
-        variance.iter().zip(&mean).map(|(v, m)| if *v > 1e-12 * (1.0 + m * m) { 1.0 / v.sqrt() } else { 0.0 }).collect();
+    let scale: Vec<f64> = variance
+        .iter()
+        .zip(&mean)
+        .map(|(v, m)| if *v > 1e-12 * (1.0 + m * m) { 1.0 / v.sqrt() } else { 0.0 })
+        .collect();
     let mut values: Array2<f32> = x.to_owned();
     values.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut row| {
         row.iter_mut().enumerate().for_each(|(j, v)| *v = ((f64::from(*v) - mean[j]) * scale[j]) as f32);

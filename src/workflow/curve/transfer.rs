@@ -71,9 +71,9 @@ pub struct Convergence {
 pub(super) fn transfer(curves: &[(HeadCurve, Vec<SizeRuns>)], y: &[ClassIdx]) -> Option<Transfer> {
     let last = |curve: &HeadCurve| curve.points.last().map_or(f64::NEG_INFINITY, |point| point.accuracy.value);
     let best_of = |is_baseline: bool| {
-        let open = curves.iter().filter(|(curve, _)| {
-            (curve.source != Source::Pretrained) == is_baseline && curve.head != CurveHead::Text
-        });
+        let open = curves
+            .iter()
+            .filter(|(curve, _)| (curve.source != Source::Pretrained) == is_baseline && curve.head != CurveHead::Text);
         open.reduce(|best, next| if last(&next.0) > last(&best.0) { next } else { best })
     };
     let ((pretrained, runs), (baseline, baseline_runs)) = (best_of(false)?, best_of(true)?);

@@ -1,5 +1,6 @@
 //! What curves say, in words: the same on the command line and in the window.
 
+use super::outlook::said_first;
 use super::{CurveHead, CurveOutcome, HeadCurve, N_MORE, Needs, Outlook, Transfer, Verdict};
 use crate::metrics::Estimate;
 
@@ -15,8 +16,7 @@ pub fn outlook(curve: &HeadCurve) -> Option<String> {
             "More images have not helped so far beyond chance: more of the same kind need not help either.".to_owned()
         }
         Outlook::Rising { gains, .. } => {
-            // As many as there are: half of it is little, and three times as many are far away.
-            let gain = gains.get(1).or(gains.first())?;
+            let gain = said_first(gains, &curve.points)?;
             format!("{} more images would give {}.", gain.n_more, points_with_range(&gain.gain))
         }
     })
@@ -66,10 +66,7 @@ pub fn transfer(transfer: &Transfer) -> String {
     let range = format!("({} to {} points on the same images)", signed(interval.low), signed(interval.high));
     let of = format!("{} ({} head)", transfer.baseline.label().to_lowercase(), head(transfer.baseline_head));
     match transfer.verdict {
-        Verdict::Helps => format!(
-            "Pretrained features are better than {of} by {:.1} points {range}.",
-            100.0 * value
-        ),
+        Verdict::Helps => format!("Pretrained features are better than {of} by {:.1} points {range}.", 100.0 * value),
         Verdict::NoBetter => format!(
             "The pretrained features are no better than {of}, as far as these images can tell {range}: another model or layer may \
              suit them better."
@@ -106,14 +103,17 @@ pub fn efficiency(transfer: &Transfer) -> Option<String> {
 pub fn convergence(transfer: &Transfer) -> Option<String> {
     let found = transfer.convergence?;
     let of = transfer.baseline.label().to_lowercase();
-    let ends = format!(
-        "The linear head is fitted in {} on pretrained features and in {} on {of}",
-        iterations(found.pretrained),
-        iterations(found.baseline)
-    );
+    let (own, other) = (iterations(found.pretrained), iterations(found.baseline));
     Some(match found.to_baseline {
-        Some(n) => format!("{ends}, whose final loss it is below after {n}."),
-        None => format!("{ends}, whose final loss it does not come down to."),
+        Some(n) => format!(
+            "On pretrained features the linear head is below the training loss that it ends with on {of} after {} ({own} to its \
+             own end, {other} on {of}).",
+            iterations(n)
+        ),
+        None => format!(
+            "On pretrained features the linear head never comes down to the training loss that it ends with on {of} ({own} \
+             against {other})."
+        ),
     })
 }
 
@@ -140,7 +140,7 @@ pub fn judged(outcome: &CurveOutcome) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gain, Source};
+    use super::super::{CurvePoint, Gain, Source};
     use super::*;
     use crate::metrics::{Interval, PowerLaw};
 
@@ -149,6 +149,17 @@ mod tests {
     }
 
     fn rising(gains: &[(usize, f64, f64, f64)]) -> HeadCurve {
+        let point = CurvePoint {
+            n_per_class: 66.7,
+            n_images: 200.0,
+            n_draws: 1,
+            accuracy: estimate(0.9, 0.85, 0.94),
+            variance: 1e-4,
+            variance_of_set: 1e-5,
+            log_loss: 0.3,
+            recall: Vec::new(),
+            f1: Vec::new(),
+        };
         let gain = |&(n_more, v, l, h): &(usize, f64, f64, f64)| Gain {
             n_more,
             accuracy: estimate(0.9 + v, 0.9 + l, 0.9 + h),
@@ -157,7 +168,7 @@ mod tests {
         HeadCurve {
             source: Source::Pretrained,
             head: CurveHead::Linear,
-            points: Vec::new(),
+            points: vec![point],
             outlook: Some(Outlook::Rising {
                 law: PowerLaw { a: 0.1, b: 0.5, c: 0.5 },
                 gains: gains.iter().map(gain).collect(),
@@ -197,7 +208,9 @@ mod tests {
             })
         };
         let worse = of(Verdict::Worse, -0.2, -0.3, -0.1);
-        assert!(worse.starts_with("Negative transfer: the pretrained features are worse than raw pixels (prototype head)"));
+        assert!(
+            worse.starts_with("Negative transfer: the pretrained features are worse than raw pixels (prototype head)")
+        );
         assert!(worse.contains("by 20.0 points (-30.0 to -10.0 points on the same images)"), "{worse}");
         assert!(of(Verdict::NoBetter, 0.0, -0.01, 0.01).contains("no better than raw pixels"));
         assert!(of(Verdict::Helps, 0.4, 0.3, 0.5).contains("better than raw pixels (prototype head) by 40.0 points"));
