@@ -53,8 +53,8 @@ const MAX_TRAINED: f64 = 20_000.0;
 const N_DRAWS: [usize; 3] = [10, 5, 2];
 const SMALL: f64 = 16.0;
 const LARGE: f64 = 4000.0;
-/// Places along the axis that fitted curves are given at.
-const N_FITTED: usize = 40;
+/// Places along the axis that fitted curves are given at: up to the largest size, which is one of them, and beyond.
+const N_FITTED: (usize, usize) = (24, 16);
 
 /// What features are made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -351,14 +351,15 @@ impl Measured<'_> {
         let laws = Laws::new(runs, &points, (&self.pool.y, judged), seed);
         let is_own = source == Source::Pretrained;
         let outlook = is_own.then(|| outlook(laws.as_ref(), &points, n_classes));
-        let ends = points.first().zip(points.last()).map(|(a, b)| (a.n_per_class, b.n_per_class * MAX_AHEAD));
+        let ends = points.first().zip(points.last()).map(|(a, b)| (a.n_per_class, b.n_per_class));
         let fitted = match (laws, ends) {
-            (Some(laws), Some((first, last))) => (0..N_FITTED)
-                .map(|i| {
-                    let n = first * (last / first).powf(i as f64 / (N_FITTED - 1) as f64);
-                    FittedPoint { n_per_class: n, accuracy: laws.accuracy_at(n) }
-                })
-                .collect(),
+            (Some(laws), Some((first, last))) => {
+                let (n_within, n_beyond) = N_FITTED;
+                let part = |i: usize, n: usize| i as f64 / n as f64;
+                let within = (0..=n_within).map(|i| first * (last / first).powf(part(i, n_within)));
+                let beyond = (1..=n_beyond).map(|i| last * MAX_AHEAD.powf(part(i, n_beyond)));
+                within.chain(beyond).map(|n| FittedPoint { n_per_class: n, accuracy: laws.accuracy_at(n) }).collect()
+            }
             _ => Vec::new(),
         };
         let record = runs.last().and_then(|runs| runs.record.as_ref());

@@ -155,7 +155,7 @@ pub struct CurveConfig {
 
 impl Default for CurveConfig {
     fn default() -> Self {
-        Self { shots: SHOTS.to_vec(), n_draws: 5, seed: 0, methods: vec![FewShotMethod::Linear] }
+        Self { shots: SHOTS.to_vec(), n_draws: 3, seed: 0, methods: vec![FewShotMethod::Linear] }
     }
 }
 
@@ -173,9 +173,9 @@ pub struct CurvePoint {
 }
 
 /// Accuracy by number of examples a class, from 0, on draws of `data`'s images: those that the user gave to validate on are
-/// judged on, else each fifth in turn that was not drawn from (see [`Pool`]).
+/// judged on, else all that were not drawn (see [`Pool`]).
 ///
-/// Numbers of which not every class has that many are left out. `parts` are the spaces of the features' columns.
+/// Numbers of which not every class has one to spare are left out. `parts` are the spaces of the features' columns.
 ///
 /// # Errors
 /// When no class has two images, a head cannot be fitted, or the user cancels.
@@ -186,7 +186,7 @@ pub fn learning_curve(
     config: &CurveConfig,
     reporter: &dyn Reporter,
 ) -> Result<Vec<CurvePoint>, WorkflowError> {
-    let pool = Pool::new(data)?;
+    let pool = Pool::new(data)?.judged_on_rest();
     let joined = Pool::rows(data)?;
     let features = first_part(&joined, parts)?;
     let rows = Rows { features: &features, texts: Some((&joined, texts)) };
@@ -198,7 +198,7 @@ pub fn learning_curve(
     let mut heads: Vec<(Fitted, Rows<'_>)> = config.methods.iter().map(|&m| (Fitted::Text(m), rows)).collect();
     heads.extend([(Fitted::Examples(HeadKind::Linear), rows), (Fitted::ZeroShot, rows)]);
     let measured = measure(&pool, &data.classes, &heads, &sizes, config.seed, reporter)?;
-    let whole = [Size { n_draws: pool.n_folds(), ..size(0) }];
+    let whole = [Size { n_draws: 1, ..size(0) }];
     let alone = measure(&pool, &data.classes, &[(Fitted::ZeroShot, rows)], &whole, config.seed, reporter)?;
     let mean = |runs: &SizeRuns| {
         let of = |draw: &Judged| {

@@ -93,7 +93,16 @@ pub(in crate::workflow) fn measure(
     reporter.progress(Stage::Fit, 0, n_total);
     let run = |&(head, size): &(usize, usize)| -> Result<SizeRuns, WorkflowError> {
         let ((fitted, rows), size) = (heads[head], sizes[size]);
-        let mut fitter = Fitter { pool, classes, fitted, rows, cancel: reporter.cancel_token(), settings: None };
+        let mut fitter = Fitter {
+            pool,
+            classes,
+            fitted,
+            rows,
+            // Of a few images each draw chooses.
+            shares_settings: matches!(size.amount, Amount::Share(_)),
+            cancel: reporter.cancel_token(),
+            settings: None,
+        };
         let (mut draws, mut record, mut n_images) = (Vec::with_capacity(size.n_draws), None, 0);
         for idx in 0..size.n_draws {
             if reporter.cancelled() {
@@ -130,6 +139,7 @@ struct Fitter<'a> {
     classes: &'a ClassSet,
     fitted: Fitted,
     rows: Rows<'a>,
+    shares_settings: bool,
     cancel: &'a CancelToken,
     settings: Option<Settings>,
 }
@@ -151,7 +161,7 @@ impl Fitter<'_> {
                 };
                 let config = FewShotConfig { method, fixed };
                 let head = fit_text(&joined.select(&draw.train), &y, None, self.classes, texts, &config, self.cancel)?;
-                if y.len() > MAX_CHOSEN_ROWS {
+                if self.shares_settings && y.len() > MAX_CHOSEN_ROWS {
                     self.settings = head.record.text.as_ref().and_then(|text| text.mix.clone()).map(Settings::Mix);
                 }
                 (softmax(&head.head.scores(&joined.select(&draw.judged))?.values), Some(head.record))
@@ -182,7 +192,7 @@ impl Fitter<'_> {
             HeadError::Cancelled => WorkflowError::Cancelled,
             error => error.into(),
         })?;
-        if y.len() > MAX_CHOSEN_ROWS {
+        if self.shares_settings && y.len() > MAX_CHOSEN_ROWS {
             let record = &trained.record;
             self.settings = record.c.map(Settings::Strength).or(record.distance.map(Settings::Distance));
         }

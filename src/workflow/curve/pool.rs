@@ -37,8 +37,10 @@ pub(in crate::workflow) struct Pool {
     pub n_classes: usize,
     /// Rows that may be drawn.
     open: Vec<usize>,
-    /// Rows that are judged on in every draw; without any, each fold of the open ones in turn.
+    /// Rows that are judged on in every draw.
     given: Vec<usize>,
+    /// Without any: whatever is not drawn is judged on, rather than each fold of the open ones in turn.
+    takes_rest: bool,
 }
 
 impl Pool {
@@ -62,8 +64,14 @@ impl Pool {
             n_classes: data.classes.len(),
             open: open.collect(),
             given: given.into_iter().step_by(every).collect(),
+            takes_rest: false,
         };
         if pool.n_folds() == 0 { Err(WorkflowError::NothingToJudgeOn) } else { Ok(pool) }
+    }
+
+    /// For draws of a few images: where none are given to judge on, all that are not drawn are, which is many more than a fold.
+    pub fn judged_on_rest(self) -> Self {
+        Self { takes_rest: !self.is_given(), ..self }
     }
 
     /// Embeddings of the pool's rows.
@@ -93,6 +101,7 @@ impl Pool {
         match self.is_given() {
             true => 1,
             false if most < 2 => 0,
+            false if self.takes_rest => 1,
             false => most.min(N_FOLDS),
         }
     }
@@ -110,8 +119,14 @@ impl Pool {
 
     /// Rows of each class that a draw may have, in the mean over the folds.
     pub fn available(&self) -> Vec<f64> {
-        let kept = |n: usize| if n < 2 || self.is_given() { 1.0 } else { 1.0 - 1.0 / self.n_folds().max(1) as f64 };
-        self.rows_of_classes(&self.open).iter().map(|rows| rows.len() as f64 * kept(rows.len())).collect()
+        let kept = |n: usize| match n as f64 {
+            n if self.is_given() => n,
+            // One to judge on.
+            n if self.takes_rest => n - 1.0,
+            n if n < 2.0 => n,
+            n => n - n / self.n_folds().max(1) as f64,
+        };
+        self.rows_of_classes(&self.open).iter().map(|rows| kept(rows.len())).collect()
     }
 
     /// A draw: `amount` of each class, in an order that the seed and the draw's number give it, so that larger draws of a number
@@ -120,7 +135,7 @@ impl Pool {
     pub fn draw(&self, amount: Amount, idx: usize, seed: u64) -> Draw {
         let n_folds = self.n_folds().max(1);
         let mut is_held_out = vec![false; self.y.len()];
-        if !self.is_given() {
+        if !self.is_given() && !self.takes_rest {
             let partition = SplitMix64::at(seed ^ 0xf01d, (idx / n_folds) as u64);
             let mut next = 0;
             for (class, mut rows) in self.rows_of_classes(&self.open).into_iter().enumerate() {
@@ -134,7 +149,7 @@ impl Pool {
                 }
             }
         }
-        let order = SplitMix64::at(seed, idx as u64);
+        let order = seed.wrapping_add(idx as u64);
         let mut train = Vec::new();
         for (class, rows) in self.rows_of_classes(&self.open).into_iter().enumerate() {
             let mut rows: Vec<usize> = rows.into_iter().filter(|&row| !is_held_out[row]).collect();
@@ -147,6 +162,11 @@ impl Pool {
         }
         let judged = match self.is_given() {
             true => self.given.clone(),
+            false if self.takes_rest => {
+                let mut is_drawn = vec![false; self.y.len()];
+                train.iter().for_each(|&row| is_drawn[row] = true);
+                self.open.iter().copied().filter(|&row| !is_drawn[row]).collect()
+            }
             false => (0..self.y.len()).filter(|&row| is_held_out[row]).collect(),
         };
         Draw { train, judged }
@@ -231,6 +251,17 @@ pub(in crate::workflow) mod tests {
         judged.sort_unstable();
         assert_eq!(judged, pool.judged());
         assert_eq!(judged.len(), 50);
+    }
+
+    #[test]
+    fn of_a_few_the_rest_is_judged_on() {
+        let pool = Pool::new(&data(&[0, 0, 0, 1, 1, 1], &[0, 1], &[], false)).unwrap().judged_on_rest();
+        assert_eq!(pool.available(), [3.0, 3.0], "one of each to judge on");
+        let draw = pool.draw(Amount::Each(3), 0, 0);
+        assert_eq!((draw.train.len(), draw.judged.len()), (6, 2));
+        assert!(draw.judged.iter().all(|row| !draw.train.contains(row)));
+        let given = Pool::new(&data(&[0, 0, 1, 1], &[0, 1], &[], true)).unwrap().judged_on_rest();
+        assert_eq!(given.draw(Amount::Each(1), 0, 0).judged, [4, 5]);
     }
 
     #[test]

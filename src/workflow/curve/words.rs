@@ -17,7 +17,7 @@ pub fn outlook(curve: &HeadCurve) -> Option<String> {
         }
         Outlook::Rising { gains, .. } => {
             let gain = said_first(gains, &curve.points)?;
-            format!("{} more images would give {}.", gain.n_more, points_with_range(&gain.gain))
+            format!("{} more images would give {}.", thousands(gain.n_more), points_with_range(&gain.gain))
         }
     })
 }
@@ -28,7 +28,7 @@ pub fn far(curve: &HeadCurve) -> Option<String> {
     let last = gains.last().filter(|_| gains.len() > 2)?;
     Some(format!(
         "{} more would give {}; what still more would give is too far to say.",
-        last.n_more,
+        thousands(last.n_more),
         points_with_range(&last.gain)
     ))
 }
@@ -117,6 +117,10 @@ pub fn convergence(transfer: &Transfer) -> Option<String> {
     })
 }
 
+fn thousands(n: usize) -> String {
+    if n < 1000 { n.to_string() } else { format!("{},{:03}", thousands(n / 1000), n % 1000) }
+}
+
 fn iterations(n: usize) -> String {
     if n == 1 { "1 iteration".to_owned() } else { format!("{n} iterations") }
 }
@@ -192,6 +196,14 @@ mod tests {
         );
         let flat = HeadCurve { outlook: Some(Outlook::Flat), ..curve };
         assert!(outlook(&flat).is_some_and(|text| text.contains("beyond chance")) && far(&flat).is_none());
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!(
+            (thousands(999), thousands(1000), thousands(2_050_007)),
+            ("999".into(), "1,000".into(), "2,050,007".into())
+        );
     }
 
     #[test]
