@@ -10,6 +10,8 @@ use std::path::Path;
 use common::{ONNX, RED_GREEN, SAMPLE, TINY, World, assert_fails};
 use graft::backbone::{Backbone, METADATA_PREPROCESS};
 use graft::onnx;
+use graft::onnx::proto::tensor_shape_proto::Value as Extent;
+use graft::onnx::proto::type_proto::Value as Kind;
 use graft::onnx::proto::{AttributeProto, NodeProto};
 use serde_json::Value;
 
@@ -88,7 +90,10 @@ fn colour_blind(dir: &Path) -> String {
             ..Default::default()
         },
     );
-    graph.output[0].r#type = None;
+    let Some(Kind::TensorType(tensor)) = graph.output[0].r#type.as_mut().and_then(|t| t.value.as_mut()) else {
+        panic!("a tensor");
+    };
+    tensor.shape.as_mut().unwrap().dim[1].value = Some(Extent::DimValue(32 * 32));
     let spec = serde_json::to_string(Backbone::raw_pixels(32).unwrap().preprocess()).unwrap();
     onnx::set_metadata(&mut model, &[(METADATA_PREPROCESS, spec.as_str())]);
     let path = dir.join("blind.onnx");
