@@ -18,14 +18,14 @@
 //! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it |
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
 //! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated; what to label next, nearest images |
-//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score) |
+//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score); power laws of learning curves |
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data; runs, and how two of them differ |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
 //! | 2 | [`backbone`] | what a model is: family, roles of outputs, preprocessing, layers; ONNX Runtime and its providers |
 //! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
 //! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees; the report as one HTML file |
-//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, zero-shot, evaluate, predict, what to label next, why an answer, export, report |
+//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, learning curves, zero-shot, evaluate, predict, what to label next, why an answer, export, report |
 //! | 4 | [`jobs`] | the work beside the screen: named threads with queues, cancelling, one end for every job |
 //! | 5 | [`app`] | the application without a screen: commands and events in, state and effects out |
 //! | 6 | `ui` | the screen, with eframe and egui: shell, places, widgets, theme; only with the feature `gui` |
@@ -86,6 +86,13 @@
 //! in that space, so that a head made of them is applied, judged and exported like any other; a text head
 //! ([`head::few_shot`]) starts from them and learns from features. A label costs its own text and one column of cosines:
 //! what was computed for others is kept. Images that only labels have called so are trained on and never judged on.
+//!
+//! ## Learning curves
+//!
+//! Heads are fitted on nested stratified draws of growing size and judged on the same images throughout ([`workflow::curve`]); a
+//! power law through their accuracies ([`metrics::PowerLaw`]) says what more images would give, up to four times as many. The
+//! same heads on raw pixels and on the same graph with random weights ([`backbone::Backbone::untrained`], a space of its own in
+//! the cache) say what pretraining is worth.
 //!
 //! ## Invariants
 //!

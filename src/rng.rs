@@ -31,6 +31,17 @@ impl SplitMix64 {
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }
 
+    /// A number in `0..1`, of 53 bits.
+    pub fn uniform(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number of the standard normal distribution (Box and Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
     /// Shuffles in place (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
@@ -49,6 +60,16 @@ mod tests {
         assert_eq!(rng.next_u64(), 6457827717110365317);
         assert_eq!(rng.next_u64(), 3203168211198807973);
         assert_eq!(SplitMix64::at(1234567, 1), 3203168211198807973);
+    }
+
+    #[test]
+    fn normal_numbers_have_the_moments_of_theirs() {
+        let mut rng = SplitMix64::new(1);
+        let drawn: Vec<f64> = (0..20_000).map(|_| rng.normal()).collect();
+        let mean = drawn.iter().sum::<f64>() / 20_000.0;
+        let moment = |power: i32| drawn.iter().map(|v| v.powi(power)).sum::<f64>() / 20_000.0;
+        assert!(mean.abs() < 0.03 && (moment(2) - 1.0).abs() < 0.04 && (moment(4) - 3.0).abs() < 0.2);
+        assert!(drawn.iter().all(|v| v.is_finite()));
     }
 
     #[test]

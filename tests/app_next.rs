@@ -173,6 +173,7 @@ fn opened(n: usize, session: Session, access: Access, has_classes: bool) -> Open
         project,
         history: History::default(),
         heads: Vec::new(),
+        runs: graft::project::runs::Runs::default(),
         access,
         info: ProjectInfo::default(),
         id_of_path,

@@ -1273,3 +1273,63 @@ fn a_filter_from_elsewhere_is_shown_in_the_gallery_and_keys_act_where_images_are
     app.do_it(Command::Act(Action::ShowRuns));
     assert_eq!((app.state.place, app.state.evaluate_view), (Place::Evaluate, EvaluateView::Runs));
 }
+
+#[test]
+fn learning_curves_are_of_the_model_with_its_layer_and_say_what_would_help() {
+    use graft::workflow::curve::CurveOutcome;
+    let mut app = App::with_project(20);
+    assert_eq!(Action::DrawHeadCurves.availability(&app.state), Ok(()), "they need no embeddings to be there");
+    app.do_it(Command::Act(Action::DrawHeadCurves));
+    assert_eq!((app.state.studying(), app.state.place), (Some(graft::app::Study::Curve), Place::Train));
+    let (id, request) = app.take(|r| matches!(r, JobRequest::Study(_)));
+    let JobRequest::Study(request) = request else { unreachable!() };
+    let StudyRequest::Curve { images, model, texts, .. } = *request else { panic!("a curve") };
+    assert_eq!((images.samples.len(), texts.labels.is_none()), (20, true), "names of classes where none are typed");
+    app.fail(id, "there is no image to judge on");
+    assert_eq!(app.project().studies.curve_error.as_deref(), Some("there is no image to judge on"));
+
+    app.do_it(Command::Act(Action::DrawHeadCurves));
+    assert_eq!(app.project().studies.curve_error, None);
+    let (id, _) = app.take(|r| matches!(r, JobRequest::Study(_)));
+    let outcome = CurveOutcome {
+        classes: images.classes,
+        n_train: 16.0,
+        n_judged: 20,
+        is_given: false,
+        curves: Vec::new(),
+        needs: Some(graft::workflow::curve::Needs {
+            classes: vec![graft::workflow::curve::ClassNeed {
+                class: "bee".into(),
+                n_images: 8,
+                recall: Some(0.7),
+                f1: Some(0.7),
+                per_doubling: None,
+                gain: Some(graft::metrics::Estimate { value: 0.02, ..Default::default() }),
+            }],
+            stands_out: Some("bee".into()),
+        }),
+        transfer: None,
+        skipped: Vec::new(),
+        notes: Vec::new(),
+    };
+    let (session, revision) = (images.session, images.revision);
+    let drawn = graft::jobs::DrawnCurve { model, session, revision, outcome };
+    app.finish(id, JobOutput::DrawnCurve(Box::new(drawn)));
+    assert!(app.project().drawn_curve().is_some());
+    let says = |app: &App| {
+        let advice = graft::app::insight::advice(app.project());
+        advice.iter().any(|a| a.text.contains("bee most needs more images") && a.images.is_some())
+    };
+    assert!(says(&app));
+    app.do_it(Command::Label { images: Target::Images(vec![ImageId(0)]), class: None });
+    assert!(app.project().drawn_curve().is_some() && !says(&app), "shown as out of date, and no advice any more");
+    app.do_it(Command::ChooseLayer(Some("another".into())));
+    assert!(app.project().drawn_curve().is_none(), "it was of the other layer");
+    app.do_it(Command::Act(Action::Undo));
+    assert!(app.project().drawn_curve().is_some());
+    // Another layer ends what is being drawn.
+    app.do_it(Command::Act(Action::DrawHeadCurves));
+    app.cancelled.clear();
+    app.do_it(Command::ChooseLayer(Some("another".into())));
+    assert!(app.cancelled.contains(&LaneKind::Study));
+}

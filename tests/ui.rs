@@ -767,7 +767,7 @@ fn the_surest_images_become_classes_and_one_undo_takes_it_back() {
     assert_eq!(window.project().counts.n_unlabelled, 0);
     let kinds: Vec<_> = window.project().live.figures().iter().map(|f| f.kind.label()).collect();
     assert_eq!(kinds, ["Linear", "Prototype", "Text"]);
-    window.click("Learning curve");
+    window.click("Few-shot curve");
     assert!(
         graft::app::Action::DrawCurve.availability(window.state()).is_err(),
         "guesses say nothing of how good they are"
@@ -780,7 +780,7 @@ fn the_surest_images_become_classes_and_one_undo_takes_it_back() {
     }
     assert_eq!(window.project().counts.n_guessed, 0);
     window.wait("heads are fitted again", is_quiet);
-    window.click("Draw the learning curve");
+    window.click("Draw the few-shot curve");
     window
         .wait("the curve is drawn", |s| s.project.as_ref().is_some_and(|p| p.zero_shot.curve.is_some()) && is_quiet(s));
     let curve = window.project().zero_shot.curve.clone().unwrap();

@@ -112,6 +112,8 @@ pub enum Action {
     DrawCurve,
     /// Trains heads on several depths of the model.
     ProbeLayers,
+    /// Draws learning curves of the heads.
+    DrawHeadCurves,
     /// Compares installed models.
     CompareModels,
     /// Chooses where.
@@ -167,7 +169,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 61] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -214,6 +216,7 @@ impl Action {
         Self::LabelByClassNames,
         Self::DrawCurve,
         Self::ProbeLayers,
+        Self::DrawHeadCurves,
         Self::CompareModels,
         Self::ChooseExportDir,
         Self::OpenExportFolder,
@@ -283,8 +286,9 @@ impl Action {
             Self::ExportZeroShot => "Export zero-shot classifier",
             Self::UseAsClasses => "Use these as classes",
             Self::LabelByClassNames => "Type the names of the classes",
-            Self::DrawCurve => "Draw the learning curve",
+            Self::DrawCurve => "Draw the few-shot curve",
             Self::ProbeLayers => "Probe the layers",
+            Self::DrawHeadCurves => "Draw the learning curve",
             Self::CompareModels => "Compare the models",
             Self::ChooseExportDir => "Choose export folder…",
             Self::OpenExportFolder => "Open export folder",
@@ -356,6 +360,9 @@ impl Action {
             Self::UseAsClasses => "Give the images that labels are surest of their classes; one undo takes it back",
             Self::LabelByClassNames => "Put the names of the project's classes into the list of labels",
             Self::DrawCurve => "See how accuracy grows with 1, 2, 4, 8, 16 images a class",
+            Self::DrawHeadCurves => {
+                "See what more images would give, which class most needs them, and whether pretrained features help"
+            }
             Self::ProbeLayers => "Train heads on several depths of the model: where its knowledge sits",
             Self::CompareModels => "Train heads on several models with your images: accuracy against speed",
             Self::ChooseExportDir => "Choose the folder that the export goes to",
@@ -497,7 +504,7 @@ impl Action {
                 check(open?.data.sorted_classes().len() > 1, "There are not two classes yet")
             }
             Self::DrawCurve => zero_shot::can_draw_curve(state, open?),
-            Self::ProbeLayers => study::can_study(state),
+            Self::ProbeLayers | Self::DrawHeadCurves => study::can_study(state),
             Self::CompareModels => {
                 study::can_study(state)?;
                 check(state.compared_models().len() > 1, "Choose two models or more")

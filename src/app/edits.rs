@@ -134,10 +134,13 @@ impl AppState {
                 [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Next, LaneKind::Explain]
                     .map(Effect::Cancel),
             );
-            project.studies.probe_error = None;
+            (project.studies.probe_error, project.studies.curve_error) = (None, None);
             // Another layer is what probing is for.
             let of_probe = |s: &ProjectSettings| (s.model.clone(), s.preprocess.clone());
             if of_probe(before) != of_probe(&project.data.settings) && self.studying() == Some(Study::Probe) {
+                effects.push(Effect::Cancel(LaneKind::Study));
+            }
+            if self.studying() == Some(Study::Curve) {
                 effects.push(Effect::Cancel(LaneKind::Study));
             }
         } else if before.head != after.head {

@@ -136,6 +136,7 @@ impl AppState {
                 self.notices.push(Tone::Success, format!("A copy was saved as {}.", path.display()), None, folder);
             }
             (Purpose::Study { .. }, JobOutput::Probed(probed)) => self.on_probed(probed),
+            (Purpose::Study { .. }, JobOutput::DrawnCurve(drawn)) => self.on_drawn_curve(drawn),
             (Purpose::Study { .. }, JobOutput::Compared(compared)) => self.on_compared(compared),
             (Purpose::Embed { epoch }, JobOutput::Embedded { ran_on, .. }) => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {

@@ -4,7 +4,8 @@ use super::gallery::{ClassFilter, Filter};
 use super::project::OpenProject;
 use super::words::{n_images, thousands};
 use crate::head::{ChosenBy, HeadKind};
-use crate::project::ClassId;
+use crate::project::{Class, ClassId};
+use crate::workflow::curve::{Verdict, words};
 
 /// How much advice matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,8 +89,8 @@ pub fn advice(project: &OpenProject) -> Vec<Advice> {
         && *n_small >= FEW
     {
         let text = format!(
-            "“{big}” has {} times as many images as “{small}”: more of “{small}” help most, and balanced accuracy tells \
-             more than accuracy.",
+            "“{big}” has {} times as many images as “{small}”: balanced accuracy tells more than accuracy, and the learning \
+             curve whether more of “{small}” would help.",
             n_big / n_small
         );
         say(Weight::Helpful, text, of_class(*id));
@@ -101,8 +102,30 @@ pub fn advice(project: &OpenProject) -> Vec<Advice> {
         say(Weight::Note, text, Some(Filter { class: ClassFilter::Unlabelled, ..Filter::default() }));
     }
     figures(project, &mut say);
+    curve(project, &classes, &mut say);
     all.sort_by_key(|a| a.weight);
     all
+}
+
+/// What the learning curve says of the labels as they are: whether more images would help, and of which class.
+fn curve(project: &OpenProject, classes: &[(ClassId, &Class)], say: &mut impl FnMut(Weight, String, Option<Filter>)) {
+    let Some(drawn) = project.drawn_curve().filter(|drawn| drawn.revision == project.revision) else { return };
+    if let Some(text) = drawn.outcome.best().and_then(words::outlook) {
+        say(Weight::Note, text, None);
+    }
+    if let Some(needs) = &drawn.outcome.needs
+        && let Some(name) = &needs.stands_out
+        && let Some(text) = words::needs(needs)
+    {
+        let id = classes.iter().find(|(_, class)| class.name == *name).map(|(id, _)| *id);
+        let filter = id.map(|id| Filter { class: ClassFilter::Is(id), ..Filter::default() });
+        say(Weight::Helpful, text, filter);
+    }
+    if let Some(transfer) = &drawn.outcome.transfer
+        && transfer.verdict != Verdict::Helps
+    {
+        say(Weight::Serious, words::transfer(transfer), None);
+    }
 }
 
 /// The first of many names.

@@ -7,6 +7,7 @@
 
 pub mod action;
 mod command;
+mod curve;
 pub mod drops;
 mod edits;
 mod events;

@@ -8,7 +8,9 @@ use super::project::OpenProject;
 use super::state::{AppState, Purpose};
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::{Sample, Split};
-use crate::jobs::{Compared, JobRequest, LaneKind, ModelChoice, Probed, Session, StudiedImages, StudyRequest};
+use crate::jobs::{
+    Compared, DrawnCurve, JobRequest, LaneKind, ModelChoice, Probed, Session, StudiedImages, StudyRequest,
+};
 use crate::project::ImageId;
 
 /// Images that are compared on, at most: more would change the figures little and take long.
@@ -23,6 +25,12 @@ pub struct Studies {
     pub probed: Option<Box<Probed>>,
     /// Why there is none.
     pub probe_error: Option<String>,
+    /// Learning curves.
+    pub curve: Option<Box<DrawnCurve>>,
+    /// How often they have been drawn.
+    pub n_curves: u64,
+    /// Why there are none.
+    pub curve_error: Option<String>,
     /// Models with each other.
     pub compared: Option<Box<Compared>>,
     /// Why there is none.
@@ -36,13 +44,15 @@ pub struct Studies {
 pub enum Study {
     /// Depths.
     Probe,
+    /// Learning curves.
+    Curve,
     /// Models.
     Compare,
 }
 
 impl OpenProject {
     /// Images whose class the user or a folder says, where there are very many some of each class.
-    fn studied(&self) -> StudiedImages {
+    pub(super) fn studied(&self) -> StudiedImages {
         let classes = self.data.sorted_classes();
         let mut idx_of = vec![None; self.data.classes.len()];
         for (idx, (id, _)) in classes.iter().enumerate() {
@@ -89,7 +99,7 @@ impl AppState {
     pub fn studying(&self) -> Option<Study> {
         let session = self.session()?;
         let is_busy = |study: &Study| self.is_busy_with(|p| *p == Purpose::Study { study: *study, session });
-        [Study::Probe, Study::Compare].into_iter().find(is_busy)
+        [Study::Probe, Study::Curve, Study::Compare].into_iter().find(is_busy)
     }
 
     /// Has heads trained on several depths of the project's model.
@@ -147,6 +157,7 @@ impl AppState {
         let Some(project) = self.project.as_mut().filter(|p| p.session == session) else { return };
         match study {
             Study::Probe => project.studies.probe_error = Some(why),
+            Study::Curve => project.studies.curve_error = Some(why),
             Study::Compare => project.studies.compare_error = Some(why),
         }
     }

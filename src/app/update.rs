@@ -310,6 +310,11 @@ impl AppState {
             Action::LabelByClassNames => self.label_by_class_names(effects),
             Action::DrawCurve => self.draw_curve(effects),
             Action::ProbeLayers => self.probe_layers(effects),
+            Action::DrawHeadCurves => {
+                // From the palette: where it is seen.
+                self.go(Place::Train, effects);
+                self.draw_head_curves(effects);
+            }
             Action::CompareModels => self.compare_models(effects),
             Action::OpenExportFolder => {
                 let dir = self.project.as_ref().and_then(|p| p.export.done.as_ref()).map(|(dir, _)| dir.clone());
@@ -344,7 +349,7 @@ impl AppState {
         }
     }
 
-    fn go(&mut self, place: Place, effects: &mut Vec<Effect>) {
+    pub(super) fn go(&mut self, place: Place, effects: &mut Vec<Effect>) {
         self.keep_labels(effects);
         self.place = place;
         let remembered = Some(place.label().to_owned());

@@ -218,7 +218,7 @@ pub fn templates(settings: &ZeroShotSettings) -> Templates {
     settings.templates.clone().map_or(Templates::Auto, Templates::Own)
 }
 
-fn overrides(settings: &ZeroShotSettings) -> TextOverrides {
+pub(super) fn overrides(settings: &ZeroShotSettings) -> TextOverrides {
     TextOverrides { graph: settings.text_graph.clone(), logit_scale: settings.logit_scale, ..TextOverrides::default() }
 }
 
@@ -229,7 +229,7 @@ impl OpenProject {
     }
 
     /// Labels of all classes that have images, for a learning curve; `None` where one has none.
-    fn labels_of_classes(&self) -> Option<Vec<(ClassId, Label)>> {
+    pub(super) fn labels_of_classes(&self) -> Option<Vec<(ClassId, Label)>> {
         let texts = &self.zero_shot.answers.as_ref()?.texts;
         let used = self.data.sorted_classes().into_iter().filter(|(id, _)| self.counts.of(*id) > 0);
         used.map(|(id, class)| Some((id, texts.labels.get(texts.index.find(&class.name)?)?.clone()))).collect()

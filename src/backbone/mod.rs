@@ -16,6 +16,7 @@ mod choose;
 mod describe;
 mod open;
 mod own_preprocess;
+mod untrained;
 pub mod usual;
 
 pub(crate) use describe::port;
@@ -192,6 +193,14 @@ pub enum BackboneError {
     InputLayout {
         /// The graph's layout.
         takes: TensorLayout,
+    },
+    /// Random weights for it would take as long and as much memory as the model itself.
+    #[error("the model has {mb} MB, and random weights are only put into models of {max_mb} MB or less")]
+    TooLargeToUntrain {
+        /// Its size.
+        mb: u64,
+        /// Largest size.
+        max_mb: u64,
     },
     /// ONNX Runtime is missing.
     #[error(transparent)]

@@ -132,7 +132,7 @@ impl Backbone {
         std::iter::once(first).chain(others).collect()
     }
 
-    fn with_feature(
+    pub(super) fn with_feature(
         manifest: Manifest,
         feature: FeatureChoice,
         model: Arc<ModelProto>,

@@ -38,6 +38,8 @@ pub(super) enum Command {
     Probe(ProbeArgs),
     /// Faults in labelled images: labels that are probably wrong, pictures that are there more than once
     Clean(CleanArgs),
+    /// Learning curves: what more images would give, which class needs them, whether pretrained features help
+    Curve(CurveArgs),
     /// Compare models on the same images: accuracy, speed, size
     Compare(CompareArgs),
     /// Write a report as one HTML file: figures, plots, mistakes, how to come to the same
@@ -154,6 +156,41 @@ pub(super) struct CleanArgs {
     /// Backbone: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
     #[arg(long, value_name = "M")]
     pub(super) model: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  graft curve --images pets/\n  \
+    graft curve --images pets/train --val pets/val --heads linear --no-baseline --json\n\n\
+    With --json, `curves` has one item for each kind of features (`source`) and head, with its `points` (images a class, mean \
+    accuracy, 95 % interval, log loss, recall and F1 of each class), the `fitted` power law up to four times the data, and the \
+    `outlook` (`n_more` images, expected accuracy and gain); `needs` ranks the classes; `transfer` compares with features from \
+    scratch. `said` has the same in sentences.")]
+pub(super) struct CurveArgs {
+    #[command(flatten)]
+    pub(super) study: StudyArgs,
+    /// Backbone: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
+    #[arg(long, value_name = "M")]
+    pub(super) model: Option<String>,
+    /// Tensor that serves as features, as TENSOR or TENSOR|POOLING (see `graft inspect`)
+    #[arg(long, value_name = "L")]
+    pub(super) layer: Option<String>,
+    /// Heads, separated by commas [default: all; text where the model reads texts, from the names of the classes]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
+    pub(super) heads: Vec<CurveHeadArg>,
+    /// Leave out the curves of raw pixels and of random weights
+    #[arg(long)]
+    pub(super) no_baseline: bool,
+}
+
+/// A head of a learning curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CurveHeadArg {
+    /// Multinomial logistic regression
+    Linear,
+    /// Class means
+    Prototype,
+    /// Starts from the names of the classes
+    Text,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 mod args;
 mod clean;
 mod compare;
+mod curve;
 mod demo;
 mod embed;
 mod evaluate;
@@ -58,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Import(args) => import::run(&args, &terminal),
         Command::Clean(args) => clean::run(&args, &terminal),
         Command::Probe(args) => probe::run(&args, &terminal),
+        Command::Curve(args) => curve::run(&args, &terminal),
         Command::Compare(args) => compare::run(&args, &terminal),
         Command::Report(args) => report::run(&args, &terminal),
         Command::Providers(args) => providers::run(&args, &terminal),

@@ -513,6 +513,8 @@ pub enum JobOutput {
     },
     /// Of [`StudyRequest::Probe`].
     Probed(Box<Probed>),
+    /// Of [`StudyRequest::Curve`].
+    DrawnCurve(Box<DrawnCurve>),
     /// Of [`StudyRequest::Compare`].
     Compared(Box<Compared>),
     /// Of [`JobRequest::Next`].

@@ -4,6 +4,7 @@ use crate::backbone::provider::Provider;
 use crate::classes::ClassSet;
 use crate::dataset::Sample;
 use crate::workflow::compare::CompareOutcome;
+use crate::workflow::curve::{CurveOutcome, CurveTexts};
 use crate::workflow::probe::ProbeOutcome;
 
 use super::{ModelChoice, Session};
@@ -37,6 +38,17 @@ pub enum StudyRequest {
         /// On what.
         images: StudiedImages,
     },
+    /// Learning curves of one model's heads.
+    Curve {
+        /// Which.
+        model: ModelChoice,
+        /// What it runs on.
+        provider: Provider,
+        /// On what.
+        images: StudiedImages,
+        /// What text heads start from.
+        texts: Box<CurveTexts>,
+    },
     /// Several models.
     Compare {
         /// Names of installed models.
@@ -59,6 +71,19 @@ pub struct Probed {
     pub revision: u64,
     /// Its layers.
     pub outcome: ProbeOutcome,
+}
+
+/// Learning curves and what they are of.
+#[derive(Clone, Debug)]
+pub struct DrawnCurve {
+    /// The model with its layer.
+    pub model: ModelChoice,
+    /// The opening of the project that asked.
+    pub session: Session,
+    /// The project's revision.
+    pub revision: u64,
+    /// The curves.
+    pub outcome: CurveOutcome,
 }
 
 /// What comparing gave.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::lane::{JobReporter, Work};
 use super::models::OpenModels;
 use super::protocol::{
-    Compared, JobData, JobError, JobOutput, JobRequest, ModelChoice, Probed, StudiedImages, StudyRequest,
+    Compared, DrawnCurve, JobData, JobError, JobOutput, JobRequest, ModelChoice, Probed, StudiedImages, StudyRequest,
 };
 use crate::backbone::provider::Provider;
 use crate::dataset::split::SplitConfig;
 use crate::workflow::compare::compare;
+use crate::workflow::curve::{CurveConfig, curve};
 use crate::workflow::embed::EmbedConfig;
 use crate::workflow::models::open_cache;
 use crate::workflow::probe::probe;
@@ -31,6 +32,13 @@ fn study(models: &OpenModels, request: StudyRequest, reporter: &JobReporter) -> 
             let outcome = probe(&backbone, None, &config(images, provider), &cache, reporter)?;
             let model = ModelChoice { layer: None, ..model };
             Ok(JobOutput::Probed(Box::new(Probed { model, session, revision, outcome })))
+        }
+        StudyRequest::Curve { model, provider, images, texts } => {
+            let backbone = models.open(&model, &cache)?;
+            let (revision, session) = (images.revision, images.session);
+            let config = CurveConfig { texts: *texts, ..CurveConfig::new(config(images, provider)) };
+            let outcome = curve(&backbone, &config, &cache, reporter)?;
+            Ok(JobOutput::DrawnCurve(Box::new(DrawnCurve { model, session, revision, outcome })))
         }
         StudyRequest::Compare { models, provider, images } => {
             let (revision, session) = (images.revision, images.session);

@@ -20,8 +20,8 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Percentiles with linear interpolation, as NumPy's default.
-    fn of(mut values: Vec<f64>) -> Self {
+    /// Of a metric's values in resamples: percentiles with linear interpolation, as NumPy's default.
+    pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let position = share * (values.len().saturating_sub(1)) as f64;
@@ -44,8 +44,13 @@ impl Interval {
 
     /// Wilson's score interval (1927) of a share of `n_rows`, for shares of 0 and 1, where resamples show no spread.
     pub(super) fn wilson(share: f64, n_rows: usize) -> Self {
+        Self::of_share(share, n_rows as f64)
+    }
+
+    /// Wilson's score interval of a share that is as certain as one of `n` independent rows, which need not be whole.
+    pub fn of_share(share: f64, n: f64) -> Self {
         const Z: f64 = 1.959_963_984_540_054;
-        let n = n_rows.max(1) as f64;
+        let n = n.max(1.0);
         let centre = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
         let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
         Self { low: (centre - half).max(0.0), high: (centre + half).min(1.0) }

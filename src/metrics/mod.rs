@@ -11,6 +11,7 @@ mod confusion;
 pub mod label_errors;
 mod log_loss;
 pub mod paired;
+mod power_law;
 mod report;
 mod spectrum;
 pub mod transfer;
@@ -21,6 +22,7 @@ pub use calibration::{CalibrationBin, N_CALIBRATION_BINS, calibration_bins, expe
 pub use classification::{ClassMetrics, accuracy, balanced_accuracy, macro_f1, per_class};
 pub use confusion::ConfusionMatrix;
 pub use log_loss::{log_loss, row_log_loss};
+pub use power_law::PowerLaw;
 pub use report::{Estimate, Report, TOP_K, top_k_accuracy};
 pub use weighted::weighted_accuracy;
 

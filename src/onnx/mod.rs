@@ -6,6 +6,7 @@
 //! - [`layers`]: which tensors of a backbone may serve as features;
 //! - [`cost`]: parameters and multiplications; [`inputs`]: what a graph wants beside an image;
 //! - [`fuse`]: a backbone cut at a layer, a head, and both in one model;
+//! - [`untrain`]: the same architecture with random weights;
 //! - [`pixels`]: the preprocessing as part of the model, equal to Pillow's.
 //!
 //! Everything that Graft adds to a foreign graph is named `graft/…` and uses only operators whose form did not change
@@ -24,6 +25,7 @@ pub mod pixels;
 pub mod proto;
 pub mod prune;
 mod tables;
+mod untrained;
 
 use std::path::PathBuf;
 
@@ -40,6 +42,7 @@ pub use graph::{exists, producer};
 pub use layers::{LayerCandidate, candidates, expose_shapes, for_inference};
 pub use prune::prune;
 pub use tables::{gathered_rows, scalar};
+pub use untrained::{pixel_model, untrain};
 
 /// Largest protobuf message in bytes (2 GiB - 1); larger files do not load anywhere.
 pub const MAX_MODEL_BYTES: u64 = i32::MAX as u64;
@@ -153,6 +156,12 @@ pub enum OnnxError {
         /// Length of the bias.
         n_biases: usize,
     },
+    /// Weights are whole numbers, which random ones cannot be put in the place of.
+    #[error("the model's weights are quantised, and random ones cannot be put in their place")]
+    QuantisedWeights,
+    /// No convolution or product of the graph has stored weights.
+    #[error("the model's graph has no weights that could be random ones")]
+    NoWeights,
     /// A name that Graft gives to an input or output belongs to an input of the model.
     #[error("the model has an input named `{name}`, which Graft needs for an output")]
     NameTaken {

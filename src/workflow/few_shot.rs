@@ -1,22 +1,20 @@
 //! Few-shot heads that start from texts, and how accuracy grows with examples.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use ndarray::{Array2, Axis};
-use rayon::prelude::*;
 use serde::Serialize;
 
-use super::train::{FitData, JudgedHead, LabelledEmbeddings, TrainConfig, TrainOutcome, judged, prepare};
+use super::curve::measure::{Fitted, Judged, Rows, Size, SizeRuns, first_part, measure};
+use super::curve::pool::{Amount, Pool};
+use super::train::{FitData, JudgedHead, TrainConfig, TrainOutcome, judged, prepare};
 use super::zero_shot::{ClassTexts, DualEncoder};
 use super::{SharedCache, WorkflowError};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::embedding::{EmbeddingSpace, Embeddings};
 use crate::head::few_shot::{FewShotConfig, FewShotMethod, TextPrior, train_text};
-use crate::head::{self, HeadError, TrainedHead};
+use crate::head::{HeadError, HeadKind, TrainedHead};
 use crate::progress::{CancelToken, Reporter, Stage};
-use crate::rng::SplitMix64;
 use crate::text::TextError;
 use crate::text::labels::{Label, LabelError, LabelIndex};
 use crate::text::prompts::Templates;
@@ -123,7 +121,7 @@ pub fn fit_text_head(
     judged(data, trained, seed, cancel)
 }
 
-fn fit(
+pub(super) fn fit(
     train: &Embeddings,
     y: &[ClassIdx],
     validation: Option<(&Embeddings, &[ClassIdx])>,
@@ -174,13 +172,13 @@ pub struct CurvePoint {
     pub zero_shot: f64,
 }
 
-/// Accuracy by number of examples a class, from 0: examples are drawn from `data`'s training images and judged on its
-/// validation images where those were given, else on all labelled images that were not drawn.
+/// Accuracy by number of examples a class, from 0, on draws of `data`'s images: those that the user gave to validate on are
+/// judged on, else all that were not drawn (see [`Pool`]).
 ///
 /// Numbers of which not every class has one to spare are left out. `parts` are the spaces of the features' columns.
 ///
 /// # Errors
-/// When a head cannot be fitted, or the user cancels.
+/// When no class has two images, a head cannot be fitted, or the user cancels.
 pub fn learning_curve(
     data: &FitData,
     parts: &[EmbeddingSpace],
@@ -188,132 +186,33 @@ pub fn learning_curve(
     config: &CurveConfig,
     reporter: &dyn Reporter,
 ) -> Result<Vec<CurvePoint>, WorkflowError> {
-    let pool = Pool::new(data)?;
-    let n_classes = data.classes.len();
-    let fewest = pool.train.class_counts(n_classes).into_iter().min().unwrap_or(0);
-    let n_spare = usize::from(!pool.is_given);
-    let shots: Vec<usize> = config.shots.iter().copied().filter(|n| n + n_spare <= fewest).collect();
-    let tasks: Vec<(usize, usize)> =
-        shots.iter().flat_map(|&n| (0..config.n_draws).map(move |draw| (n, draw))).collect();
-    let n_done = AtomicUsize::new(0);
-    let cancel = reporter.cancel_token();
-    let run = |&(n_shots, draw): &(usize, usize)| -> Result<Scores, WorkflowError> {
-        if cancel.is_cancelled() {
-            return Err(WorkflowError::Cancelled);
-        }
-        let scores = pool.scores(data, parts, texts, config, n_shots, config.seed + draw as u64, cancel)?;
-        reporter.progress(Stage::Fit, 1 + n_done.fetch_add(1, Ordering::Relaxed), tasks.len());
-        Ok(scores)
+    let pool = Pool::new(data)?.judged_on_rest();
+    let joined = Pool::rows(data)?;
+    let features = first_part(&joined, parts)?;
+    let rows = Rows { features: &features, texts: Some((&joined, texts)) };
+    let fewest = pool.available().into_iter().fold(f64::INFINITY, f64::min);
+    let shots: Vec<usize> = config.shots.iter().copied().filter(|n| *n as f64 <= fewest).collect();
+    let size = |n: usize| Size { amount: Amount::Each(n), share: 0.0, n_draws: config.n_draws.max(1) };
+    let sizes: Vec<Size> = shots.iter().map(|&n| size(n)).collect();
+    // What one would have without texts, as it is trained everywhere else, and texts alone, on the same images.
+    let mut heads: Vec<(Fitted, Rows<'_>)> = config.methods.iter().map(|&m| (Fitted::Text(m), rows)).collect();
+    heads.extend([(Fitted::Examples(HeadKind::Linear), rows), (Fitted::ZeroShot, rows)]);
+    let measured = measure(&pool, &data.classes, &heads, &sizes, config.seed, reporter)?;
+    let whole = [Size { n_draws: 1, ..size(0) }];
+    let alone = measure(&pool, &data.classes, &[(Fitted::ZeroShot, rows)], &whole, config.seed, reporter)?;
+    let mean = |runs: &SizeRuns| {
+        let of = |draw: &Judged| {
+            let n_right = draw.rows.iter().zip(&draw.found).filter(|(row, found)| pool.y[**row] == **found).count();
+            n_right as f64 / draw.rows.len().max(1) as f64
+        };
+        runs.draws.iter().map(of).sum::<f64>() / runs.draws.len().max(1) as f64
     };
-    let scores: Vec<Scores> = tasks.par_iter().map(run).collect::<Result<_, _>>()?;
-    let all = pool.zero_shot(texts, &(0..pool.test.len()).collect::<Vec<_>>())?;
+    let all = alone.first().and_then(|sizes| sizes.first()).map_or(0.0, mean);
     let mut points = vec![CurvePoint { shots: 0, text: vec![all; config.methods.len()], linear: None, zero_shot: all }];
-    for (n_shots, draws) in shots.iter().zip(scores.chunks(config.n_draws.max(1))) {
-        let mean = |of: &dyn Fn(&Scores) -> f64| draws.iter().map(of).sum::<f64>() / draws.len() as f64;
-        points.push(CurvePoint {
-            shots: *n_shots,
-            text: (0..config.methods.len()).map(|i| mean(&|s| s.text[i])).collect(),
-            linear: Some(mean(&|s| s.linear)),
-            zero_shot: mean(&|s| s.zero_shot),
-        });
+    for (idx, n) in shots.into_iter().enumerate() {
+        let mut accuracies: Vec<f64> = measured.iter().map(|sizes| mean(&sizes[idx])).collect();
+        let (zero_shot, linear) = (accuracies.pop().unwrap_or(all), accuracies.pop());
+        points.push(CurvePoint { shots: n, text: accuracies, linear, zero_shot });
     }
     Ok(points)
-}
-
-/// Accuracies of one draw.
-struct Scores {
-    text: Vec<f64>,
-    linear: f64,
-    zero_shot: f64,
-}
-
-/// Images to draw from and images to judge on.
-struct Pool {
-    train: LabelledEmbeddings,
-    test: LabelledEmbeddings,
-    /// The images to judge on are others.
-    is_given: bool,
-}
-
-impl Pool {
-    fn new(data: &FitData) -> Result<Self, WorkflowError> {
-        if data.val_is_given && !data.val.is_empty() {
-            return Ok(Self { train: data.train.clone(), test: data.val.clone(), is_given: true });
-        }
-        let both = [data.train.embeddings.view(), data.val.embeddings.view()];
-        let values = ndarray::concatenate(Axis(0), &both).unwrap_or_else(|_| data.train.embeddings.view().to_owned());
-        let all = LabelledEmbeddings {
-            embeddings: Embeddings::new(values, data.train.embeddings.space().clone())?,
-            classes: data.train.classes.iter().chain(&data.val.classes).copied().collect(),
-            paths: Vec::new(),
-        };
-        Ok(Self { train: all.clone(), test: all, is_given: false })
-    }
-
-    /// Rows of `n_shots` examples a class. A draw of more examples has those of a draw of fewer.
-    fn draw(&self, n_shots: usize, seed: u64, n_classes: usize) -> Vec<usize> {
-        let mut rows_of = vec![Vec::new(); n_classes];
-        for (row, class) in self.train.classes.iter().enumerate() {
-            rows_of[class.as_usize()].push(row);
-        }
-        let mut drawn = Vec::with_capacity(n_shots * n_classes);
-        for (class, rows) in rows_of.iter_mut().enumerate() {
-            SplitMix64::new(SplitMix64::at(seed, class as u64)).shuffle(rows);
-            drawn.extend(rows.iter().take(n_shots));
-        }
-        drawn
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one draw of one curve")]
-    fn scores(
-        &self,
-        data: &FitData,
-        parts: &[EmbeddingSpace],
-        texts: &ClassTexts,
-        config: &CurveConfig,
-        n_shots: usize,
-        seed: u64,
-        cancel: &CancelToken,
-    ) -> Result<Scores, WorkflowError> {
-        let drawn = self.draw(n_shots, seed, data.classes.len());
-        let mut is_drawn = vec![false; self.train.len()];
-        drawn.iter().for_each(|&row| is_drawn[row] = true);
-        let judged: Vec<usize> = (0..self.test.len()).filter(|&row| self.is_given || !is_drawn[row]).collect();
-        let y: Vec<ClassIdx> = drawn.iter().map(|&row| self.train.classes[row]).collect();
-        let y_true: Vec<ClassIdx> = judged.iter().map(|&row| self.test.classes[row]).collect();
-        let (train, test) = (self.train.embeddings.select(&drawn), self.test.embeddings.select(&judged));
-        let accuracy = |head: &TrainedHead, x: &Embeddings| -> Result<f64, WorkflowError> {
-            Ok(share_right(&head.head.scores(x)?.top1(), &y_true))
-        };
-        let mut text = Vec::with_capacity(config.methods.len());
-        for &method in &config.methods {
-            let head = fit(&train, &y, None, &data.classes, texts, &FewShotConfig { method, fixed: None }, cancel)?;
-            text.push(accuracy(&head, &test)?);
-        }
-        // What one would have without texts, as it is trained everywhere else.
-        let (train, test) = (train.part(parts, 0)?, test.part(parts, 0)?);
-        let plain = head::TrainConfig::default();
-        let plain = head::train(&train, &y, None, &data.classes, &plain, cancel).map_err(|error| match error {
-            HeadError::Cancelled => WorkflowError::Cancelled,
-            error => error.into(),
-        })?;
-        Ok(Scores { text, linear: accuracy(&plain, &test)?, zero_shot: self.zero_shot(texts, &judged)? })
-    }
-
-    /// Accuracy of the texts alone on some of the images to judge on.
-    fn zero_shot(&self, texts: &ClassTexts, rows: &[usize]) -> Result<f64, WorkflowError> {
-        let all = self.test.embeddings.select(rows);
-        let dim_e = texts.embeddings.ncols();
-        let joint = all.view().slice_move(ndarray::s![.., all.view().ncols().saturating_sub(dim_e)..]).to_owned();
-        let lengths = joint.map_axis(Axis(1), |row| row.dot(&row).sqrt().max(1e-12));
-        let cosines: Array2<f32> = (&joint / &lengths.insert_axis(Axis(1))).dot(&texts.embeddings.t());
-        let top: Vec<ClassIdx> = super::evaluate::top(cosines.view()).into_iter().map(|(class, _)| class).collect();
-        let y: Vec<ClassIdx> = rows.iter().map(|&row| self.test.classes[row]).collect();
-        Ok(share_right(&top, &y))
-    }
-}
-
-fn share_right(found: &[ClassIdx], truth: &[ClassIdx]) -> f64 {
-    let n_right = found.iter().zip(truth).filter(|(a, b)| a == b).count();
-    n_right as f64 / truth.len().max(1) as f64
 }

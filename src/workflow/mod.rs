@@ -3,6 +3,7 @@
 
 pub mod clean;
 pub mod compare;
+pub mod curve;
 pub mod embed;
 pub mod evaluate;
 pub mod explain;
@@ -128,6 +129,11 @@ pub enum WorkflowError {
         /// The validation folder.
         path: PathBuf,
     },
+    /// Every class has a single image, which is needed to train on.
+    #[error(
+        "there is no image to judge on: a learning curve needs validation images, or a class with two images or more"
+    )]
+    NothingToJudgeOn,
     /// A class has no text to start from.
     #[error("the class {class:?} has no label: add one that is called so, or a line {class}=LABEL")]
     ClassWithoutLabel {

@@ -7,7 +7,7 @@ mod draft;
 mod inspect;
 mod preprocess;
 mod provider;
-mod study;
+pub(super) mod study;
 
 use eframe::egui::{Align, Layout, Margin, ScrollArea, Ui, UiBuilder, pos2, vec2};
 

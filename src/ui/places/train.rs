@@ -1,5 +1,6 @@
 //! The Train place: the heads side by side, how they came about, and what would make them better.
 
+mod curve;
 mod curves;
 mod data;
 mod heads;
@@ -41,6 +42,7 @@ impl TrainPlace {
                         curves::loss_card(ui, &figures);
                     }
                 });
+                curve::curve_card(cx, ui, project);
             }
             self.data.ui(cx, ui, project);
         });

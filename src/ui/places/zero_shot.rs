@@ -111,7 +111,7 @@ impl ZeroShotPlace {
             widgets::row_ends(
                 ui,
                 |ui| {
-                    let views = [(View::Images, "Images"), (View::Figures, "Figures"), (View::Curve, "Learning curve")];
+                    let views = [(View::Images, "Images"), (View::Figures, "Figures"), (View::Curve, "Few-shot curve")];
                     segmented(ui, "What is shown", &mut self.view, &views);
                 },
                 |ui| {

@@ -71,6 +71,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
     );
     let studied = match cx.state.studying().filter(|_| lane == LaneKind::Study) {
         Some(Study::Probe) => format!("Probing the layers  ·  {word}"),
+        Some(Study::Curve) => format!("Drawing the learning curve  ·  {word}"),
         Some(Study::Compare) => format!("Comparing the models  ·  {word}"),
         None => word.to_owned(),
     };

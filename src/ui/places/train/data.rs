@@ -16,6 +16,7 @@ use crate::ui::widgets::{self, Button, Card, Meaning, columns, legend, slider};
 #[derive(Debug, Default)]
 pub(super) struct DataCard {
     made_from: Option<MadeFromProject>,
+    n_curves: u64,
     rows: Vec<ClassRow>,
     advice: Vec<Advice>,
     val_fraction: Option<f32>,
@@ -44,9 +45,11 @@ impl DataCard {
     }
 
     fn refresh(&mut self, project: &OpenProject) {
-        if self.made_from.as_ref().is_some_and(|m| m.is(project)) {
+        let n_curves = project.studies.n_curves;
+        if self.made_from.as_ref().is_some_and(|m| m.is(project)) && self.n_curves == n_curves {
             return;
         }
+        self.n_curves = n_curves;
         self.made_from = Some(MadeFromProject::new(project));
         let mut n_of = vec![[0; 3]; project.data.classes.len()];
         for (id, split) in project.live.fit.iter().flat_map(|fit| &fit.output.splits) {

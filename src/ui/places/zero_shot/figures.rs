@@ -113,7 +113,7 @@ pub(super) fn curve_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         let button = Button::new(text).small().tip(action.tooltip()).label(action.label());
         is_asked = ui.add(button.availability(action.availability(state))).clicked();
     };
-    Card::new().title("Learning curve").show_with(ui, trailing, |ui| {
+    Card::new().title("Few-shot curve").show_with(ui, trailing, |ui| {
         widgets::caption(
             ui,
             "Accuracy with so many labelled images of each class, on images that were not drawn; means of three draws.",
@@ -121,7 +121,7 @@ pub(super) fn curve_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         if state.draws_curve() {
             let activity = state.activity(crate::jobs::LaneKind::Text);
             let fraction = activity.filter(|a| a.n_total > 0).map(|a| a.n_done as f32 / a.n_total as f32);
-            widgets::progress_bar(ui, "Drawing the learning curve", fraction);
+            widgets::progress_bar(ui, "Drawing the few-shot curve", fraction);
         }
         let Some(curve) = zero_shot.curve.as_ref().filter(|c| c.points.len() > 1) else {
             if !state.draws_curve() {
