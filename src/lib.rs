@@ -20,6 +20,7 @@
 //! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated; what to label next, nearest images |
 //! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score); power laws of learning curves |
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data; runs, and how two of them differ |
+//! | 1 | [`projection`] | embeddings as a map: principal components, t-SNE, new rows placed among old ones |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
 //! | 2 | [`backbone`] | what a model is: family, roles of outputs, preprocessing, layers; ONNX Runtime and its providers |
 //! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
@@ -35,7 +36,7 @@
 //!
 //! ```text
 //!    keys, buttons, drops ──► Command ──► app::update ─┬─► AppState ──► ui draws it
-//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, study, next, explain, export, project
+//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, study, map, next, explain, export, project
 //!    jobs ──► JobEvent ──► app::on_event ──► AppState, Effect        (and a call of the waker, which knows no egui)
 //! ```
 //!
@@ -69,6 +70,13 @@
 //! nothing fights over the cores. A large backbone has a single session instead, which decoders feed through a bounded
 //! channel and take turns with ([`workflow::embed`]). Features are cached by content hash and embedding
 //! space. The result does not depend on batch size or thread count.
+//!
+//! ## The map
+//!
+//! Rows at unit length become 50 principal components; two of them are a map at once, t-SNE lays out a better one while it is
+//! watched ([`projection`]). It is made while it is looked at and never stored: the same images give the same map. New images
+//! are placed among their nearest neighbours, and it is laid out anew when they are half as many again ([`app::map`]). Points
+//! are painted into one picture on the processor (`ui::widgets::scatter`): 100,000 of them cost no triangle.
 //!
 //! ## Backbones
 //!
@@ -132,6 +140,7 @@ pub mod metrics;
 pub mod onnx;
 pub mod progress;
 pub mod project;
+pub mod projection;
 pub mod rng;
 pub mod store;
 pub mod text;

@@ -94,6 +94,8 @@ pub enum Stage {
     Copy,
     /// Going from one model to the next.
     Compare,
+    /// Laying out the map of the images.
+    Map,
     /// Covering one part of an image after the other.
     Explain,
 }
@@ -111,6 +113,7 @@ impl Stage {
             Self::Verify => "Verifying",
             Self::Copy => "Copying",
             Self::Compare => "Comparing",
+            Self::Map => "Laying out the map",
             Self::Explain => "Looking",
         }
     }

@@ -2,7 +2,7 @@
 //! the palette, keys and tests share them.
 
 use super::state::{AppState, EmbedPause, Place, Purpose};
-use super::{runs, study, zero_shot};
+use super::{map, runs, study, zero_shot};
 use crate::jobs::LaneKind;
 
 /// Something that can be done.
@@ -116,6 +116,10 @@ pub enum Action {
     DrawHeadCurves,
     /// Compares installed models.
     CompareModels,
+    /// Makes the map of the images anew.
+    LayOutMap,
+    /// Shows all of the map.
+    FitMap,
     /// Chooses where.
     ChooseExportDir,
     /// Shows the export.
@@ -169,7 +173,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 63] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -218,6 +222,8 @@ impl Action {
         Self::ProbeLayers,
         Self::DrawHeadCurves,
         Self::CompareModels,
+        Self::LayOutMap,
+        Self::FitMap,
         Self::ChooseExportDir,
         Self::OpenExportFolder,
         Self::NewProject,
@@ -290,6 +296,8 @@ impl Action {
             Self::ProbeLayers => "Probe the layers",
             Self::DrawHeadCurves => "Draw the learning curve",
             Self::CompareModels => "Compare the models",
+            Self::LayOutMap => "Lay out the map again",
+            Self::FitMap => "Fit the map to the window",
             Self::ChooseExportDir => "Choose export folder…",
             Self::OpenExportFolder => "Open export folder",
             Self::RetryRuntime => "Look for ONNX Runtime again",
@@ -365,6 +373,8 @@ impl Action {
             }
             Self::ProbeLayers => "Train heads on several depths of the model: where its knowledge sits",
             Self::CompareModels => "Train heads on several models with your images: accuracy against speed",
+            Self::LayOutMap => "Give every image a place anew, also those that were only placed among others",
+            Self::FitMap => "Show all of the map, as large as there is room",
             Self::ChooseExportDir => "Choose the folder that the export goes to",
             Self::OpenExportFolder => "Show the export in the file manager",
             Self::RetryRuntime => "Look for the ONNX Runtime library again",
@@ -508,6 +518,11 @@ impl Action {
             Self::CompareModels => {
                 study::can_study(state)?;
                 check(state.compared_models().len() > 1, "Choose two models or more")
+            }
+            Self::LayOutMap => map::can_lay_out(state),
+            Self::FitMap => {
+                open?;
+                check(state.shows_map(), "The map is not shown")
             }
             Self::WriteReport => runs::can_report(state),
             Self::OpenReport => check(open?.runs.report.is_some(), "No report has been written yet"),

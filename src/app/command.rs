@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Action;
 use super::gallery::{Filter, SelectOp, SortBy};
+use super::map::ColourBy;
 use super::next::NextCommand;
 use super::state::Place;
 use super::views::{EvaluateView, ImagesView};
@@ -108,6 +109,8 @@ pub enum Command {
     SetFilter(Filter),
     /// Orders the images.
     SetSort(SortBy),
+    /// What the colour of a point on the map tells.
+    SetMapColour(ColourBy),
     /// Looks at one image; `None` goes back.
     Look(Option<ImageId>),
     /// Chooses the head that answers; `None` is the better one.
@@ -269,6 +272,8 @@ pub enum ScreenEffect {
     RenameClass(ClassId),
     /// Asks whether a class is to be deleted.
     AskDeleteClass(ClassId),
+    /// Shows all of the map.
+    FitMap,
     /// Lists the shortcuts.
     ShowShortcuts,
     /// Light where it is dark, and the other way round: only the screen knows which the system's theme is.

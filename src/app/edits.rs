@@ -131,7 +131,7 @@ impl AppState {
             self.models.self_tests.clear();
             // What is done for the model of before is for nothing.
             effects.extend(
-                [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Next, LaneKind::Explain]
+                [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Map, LaneKind::Next, LaneKind::Explain]
                     .map(Effect::Cancel),
             );
             (project.studies.probe_error, project.studies.curve_error) = (None, None);

@@ -83,6 +83,7 @@ impl AppState {
                 self.write(writes, effects);
             }
             JobData::ZeroShot(answers) => self.on_text_answers(*answers),
+            JobData::Mapped(mapped) => self.on_map_frame(*mapped),
         }
     }
 
@@ -135,6 +136,7 @@ impl AppState {
                 let folder = path.parent().map(|p| Remedy::OpenFolder(p.to_owned()));
                 self.notices.push(Tone::Success, format!("A copy was saved as {}.", path.display()), None, folder);
             }
+            (Purpose::Map { lays_out, .. }, JobOutput::Mapped(mapped)) => self.on_mapped(*mapped, lays_out),
             (Purpose::Study { .. }, JobOutput::Probed(probed)) => self.on_probed(probed),
             (Purpose::Study { .. }, JobOutput::DrawnCurve(drawn)) => self.on_drawn_curve(drawn),
             (Purpose::Study { .. }, JobOutput::Compared(compared)) => self.on_compared(compared),
@@ -315,6 +317,7 @@ impl AppState {
                 }
             }
             Purpose::Study { study, session } => self.study_failed(study, session, summary),
+            Purpose::Map { epoch, number, lays_out } => self.on_map_ended(epoch, number, lays_out, Some(summary)),
             Purpose::Next { epoch, .. } => self.next_failed(epoch, summary),
             Purpose::Near { .. } => self.on_near(id, Err(summary)),
             Purpose::Occlude { .. } => self.on_occluded(id, Err(summary)),
@@ -384,6 +387,10 @@ impl AppState {
             }
             Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
             Purpose::Study { .. } => self.tell_cancelled(LaneKind::Study),
+            Purpose::Map { epoch, number, lays_out } => {
+                self.on_map_ended(*epoch, *number, *lays_out, None);
+                self.tell_cancelled(LaneKind::Map);
+            }
             Purpose::Next { epoch, revision } => self.next_cancelled(*epoch, *revision),
             Purpose::Near { .. } => self.near_cancelled(id),
             Purpose::Occlude { .. } => self.occlusion_cancelled(id),

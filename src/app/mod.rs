@@ -14,6 +14,7 @@ mod events;
 pub mod gallery;
 pub mod insight;
 mod live;
+pub mod map;
 pub mod next;
 pub mod notices;
 mod open;

@@ -107,6 +107,7 @@ impl AppState {
             LaneKind::Predict,
             LaneKind::Text,
             LaneKind::Study,
+            LaneKind::Map,
             LaneKind::Next,
             LaneKind::Explain,
         ] {

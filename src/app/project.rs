@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::gallery::{ClassFilter, Gallery};
 use super::live::Live;
+use super::map::ProjectMap;
 use super::next::Next;
 use super::runs::RunsState;
 use super::study::Studies;
@@ -96,6 +97,8 @@ pub struct OpenProject {
     pub live: Live,
     /// Labels that were typed, and what they say.
     pub zero_shot: ZeroShot,
+    /// Where images are on the map.
+    pub map: ProjectMap,
     /// What to label next.
     pub next: Next,
     /// What is behind answers.
@@ -133,6 +136,7 @@ impl OpenProject {
             revision: 1,
             live,
             zero_shot,
+            map: ProjectMap::default(),
             next: Next::default(),
             why: Why::default(),
             gallery: Gallery::default(),

@@ -225,6 +225,15 @@ pub enum Purpose {
         /// Of which opening of a project.
         session: Session,
     },
+    /// The map of the images.
+    Map {
+        /// The choice of model.
+        epoch: u64,
+        /// The number of the request.
+        number: u64,
+        /// It is laid out, rather than only begun or added to.
+        lays_out: bool,
+    },
     /// The order of what is labelled next.
     Next {
         /// The choice of model.

@@ -75,6 +75,11 @@ impl AppState {
                     project.gallery.is_stale = true;
                 }
             }
+            Command::SetMapColour(colour_by) => {
+                if let Some(project) = &mut self.project {
+                    project.map.colour_by = colour_by;
+                }
+            }
             Command::Look(id) => self.look(id),
             Command::Next(command) => self.next_command(command, effects),
             Command::Why(command) => self.why_command(command, effects),
@@ -291,6 +296,7 @@ impl AppState {
                     LaneKind::Predict,
                     LaneKind::Text,
                     LaneKind::Study,
+                    LaneKind::Map,
                     LaneKind::Explain,
                     LaneKind::Export,
                 ] {
@@ -316,6 +322,8 @@ impl AppState {
                 self.draw_head_curves(effects);
             }
             Action::CompareModels => self.compare_models(effects),
+            Action::LayOutMap => self.lay_out_map(),
+            Action::FitMap => effects.push(Effect::Screen(ScreenEffect::FitMap)),
             Action::OpenExportFolder => {
                 let dir = self.project.as_ref().and_then(|p| p.export.done.as_ref()).map(|(dir, _)| dir.clone());
                 effects.extend(dir.map(|dir| Effect::Screen(ScreenEffect::OpenFolder(dir))));
@@ -415,6 +423,7 @@ impl AppState {
             LaneKind::Predict,
             LaneKind::Text,
             LaneKind::Study,
+            LaneKind::Map,
             LaneKind::Next,
             LaneKind::Explain,
             LaneKind::Export,
@@ -579,6 +588,7 @@ impl AppState {
         self.embed_if_due(effects);
         self.zero_shot_if_due(effects);
         self.fit_if_due(effects);
+        self.map_if_due(effects);
         self.keep_runs_if_due(effects);
         self.next_if_due(effects);
         self.why_if_due(effects);

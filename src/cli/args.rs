@@ -71,6 +71,9 @@ pub(super) struct OpenArgs {
     /// Scroll through the images for so many seconds, print what frames cost, and end
     #[arg(long, value_name = "SECONDS")]
     pub(super) profile_frames: Option<f64>,
+    /// With --profile-frames: zoom into the map of the images instead, while it is laid out and after
+    #[arg(long, requires = "profile_frames")]
+    pub(super) profile_map: bool,
 }
 
 #[derive(Debug, Args)]

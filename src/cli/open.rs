@@ -13,21 +13,26 @@ pub(super) fn run(args: &OpenArgs, started: Instant, terminal: &Terminal) -> Res
 
     use super::output::print;
     use crate::progress::Reporter;
-    use crate::ui::{Launch, run};
+    use crate::ui::{Launch, quantile_secs, run};
 
     let profile = args.profile_frames.filter(|secs| secs.is_finite() && *secs > 0.0).map(Duration::from_secs_f64);
     let paths = args.paths.iter().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone())).collect();
-    let times = run(Launch { paths, profile, started, interrupt: terminal.cancel_token().clone() })?;
+    let interrupt = terminal.cancel_token().clone();
+    let times = run(Launch { paths, profile, profiles_map: args.profile_map, started, interrupt })?;
     if let (Some(_), Some(times)) = (profile, times) {
         print(&format!("First frame after {:.3} s", times.first_frame.as_secs_f64()))?;
-        let ms = |q| times.quantile_secs(q) * 1e3;
-        print(&format!(
-            "CPU time of {} frames: median {:.2} ms, 99th percentile {:.2} ms, longest {:.2} ms",
-            times.frame_secs.len(),
-            ms(0.5),
-            ms(0.99),
-            ms(1.0)
-        ))?;
+        let of_frames = |secs: &[f32]| {
+            let ms = |q| quantile_secs(secs, q) * 1e3;
+            let (median, high, longest) = (ms(0.5), ms(0.99), ms(1.0));
+            format!(
+                "CPU time of {} frames: median {median:.2} ms, 99th percentile {high:.2} ms, longest {longest:.2} ms",
+                secs.len()
+            )
+        };
+        if args.profile_map {
+            print(&format!("While the map is laid out: {}", of_frames(&times.layout_frame_secs)))?;
+        }
+        print(&of_frames(&times.frame_secs))?;
         if let Some(opened) = times.opened {
             print(&format!("Project on the screen after {:.3} s", opened.as_secs_f64()))?;
         }

@@ -8,6 +8,7 @@
 //! | `predict` | images that are not part of the project | the latest, and the running one is ended |
 //! | `text` | labels: encoded, and every image scored by them; learning curves | the latest, and the running one is ended |
 //! | `study` | heads on several depths of a model, or on several models | the latest, and the running one is ended |
+//! | `map` | the map of the images: components, layout, places for new ones | the latest waits for the end of the running one |
 //! | `next` | unlabelled images in the order of their usefulness | the latest, and the running one is ended |
 //! | `explain` | why an answer: nearest images, where the model looks | the latest, and the running one is ended |
 //! | `export` | an export with its proof, tables and sorted copies of predictions, self-tests | waits its turn |
@@ -21,6 +22,7 @@ mod export;
 mod files;
 mod fit;
 mod lane;
+mod map;
 mod models;
 mod next;
 mod predict;
@@ -28,6 +30,7 @@ pub mod presence;
 mod project;
 pub mod protocol;
 mod protocol_files;
+mod protocol_map;
 mod protocol_next;
 mod protocol_report;
 mod protocol_study;
@@ -78,6 +81,7 @@ impl Jobs {
             lane(LaneKind::Predict, Policy::Interrupt, predict::worker(Arc::clone(&models)))?,
             lane(LaneKind::Text, Policy::Interrupt, texts::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Study, Policy::Interrupt, study::worker(Arc::clone(&models)))?,
+            lane(LaneKind::Map, Policy::Latest, map::worker(Arc::clone(&table)))?,
             lane(LaneKind::Next, Policy::Interrupt, next::worker(Arc::clone(&table)))?,
             lane(LaneKind::Explain, Policy::Interrupt, explain::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Export, Policy::Queue, export::worker(models, Arc::clone(&table)))?,

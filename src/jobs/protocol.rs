@@ -28,6 +28,7 @@ use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
 
 pub use super::protocol_files::*;
+pub use super::protocol_map::*;
 pub use super::protocol_next::*;
 pub use super::protocol_report::*;
 pub use super::protocol_study::*;
@@ -52,6 +53,8 @@ pub enum LaneKind {
     Text,
     /// Compares layers and models.
     Study,
+    /// Makes the map of the images.
+    Map,
     /// Says what to label next.
     Next,
     /// Says why an answer is what it is.
@@ -72,6 +75,7 @@ impl LaneKind {
             Self::Predict => "predict",
             Self::Text => "text",
             Self::Study => "study",
+            Self::Map => "map",
             Self::Next => "next",
             Self::Explain => "explain",
             Self::Export => "export",
@@ -106,6 +110,8 @@ pub enum JobRequest {
     Text(TextRequest),
     /// For [`LaneKind::Study`].
     Study(Box<StudyRequest>),
+    /// For [`LaneKind::Map`].
+    Map(Box<MapRequest>),
     /// For [`LaneKind::Next`].
     Next(Box<NextRequest>),
     /// For [`LaneKind::Explain`].
@@ -126,6 +132,7 @@ impl JobRequest {
             Self::Predict(_) => LaneKind::Predict,
             Self::Text(_) => LaneKind::Text,
             Self::Study(_) => LaneKind::Study,
+            Self::Map(_) => LaneKind::Map,
             Self::Next(_) => LaneKind::Next,
             Self::Explain(_) => LaneKind::Explain,
             Self::Export(_) => LaneKind::Export,
@@ -449,6 +456,8 @@ pub enum JobData {
     },
     /// What labels say of every image.
     ZeroShot(Box<TextAnswers>),
+    /// A map as it comes about.
+    Mapped(Box<Mapped>),
 }
 
 /// The result of a job.
@@ -517,6 +526,8 @@ pub enum JobOutput {
     DrawnCurve(Box<DrawnCurve>),
     /// Of [`StudyRequest::Compare`].
     Compared(Box<Compared>),
+    /// Of [`JobRequest::Map`].
+    Mapped(Box<Mapped>),
     /// Of [`JobRequest::Next`].
     Next(Box<NextOutput>),
     /// Of [`JobRequest::Explain`].

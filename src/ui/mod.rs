@@ -14,4 +14,4 @@ pub mod widgets;
 mod window;
 
 use shell::icon_of as shell_icon;
-pub use window::{FrameTimes, Launch, WindowError, run};
+pub use window::{FrameTimes, Launch, WindowError, quantile_secs, run};

@@ -172,6 +172,7 @@ impl Shell {
             ScreenEffect::RenameClass(id) => self.images.rename_class(id),
             ScreenEffect::AskDeleteClass(id) => self.images.ask_delete_class(id),
             ScreenEffect::EditNewClass => self.images.edit_new_class(),
+            ScreenEffect::FitMap => self.images.fit_map(),
             ScreenEffect::ShowShortcuts => self.shows_shortcuts = !self.shows_shortcuts,
             ScreenEffect::ToggleTheme => {
                 let is_dark = ctx.theme() == egui::Theme::Dark;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use eframe::egui::{self, Context, Pos2, Ui, ViewportBuilder, pos2, vec2};
 
 use super::shell::Shell;
-use crate::app::{Command, DropInto};
+use crate::app::{Command, DropInto, ImagesView};
 use crate::progress::{CancelGuard, CancelToken};
 use crate::store::settings::{AppSettings, UI_SCALES, WindowPlace};
 
@@ -17,6 +17,8 @@ pub struct Launch {
     pub paths: Vec<PathBuf>,
     /// Scrolls through the gallery for so many seconds, prints what frames cost, and ends.
     pub profile: Option<Duration>,
+    /// It is the map that is measured, and zoomed rather than scrolled.
+    pub profiles_map: bool,
     /// When the program began.
     pub started: Instant,
     /// Closes the window from outside: a signal of the system or of the terminal.
@@ -148,16 +150,16 @@ pub struct FrameTimes {
     pub opened: Option<Duration>,
     /// CPU time of each frame on the window's thread, in seconds: logic, drawing, tessellation and painting.
     pub frame_secs: Vec<f32>,
+    /// The same while the map was being laid out.
+    pub layout_frame_secs: Vec<f32>,
 }
 
-impl FrameTimes {
-    /// The share `q` (0..=1) of frames took no longer, in seconds.
-    pub fn quantile_secs(&self, q: f64) -> f32 {
-        let mut sorted = self.frame_secs.clone();
-        sorted.sort_by(f32::total_cmp);
-        let at = ((sorted.len().max(1) - 1) as f64 * q).round() as usize;
-        sorted.get(at).copied().unwrap_or(0.0)
-    }
+/// The share `q` (0..=1) of frames took no longer, in seconds.
+pub fn quantile_secs(frame_secs: &[f32], q: f64) -> f32 {
+    let mut sorted = frame_secs.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let at = ((sorted.len().max(1) - 1) as f64 * q).round() as usize;
+    sorted.get(at).copied().unwrap_or(0.0)
 }
 
 /// CPU time that this thread has had, in seconds, where the system tells: a frame's share of the processor, whatever
@@ -261,16 +263,34 @@ impl Window {
             return;
         }
         self.times.opened.get_or_insert_with(|| self.launch.started.elapsed());
+        let mut is_layout = false;
+        if let (true, Some(shell)) = (self.launch.profiles_map, &mut self.shell) {
+            if shell.state().images_view != ImagesView::Map {
+                shell.dispatch(Command::ShowImages(ImagesView::Map));
+            }
+            let map = shell.state().project.as_ref().map(|p| &p.map);
+            is_layout = map.is_some_and(|map| map.is_under_way());
+            let waits = !is_layout && !map.is_some_and(|map| map.is_laid_out());
+            if waits {
+                (self.cpu_secs, self.measured_from) = (None, None);
+                return;
+            }
+        }
         let since = *self.measured_from.get_or_insert_with(Instant::now);
         // From here to here, a frame later: everything that the thread did for a frame.
         let now = thread_cpu_secs();
-        if let (Some(now), Some(before)) = (now, self.cpu_secs) {
-            self.times.frame_secs.push((now - before) as f32);
-        } else if let (None, Some(secs)) = (now, frame.info().cpu_usage) {
-            self.times.frame_secs.push(secs);
-        }
+        let secs = match (now, self.cpu_secs) {
+            (Some(now), Some(before)) => Some((now - before) as f32),
+            (Some(_), None) => None,
+            (None, _) => frame.info().cpu_usage,
+        };
+        let times = if is_layout { &mut self.times.layout_frame_secs } else { &mut self.times.frame_secs };
+        times.extend(secs);
         self.cpu_secs = now;
-        if since.elapsed() > length {
+        if is_layout {
+            // The time that was asked for begins after it.
+            self.measured_from = Some(Instant::now());
+        } else if since.elapsed() > length {
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }
     }
@@ -283,8 +303,13 @@ impl eframe::App for Window {
         }
         // A wheel that never rests, over the middle of the window, down and up again.
         let centre = ctx.content_rect().center();
-        let is_down = (self.times.frame_secs.len() / 240).is_multiple_of(2);
-        let delta = vec2(0.0, if is_down { -180.0 } else { 180.0 });
+        let n_frames = self.times.frame_secs.len() + self.times.layout_frame_secs.len();
+        let is_down = (n_frames / 240).is_multiple_of(2);
+        // On the map that is in and out again, in steps of a hand that turns the wheel.
+        let delta = match self.launch.profiles_map {
+            true => vec2(0.0, if (n_frames / 60).is_multiple_of(2) { 12.0 } else { -12.0 }),
+            false => vec2(0.0, if is_down { -180.0 } else { 180.0 }),
+        };
         input.events.push(egui::Event::PointerMoved(centre));
         input.events.push(egui::Event::MouseWheel {
             unit: egui::MouseWheelUnit::Point,

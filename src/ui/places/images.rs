@@ -47,6 +47,11 @@ impl ImagesPlace {
         self.classes.rename(id);
     }
 
+    /// Shows all of the map.
+    pub fn fit_map(&mut self) {
+        self.map.fit();
+    }
+
     /// Asks whether a class is to be deleted.
     pub fn ask_delete_class(&mut self, id: ClassId) {
         self.classes.ask_delete(id);

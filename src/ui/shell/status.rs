@@ -12,13 +12,14 @@ use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, progress_bar};
 
 /// Lanes in the order in which the bar speaks of them.
-const LANES: [LaneKind; 9] = [
+const LANES: [LaneKind; 10] = [
     LaneKind::Export,
     LaneKind::Predict,
     LaneKind::Text,
     LaneKind::Study,
     LaneKind::Explain,
     LaneKind::Embed,
+    LaneKind::Map,
     LaneKind::Files,
     LaneKind::Fit,
     LaneKind::Project,
@@ -41,8 +42,8 @@ pub(super) fn status_ui(cx: &mut Cx<'_>, ui: &mut Ui) {
 fn left(cx: &mut Cx<'_>, ui: &mut Ui) {
     let is_worth = |a: &&Activity| match a.lane {
         LaneKind::Text => a.n_total > FEW_TEXTS,
-        // Images that are alike are found in a moment.
-        LaneKind::Explain => a.n_total > 0,
+        // Images that are alike are found in a moment, and a few more are placed on the map as soon.
+        LaneKind::Explain | LaneKind::Map => a.n_total > 0,
         _ => true,
     };
     let now = LANES.into_iter().find_map(|lane| cx.state.activity(lane).filter(is_worth));
@@ -62,6 +63,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Predict => "Predicting",
             LaneKind::Text => "Reading labels",
             LaneKind::Study => "Looking at images",
+            LaneKind::Map => "Looking at the map",
             LaneKind::Next => "Ordering images",
             LaneKind::Explain => "Looking",
             LaneKind::Export => "Exporting",
@@ -80,7 +82,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
     ui.allocate_ui(vec2(120.0, 16.0), |ui| progress_bar(ui, word, fraction));
     let mut parts = vec![word.to_owned()];
     // Two heads are no number to show.
-    if lane != LaneKind::Fit && n_done > 0 {
+    if !matches!(lane, LaneKind::Fit | LaneKind::Map) && n_done > 0 {
         parts.push(match n_total {
             0 => thousands(n_done),
             n => format!("{} of {}", thousands(n_done), thousands(n)),

@@ -39,6 +39,7 @@
 //!             spark_bars(label, &[f32], Color32, height_pt) -> R    filled_bar(Rect, Color32, fraction)
 //!             chart(label, height_pt, (ChartAxis::new(name) | ::fraction(name)  .bounds(a, b) .step(d) .format(fn(f64) -> String),
 //!                 ChartAxis), |plot_ui|) -> PlotResponse<T>    legend(&[(name, Color32)]) -> R
+//! scatter     Scatter: set(Vec<Dot>) fit() zoom_by pan_by ui(label) -> ScatterResponse; 100,000 points, lasso (see `scatter`)
 //! waiting     progress_bar(label, Option<f32>) -> R    spinner(label, size_pt) -> R    busy_line(label) -> R
 //! notices     Banner::new(Meaning, title).text(..).actions(&[..]).dismissible().show() -> NoticeEvent
 //!             toast_area(&Context, above_bottom, |ui|) { toast(Toast { meaning, title, detail, action }) -> NoticeEvent }
@@ -72,6 +73,7 @@ mod layout;
 mod nav;
 mod notice;
 pub mod paint;
+pub mod scatter;
 mod table;
 mod text;
 mod tip;

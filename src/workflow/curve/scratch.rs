@@ -18,6 +18,9 @@ pub const SIDE_PX: u32 = 32;
 /// Seed of the random weights: the same for every project, so that the cache knows their features.
 const WEIGHTS_SEED: u64 = 0;
 
+/// Features of each source, and what could not be made.
+type Baselines = (Vec<(Source, Embeddings)>, Vec<String>);
+
 /// Features of the images at `paths` from scratch, standardised, and what could not be made, in words.
 ///
 /// # Errors
@@ -28,7 +31,7 @@ pub(super) fn baselines(
     config: &EmbedConfig,
     cache: &SharedCache,
     reporter: &dyn Reporter,
-) -> Result<(Vec<(Source, Embeddings)>, Vec<String>), WorkflowError> {
+) -> Result<Baselines, WorkflowError> {
     let (mut found, mut notes) = (Vec::new(), Vec::new());
     // Flattening pixels is nothing that a graphics card would do faster.
     let on_cpu = EmbedConfig { provider: Provider::Cpu, ..config.clone() };

@@ -95,7 +95,7 @@ fn order_menu(cx: &mut Cx<'_>, ui: &mut Ui, sort: SortBy, is_short: bool) {
     });
 }
 
-fn filter_menu(cx: &mut Cx<'_>, ui: &mut Ui, filter: &mut Filter) {
+pub(super) fn filter_menu(cx: &mut Cx<'_>, ui: &mut Ui, filter: &mut Filter) {
     let button = Button::new("Filter").quiet().icon(icons::FUNNEL).trailing_icon(icons::CARET_DOWN);
     menu_button(ui, button, |ui| {
         let choice = |ui: &mut Ui, text: &str, is_chosen: bool| {
@@ -142,7 +142,7 @@ fn filter_menu(cx: &mut Cx<'_>, ui: &mut Ui, filter: &mut Filter) {
 const SPLITS: [(Split, &str); 3] = [(Split::Train, "Training"), (Split::Val, "Validation"), (Split::Test, "Test")];
 
 /// What is filtered by, each with a cross.
-fn chips(cx: &mut Cx<'_>, ui: &mut Ui, filter: &mut Filter) {
+pub(super) fn chips(cx: &mut Cx<'_>, ui: &mut Ui, filter: &mut Filter) {
     let name = |id: ClassId| {
         cx.project().and_then(|p| p.data.class(id)).map_or_else(|| "?".to_owned(), |class| class.name.clone())
     };
