@@ -114,7 +114,8 @@ fn the_curve_is_drawn_goes_out_of_date_and_warns() {
     window.step();
     assert!(window.state().studying().is_some() && window.sees("Cancel drawing the learning curve"));
     // What is not wanted any more is not waited for.
-    window.harness.get_by_label("Cancel drawing the learning curve").click();
+    // In the card and in the status bar.
+    window.harness.get_all_by_label("Cancel drawing the learning curve").next().unwrap().click();
     window.wait("it is cancelled", |s| s.studying().is_none());
     assert!(window.project().drawn_curve().is_none());
 

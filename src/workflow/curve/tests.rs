@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Write as _;
 use std::path::Path;
 
 use ndarray::Array2;
@@ -163,6 +164,7 @@ fn what_is_foretold_comes_true() {
     let reporter = Silent::default();
     let cache = crate::workflow::models::open_cache(&reporter);
     let backbone = crate::workflow::models::open_path(&starter, None, &cache).unwrap();
+    let mut out = std::io::stdout();
     let mut tally = [(0_usize, 0_usize, 0.0_f64, 0.0_f64); 4];
     for set in sets.split(':') {
         for seed in 0..2 {
@@ -199,7 +201,8 @@ fn what_is_foretold_comes_true() {
                     let row = &mut tally[2 * usize::from(*name != "pretrained") + back - 1];
                     *row = (row.0 + 1, row.1 + usize::from(is_in), row.2 + off.abs(), row.3 + off);
                     let short = set.rsplit("data/").next().unwrap();
-                    println!(
+                    writeln!(
+                        out,
                         "{short:18} seed {seed} {name:19} {:9} {ahead}: said {:5.1} ({:5.1} to {:5.1}), came {:5.1} {}",
                         kind.label(),
                         100.0 * said.value,
@@ -207,7 +210,8 @@ fn what_is_foretold_comes_true() {
                         100.0 * said.interval.high,
                         100.0 * last.accuracy.value,
                         if is_in { "" } else { "MISSED" }
-                    );
+                    )
+                    .unwrap();
                 }
             }
         }
@@ -215,7 +219,7 @@ fn what_is_foretold_comes_true() {
     let names = ["pretrained, 2x ahead", "pretrained, 4x ahead", "from scratch, 2x ahead", "from scratch, 4x ahead"];
     for (name, (n, n_in, off, bias)) in names.into_iter().zip(tally) {
         let mean = |v: f64| 100.0 * v / n as f64;
-        println!("{name}: {n_in} of {n} inside, off by {:.2} points in the mean ({:+.2})", mean(off), mean(bias));
+        writeln!(out, "{name}: {n_in} of {n} inside, off by {:.2} points in the mean ({:+.2})", mean(off), mean(bias)).unwrap();
     }
     for (n, n_in, off, _) in &tally[..2] {
         assert!(*n_in as f64 >= 0.9 * *n as f64, "{n_in} of {n} predictions are within their interval");
