@@ -94,6 +94,8 @@ pub enum Stage {
     Copy,
     /// Going from one model to the next.
     Compare,
+    /// Looking for faults in the data.
+    Check,
 }
 
 impl Stage {
@@ -109,6 +111,7 @@ impl Stage {
             Self::Verify => "Verifying",
             Self::Copy => "Copying",
             Self::Compare => "Comparing",
+            Self::Check => "Checking",
         }
     }
 }
