@@ -130,7 +130,8 @@ impl AppState {
             project.gallery.is_stale = true;
             self.models.self_tests.clear();
             // What is done for the model of before is for nothing.
-            effects.extend([LaneKind::Embed, LaneKind::Fit, LaneKind::Predict].map(Effect::Cancel));
+            project.faults.forget();
+            effects.extend([LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Check].map(Effect::Cancel));
             project.studies.probe_error = None;
             // Another layer is what probing is for.
             let of_probe = |s: &ProjectSettings| (s.model.clone(), s.preprocess.clone());
@@ -324,6 +325,7 @@ fn n_moved(changes: &[Change]) -> usize {
         Change::Presence(moved) | Change::Guess(moved) => moved.images.clone(),
         Change::Label(moved) => moved.images.clone(),
         Change::Split(moved) => moved.images.clone(),
+        Change::Dismissal(moved) => moved.images.clone(),
         Change::Class { .. } | Change::Settings { .. } | Change::Run { .. } => IdSet::default(),
     };
     // One that gets another class and is no guess any more moves once.

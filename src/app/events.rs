@@ -152,6 +152,7 @@ impl AppState {
                     project.zero_shot.curve = Some(LearningCurve { points, revision });
                 }
             }
+            (Purpose::Check { .. }, JobOutput::Checked(checked)) => self.on_checked(*checked),
             (Purpose::Fit { revision }, JobOutput::Fitted(output)) => self.on_fitted(revision, *output, effects),
             (Purpose::Predict { epoch, head }, JobOutput::Predicted(predictions)) => {
                 let is_wanted = |p: &&mut OpenProject| p.live.epoch == epoch && p.data.settings.head == head;
@@ -302,6 +303,7 @@ impl AppState {
                     project.zero_shot.failed(number, summary);
                 }
             }
+            Purpose::Check { session } => self.check_failed(session, summary),
             Purpose::Study { study, session } => self.study_failed(study, session, summary),
             Purpose::Curve { epoch } => {
                 if let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) {
@@ -368,6 +370,12 @@ impl AppState {
                 self.tell_cancelled(LaneKind::Text);
             }
             Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
+            Purpose::Check { session } => {
+                if self.ended.contains(&LaneKind::Check) {
+                    self.check_failed(*session, "Looking for faults was cancelled.".to_owned());
+                }
+                self.tell_cancelled(LaneKind::Check);
+            }
             Purpose::Study { .. } => self.tell_cancelled(LaneKind::Study),
             _ => {}
         }

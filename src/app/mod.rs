@@ -10,6 +10,7 @@ mod command;
 pub mod drops;
 mod edits;
 mod events;
+pub mod faults;
 pub mod gallery;
 pub mod insight;
 mod live;

@@ -101,7 +101,14 @@ impl AppState {
         self.save_error = None;
         self.notices.forget_undo();
         self.models.self_tests.clear();
-        for lane in [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Text, LaneKind::Study] {
+        for lane in [
+            LaneKind::Embed,
+            LaneKind::Fit,
+            LaneKind::Predict,
+            LaneKind::Text,
+            LaneKind::Study,
+            LaneKind::Check,
+        ] {
             effects.push(Effect::Cancel(lane));
         }
         self.last_epoch += 1;

@@ -74,6 +74,21 @@ impl AppState {
                     project.gallery.is_stale = true;
                 }
             }
+            Command::ShowFaults(kind) => {
+                if let Some(project) = &mut self.project {
+                    project.faults.shown = kind;
+                }
+            }
+            Command::SelectFault(id) => {
+                if let Some(project) = &mut self.project {
+                    project.faults.select(id);
+                }
+            }
+            Command::MoveFault(by) => {
+                if let Some(project) = &mut self.project {
+                    project.faults.step(by);
+                }
+            }
             Command::Look(id) => self.look(id),
             Command::ChooseHead(kind) => self.change_settings("choose the head", |s| s.head = kind, effects),
             Command::SetThreshold(threshold) => {
@@ -288,6 +303,7 @@ impl AppState {
                     LaneKind::Predict,
                     LaneKind::Text,
                     LaneKind::Study,
+                    LaneKind::Check,
                     LaneKind::Export,
                 ] {
                     if self.activity(lane).is_some() {
@@ -314,6 +330,9 @@ impl AppState {
             Action::ShowGallery => self.show_images(ImagesView::Gallery),
             Action::ShowMap => self.show_images(ImagesView::Map),
             Action::ShowCheck => self.show_images(ImagesView::Check),
+            Action::FixFault => self.fix_fault(effects),
+            Action::DismissFault => self.dismiss_fault(effects),
+            Action::CheckAgain => self.check_again(),
             Action::ShowNext => self.show_images(ImagesView::Next),
             Action::ShowCertainty => self.show_evaluate(EvaluateView::Certainty, effects),
             Action::ShowRuns => self.show_evaluate(EvaluateView::Runs, effects),
@@ -392,9 +411,15 @@ impl AppState {
         if self.project.is_none() {
             return;
         }
-        for lane in
-            [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Text, LaneKind::Study, LaneKind::Export]
-        {
+        for lane in [
+            LaneKind::Embed,
+            LaneKind::Fit,
+            LaneKind::Predict,
+            LaneKind::Text,
+            LaneKind::Study,
+            LaneKind::Check,
+            LaneKind::Export,
+        ] {
             effects.push(Effect::Cancel(lane));
         }
         self.keep_labels(effects);
@@ -556,8 +581,10 @@ impl AppState {
         self.zero_shot_if_due(effects);
         self.fit_if_due(effects);
         self.keep_runs_if_due(effects);
+        self.check_if_due(effects);
         if let Some(project) = &mut self.project {
             project.refresh_if_stale();
+            project.refresh_faults();
         }
     }
 

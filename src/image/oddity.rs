@@ -72,9 +72,9 @@ impl Oddity {
 
 /// What is odd about each image, by row; an image can be odd in several ways. `input_px` is the shorter side of the model's
 /// input, where it has a fixed one.
-pub fn odd_images(miniatures: &[Miniature], input_px: Option<u32>) -> Vec<(usize, Oddity)> {
-    let side = |m: &Miniature| m.width_px.min(m.height_px);
-    let aspect = |m: &Miniature| f64::from(m.width_px.max(m.height_px)) / f64::from(side(m).max(1));
+pub fn odd_images(miniatures: &[&Miniature], input_px: Option<u32>) -> Vec<(usize, Oddity)> {
+    let side = |m: &&Miniature| m.width_px.min(m.height_px);
+    let aspect = |m: &&Miniature| f64::from(m.width_px.max(m.height_px)) / f64::from(side(m).max(1));
     let mut sides: Vec<u32> = miniatures.iter().map(side).collect();
     let mut aspects: Vec<f64> = miniatures.iter().map(aspect).collect();
     sides.sort_unstable();
@@ -104,9 +104,9 @@ pub fn odd_images(miniatures: &[Miniature], input_px: Option<u32>) -> Vec<(usize
 }
 
 /// That many of the images are smaller than half of what the model sees, as a sentence.
-pub fn note_on_sizes(miniatures: &[Miniature], input_px: Option<u32>) -> Option<String> {
+pub fn note_on_sizes(miniatures: &[&Miniature], input_px: Option<u32>) -> Option<String> {
     let input_px = input_px?;
-    let is_small = |m: &&Miniature| m.width_px.min(m.height_px).saturating_mul(2) < input_px;
+    let is_small = |m: &&&Miniature| m.width_px.min(m.height_px).saturating_mul(2) < input_px;
     let n = miniatures.iter().filter(is_small).count();
     (n as f64 > SHARE_OF_SMALL * miniatures.len() as f64).then(|| {
         format!(
@@ -120,6 +120,14 @@ pub fn note_on_sizes(miniatures: &[Miniature], input_px: Option<u32>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn odd(images: &[Miniature], input_px: Option<u32>) -> Vec<(usize, Oddity)> {
+        odd_images(&images.iter().collect::<Vec<_>>(), input_px)
+    }
+
+    fn note(images: &[Miniature], input_px: Option<u32>) -> Option<String> {
+        note_on_sizes(&images.iter().collect::<Vec<_>>(), input_px)
+    }
 
     fn miniature(width_px: u32, height_px: u32, spread: f32) -> Miniature {
         Miniature { luma: Vec::new().into(), width_px, height_px, spread }
@@ -136,8 +144,8 @@ mod tests {
             miniature(640, 480, 1.25),
             miniature(5000, 100, 0.0),
         ]);
-        let odd = odd_images(&images, Some(224));
-        let reasons: Vec<(usize, String)> = odd.iter().map(|(row, odd)| (*row, odd.reason())).collect();
+        let found = odd(&images, Some(224));
+        let reasons: Vec<(usize, String)> = found.iter().map(|(row, odd)| (*row, odd.reason())).collect();
         let said = |row, text: &str| (row, text.to_owned());
         assert_eq!(
             reasons,
@@ -151,21 +159,21 @@ mod tests {
                 said(25, "nearly one colour: its colours vary by 0.0 of 255 levels"),
             ]
         );
-        assert_eq!(note_on_sizes(&images, Some(224)), None);
+        assert_eq!(note(&images, Some(224)), None);
     }
 
     #[test]
     fn what_all_are_is_not_odd() {
         let small: Vec<Miniature> = (0..30).map(|_| miniature(100, 100, 50.0)).collect();
-        assert_eq!(odd_images(&small, Some(224)), []);
-        assert!(note_on_sizes(&small, Some(224)).is_some_and(|note| note.starts_with("30 of 30")));
-        assert_eq!(note_on_sizes(&small, None), None);
+        assert_eq!(odd(&small, Some(224)), []);
+        assert!(note(&small, Some(224)).is_some_and(|note| note.starts_with("30 of 30")));
+        assert_eq!(note(&small, None), None);
         let strips: Vec<Miniature> = (0..30).map(|_| miniature(900, 200, 50.0)).collect();
-        assert_eq!(odd_images(&strips, Some(224)), []);
+        assert_eq!(odd(&strips, Some(224)), []);
         let mut mixed: Vec<Miniature> = (0..30).map(|_| miniature(250, 250, 50.0)).collect();
         mixed.push(miniature(100, 110, 50.0));
-        let odd = odd_images(&mixed, Some(224));
-        assert_eq!(odd, [(30, Oddity::SmallForModel { side_px: 100, input_px: 224 })]);
-        assert_eq!(odd_images(&[], Some(224)), []);
+        let found = odd(&mixed, Some(224));
+        assert_eq!(found, [(30, Oddity::SmallForModel { side_px: 100, input_px: 224 })]);
+        assert_eq!(odd(&[], Some(224)), []);
     }
 }

@@ -8,12 +8,14 @@
 //! | `predict` | images that are not part of the project | the latest, and the running one is ended |
 //! | `text` | labels: encoded, and every image scored by them; learning curves | the latest, and the running one is ended |
 //! | `study` | heads on several depths of a model, or on several models | the latest, and the running one is ended |
+//! | `check` | faults in the data, from the table's rows and small copies of the pictures | the latest waits for the end of the running one |
 //! | `export` | an export with its proof, tables and sorted copies of predictions, self-tests | waits its turn |
 //! | `project` | project files: opened, written, copied, closed, each by its session; the settings | waits its turn |
 //!
 //! Every job ends with exactly one [`Body::Finished`], also when it panics, is cancelled or never began. The screen is
 //! woken through a function that it passes in; nothing here knows of it.
 
+mod check;
 mod export;
 mod files;
 mod fit;
@@ -23,6 +25,7 @@ mod predict;
 pub mod presence;
 mod project;
 pub mod protocol;
+mod protocol_check;
 mod protocol_files;
 mod protocol_report;
 mod protocol_study;
@@ -73,6 +76,7 @@ impl Jobs {
             lane(LaneKind::Predict, Policy::Interrupt, predict::worker(Arc::clone(&models)))?,
             lane(LaneKind::Text, Policy::Interrupt, texts::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Study, Policy::Interrupt, study::worker(Arc::clone(&models)))?,
+            lane(LaneKind::Check, Policy::Latest, check::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Export, Policy::Queue, export::worker(models, Arc::clone(&table)))?,
             lane(LaneKind::Project, Policy::Queue, project::worker())?,
         ];

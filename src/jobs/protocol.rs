@@ -27,6 +27,7 @@ use crate::workflow::sort::SortOutcome;
 use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
 
+pub use super::protocol_check::*;
 pub use super::protocol_files::*;
 pub use super::protocol_report::*;
 pub use super::protocol_study::*;
@@ -51,6 +52,8 @@ pub enum LaneKind {
     Text,
     /// Compares layers and models.
     Study,
+    /// Looks for faults in the data.
+    Check,
     /// Writes exports.
     Export,
     /// Keeps the project file.
@@ -67,6 +70,7 @@ impl LaneKind {
             Self::Predict => "predict",
             Self::Text => "text",
             Self::Study => "study",
+            Self::Check => "check",
             Self::Export => "export",
             Self::Project => "project",
         }
@@ -99,6 +103,8 @@ pub enum JobRequest {
     Text(TextRequest),
     /// For [`LaneKind::Study`].
     Study(Box<StudyRequest>),
+    /// For [`LaneKind::Check`].
+    Check(Box<CheckRequest>),
     /// For [`LaneKind::Export`].
     Export(ExportRequest),
     /// For [`LaneKind::Project`].
@@ -115,6 +121,7 @@ impl JobRequest {
             Self::Predict(_) => LaneKind::Predict,
             Self::Text(_) => LaneKind::Text,
             Self::Study(_) => LaneKind::Study,
+            Self::Check(_) => LaneKind::Check,
             Self::Export(_) => LaneKind::Export,
             Self::Project(_) => LaneKind::Project,
         }
@@ -502,6 +509,8 @@ pub enum JobOutput {
     Probed(Box<Probed>),
     /// Of [`StudyRequest::Compare`].
     Compared(Box<Compared>),
+    /// Of [`JobRequest::Check`].
+    Checked(Box<Checked>),
     /// Of [`JobRequest::Fit`].
     Fitted(Box<FitOutput>),
     /// Of [`JobRequest::Predict`].

@@ -160,7 +160,7 @@ pub fn clean(
     if unread > 0 {
         notes.push(format!("{unread} files could not be read again: nothing is said of their sizes and near copies."));
     }
-    let made: Vec<Option<Miniature>> = made.into_iter().map(Result::ok).collect();
+    let made: Vec<Option<&Miniature>> = made.iter().map(|made| made.as_ref().ok()).collect();
     let pairs = near_copies(x.view(), &made, reporter)?;
     reporter.progress(Stage::Fit, 0, 0);
     let cancel = reporter.cancel_token();

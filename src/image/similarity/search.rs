@@ -57,7 +57,7 @@ pub enum SimilarityError {
 /// When there are not as many miniatures as rows, or when cancelled.
 pub fn similar_pairs(
     x: ArrayView2<'_, f32>,
-    miniatures: &[Miniature],
+    miniatures: &[&Miniature],
     reporter: &dyn Reporter,
 ) -> Result<Vec<SimilarPair>, SimilarityError> {
     let n_rows = x.nrows();
@@ -92,7 +92,7 @@ struct Search<'a> {
     x: ArrayView2<'a, f32>,
     /// Lengths of the rows.
     norms: Array1<f32>,
-    miniatures: &'a [Miniature],
+    miniatures: &'a [&'a Miniature],
     glances: Vec<Vec<f32>>,
     comparer: Comparer,
     cancel: &'a CancelToken,
@@ -118,13 +118,13 @@ impl Search<'_> {
                     continue;
                 }
                 for row in [i, j] {
-                    prepared.entry(row).or_insert_with(|| self.comparer.prepare(&self.miniatures[row]));
+                    prepared.entry(row).or_insert_with(|| self.comparer.prepare(self.miniatures[row]));
                 }
                 let (Some(rough_i), Some(rough_j)) = (prepared.get(&i), prepared.get(&j)) else { continue };
                 if Comparer::rough(rough_i, rough_j) < MIN_ROUGH {
                     continue;
                 }
-                let similarity = self.comparer.similarity(&self.miniatures[i], &self.miniatures[j]);
+                let similarity = self.comparer.similarity(self.miniatures[i], self.miniatures[j]);
                 if similarity >= MIN_SIMILARITY {
                     pairs.push(SimilarPair { a: i, b: j, similarity: similarity.min(1.0) });
                 }
@@ -188,7 +188,8 @@ mod tests {
     }
 
     fn found(x: &Array2<f32>, miniatures: &[Miniature]) -> Vec<(usize, usize)> {
-        let pairs = similar_pairs(x.view(), miniatures, &Silent::default()).unwrap();
+        let miniatures: Vec<&Miniature> = miniatures.iter().collect();
+        let pairs = similar_pairs(x.view(), &miniatures, &Silent::default()).unwrap();
         assert!(pairs.iter().all(|pair| (MIN_SIMILARITY..=1.0).contains(&pair.similarity)));
         pairs.into_iter().map(|pair| (pair.a, pair.b)).collect()
     }
@@ -227,6 +228,7 @@ mod tests {
     #[test]
     fn it_can_be_ended_and_counts_are_checked() {
         let pictures: Vec<Miniature> = (0..3).map(|seed| picture(seed, 96, 0.0, false, 1.0)).collect();
+        let pictures: Vec<&Miniature> = pictures.iter().collect();
         let reporter = Silent::default();
         let x = alike(2);
         let error = similar_pairs(x.view(), &pictures, &reporter).unwrap_err();

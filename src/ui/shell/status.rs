@@ -12,12 +12,13 @@ use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, progress_bar};
 
 /// Lanes in the order in which the bar speaks of them.
-const LANES: [LaneKind; 8] = [
+const LANES: [LaneKind; 9] = [
     LaneKind::Export,
     LaneKind::Predict,
     LaneKind::Text,
     LaneKind::Study,
     LaneKind::Embed,
+    LaneKind::Check,
     LaneKind::Files,
     LaneKind::Fit,
     LaneKind::Project,
@@ -56,6 +57,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Predict => "Predicting",
             LaneKind::Text => "Reading labels",
             LaneKind::Study => "Looking at images",
+            LaneKind::Check => "Looking for faults",
             LaneKind::Export => "Exporting",
             LaneKind::Project => "Opening",
         },

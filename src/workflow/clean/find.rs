@@ -83,11 +83,11 @@ pub struct Findings {
 /// When cancelled.
 pub fn near_copies(
     x: ArrayView2<'_, f32>,
-    miniatures: &[Option<Miniature>],
+    miniatures: &[Option<&Miniature>],
     reporter: &dyn Reporter,
 ) -> Result<Vec<SimilarPair>, WorkflowError> {
     let rows: Vec<usize> = (0..miniatures.len()).filter(|&row| miniatures[row].is_some()).collect();
-    let known: Vec<Miniature> = miniatures.iter().flatten().cloned().collect();
+    let known: Vec<&Miniature> = miniatures.iter().flatten().copied().collect();
     let mut pairs = match rows.len() == x.nrows() {
         true => similar_pairs(x, &known, reporter)?,
         false => similar_pairs(x.select(Axis(0), &rows).view(), &known, reporter)?,
@@ -161,11 +161,11 @@ fn extra_copies(copies: &[CopyGroup]) -> BTreeSet<usize> {
 /// What is odd about `images`, by their index, and what is said of their sizes as a whole.
 pub fn find_odd(
     images: &[CheckedImage],
-    miniatures: &[Option<Miniature>],
+    miniatures: &[Option<&Miniature>],
     input_px: Option<u32>,
 ) -> (Vec<(usize, Oddity)>, Option<String>) {
-    let known = |(idx, image): (usize, &CheckedImage)| Some((idx, miniatures.get(image.row)?.clone()?));
-    let (of, known): (Vec<usize>, Vec<Miniature>) = images.iter().enumerate().filter_map(known).unzip();
+    let known = |(idx, image): (usize, &CheckedImage)| Some((idx, (*miniatures.get(image.row)?)?));
+    let (of, known): (Vec<usize>, Vec<&Miniature>) = images.iter().enumerate().filter_map(known).unzip();
     let odd = odd_images(&known, input_px).into_iter().map(|(i, oddity)| (of[i], oddity)).collect();
     (odd, note_on_sizes(&known, input_px))
 }

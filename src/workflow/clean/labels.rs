@@ -23,9 +23,9 @@ pub struct Suspected {
 
 /// Rows of `x`, `[n_rows, dim]`, whose labels are probably wrong, the likeliest first, and the first cross-validation.
 ///
-/// How many there are says confident learning on cross-validated probabilities; which they are says the mean of several
-/// cross-validations and of one that was trained without the first finds, since wrong labels that are trained on vouch for each
-/// other.
+/// How many there are says confident learning on the mean probabilities of several cross-validations; which they are says
+/// that mean together with a cross-validation that was trained without the first finds, since wrong labels that are trained on
+/// vouch for each other.
 ///
 /// # Errors
 /// As [`out_of_sample`].
@@ -43,16 +43,16 @@ pub fn suspected(
     let first = judged(None, None, seed)?;
     let c = Some(first.c);
     let no_rows = |_| HeadError::NoValidation;
-    let found = label_errors(first.probabilities.view(), y).map_err(no_rows)?;
-    let n_found = found.iter().filter(|found| **found).count();
-    if n_found == 0 {
-        return Ok((Vec::new(), first));
-    }
     let mut mean = first.probabilities.clone();
     for repeat in 1..N_REPEATS {
         mean += &judged(None, c, seed.wrapping_add(repeat))?.probabilities;
     }
     mean /= N_REPEATS as f64;
+    let found = label_errors(mean.view(), y).map_err(no_rows)?;
+    let n_found = found.iter().filter(|found| **found).count();
+    if n_found == 0 {
+        return Ok((Vec::new(), first));
+    }
     let trusted: Vec<bool> = found.iter().map(|found| !found).collect();
     let all: Array2<f64> = (mean + judged(Some(&trusted), c, seed)?.probabilities) / 2.0;
     let quality = label_quality(all.view(), y).map_err(no_rows)?;
