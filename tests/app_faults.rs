@@ -249,7 +249,7 @@ fn reasons_are_in_words_and_figures() {
     assert_eq!(reason(FaultKind::Label), "labelled bee, looks like ant, 97 %");
     assert_eq!(
         reason(FaultKind::Copy),
-        "the same picture as 5.png, alike by 0.97; one is trained on, the other judged on; ant here, bee there"
+        "ant here, bee there: trained and judged on: the same picture as 5.png, alike by 0.97"
     );
     assert!(reason(FaultKind::Outlier).contains("0.20") && reason(FaultKind::Outlier).contains("0.50"));
     assert!(reason(FaultKind::Odd).contains("nearly one colour") && reason(FaultKind::Odd).contains("9.0 times"));

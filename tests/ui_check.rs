@@ -206,7 +206,9 @@ fn each_list_is_mended_by_a_key_and_taken_back() {
         }) {
             window.key(Modifiers::NONE, Key::ArrowDown);
         }
-        assert!(window.sees(&format!("{name}, {reason}")), "{kind:?}");
+        let fault = window.project().faults.current().unwrap().reason(&window.project().data);
+        assert!(fault.contains(reason), "{kind:?}: {fault}");
+        assert!(window.sees(&format!("{name}, {fault}")), "{kind:?}");
         // F mends, Ctrl+Z takes it back, D leaves it as it is, Ctrl+Z takes that back.
         window.key(Modifiers::NONE, Key::F);
         assert!(!window.open(kind).iter().any(|found| found == name), "{kind:?}");

@@ -62,16 +62,17 @@ impl FoundFault {
             }
             FaultDetail::Copy { of, is_exact, similarity, is_leak, disagrees } => {
                 let other = name_of(project, *of);
-                let mut text = match is_exact {
+                let mut text = String::new();
+                if *disagrees {
+                    text.push_str(&format!("{} here, {} there: ", class_of(self.id), class_of(*of)));
+                }
+                if *is_leak {
+                    text.push_str("trained and judged on: ");
+                }
+                text.push_str(&match is_exact {
                     true => format!("the same bytes as {other}"),
                     false => format!("the same picture as {other}, alike by {similarity:.2}"),
-                };
-                if *is_leak {
-                    text.push_str("; one is trained on, the other judged on");
-                }
-                if *disagrees {
-                    text.push_str(&format!("; {} here, {} there", class_of(self.id), class_of(*of)));
-                }
+                });
                 text
             }
             FaultDetail::Outlier { similarity, usual } => outlier_reason(*similarity, *usual),

@@ -77,7 +77,7 @@ impl Outlier {
 
 /// Why an image is unlike all others, in a few words with figures.
 pub fn outlier_reason(similarity: f32, usual: f32) -> String {
-    format!("its likeness to its class is {similarity:.2}, where half of the images have {usual:.2} or more")
+    format!("its likeness to its class is {similarity:.2}, where {usual:.2} is usual")
 }
 
 /// An image that is odd for what it is.

@@ -137,13 +137,15 @@ pub fn find(
     let extra = extra_copies(&found.copies);
     let kept: Vec<usize> = (0..images.len()).filter(|idx| !extra.contains(idx)).collect();
     let rows: Vec<usize> = kept.iter().map(|&idx| images[idx].row).collect();
-    let labels: Vec<Option<ClassIdx>> = kept.iter().map(|&idx| images[idx].class).collect();
+    // What looks like another class of the set is no stranger to it: it is compared with that one.
+    let looks_like: BTreeMap<usize, ClassIdx> =
+        found.label_errors.iter().map(|error| (error.row, error.suggested)).collect();
+    let label = |idx: &usize| looks_like.get(idx).copied().or(images[*idx].class);
+    let labels: Vec<Option<ClassIdx>> = kept.iter().map(label).collect();
     match outliers(x.select(Axis(0), &rows).view(), &labels, cancel) {
         Ok(strange) => {
-            // What looks like another class of the set is no stranger to it.
-            let mislabelled: BTreeSet<usize> = found.label_errors.iter().map(|error| error.row).collect();
-            let strange = strange.into_iter().map(|outlier| Outlier { row: kept[outlier.row], ..outlier });
-            found.outliers = strange.filter(|outlier| !mislabelled.contains(&outlier.row)).collect();
+            let at = |outlier: Outlier| Outlier { row: kept[outlier.row], ..outlier };
+            found.outliers = strange.into_iter().map(at).collect();
         }
         Err(OutlierError::Cancelled) => return Err(WorkflowError::Cancelled),
         Err(OutlierError::TooFew | OutlierError::LabelCount { .. }) => {

@@ -230,7 +230,7 @@ fn row_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, fault: &FoundFaul
         left = other.right() + space::S;
     }
     let room = (rect.right() - left - space::S).max(40.0);
-    let title = cut_line(ui, &reason, size::BODY, Weight::Medium, t.text_strong, room);
+    let title = cut_line(ui, &capitalised(&reason), size::BODY, Weight::Medium, t.text_strong, room);
     galley_in(ui, Align2::LEFT_BOTTOM, pos2(left, rect.center().y), title, t.text_strong);
     let file = cut_line(ui, &name, size::SMALL, Weight::Regular, t.text_weak, room);
     galley_in(ui, Align2::LEFT_TOP, pos2(left, rect.center().y + 3.0), file, t.text_weak);
