@@ -15,10 +15,10 @@
 //! | 0 | [`embedding`] | embeddings and the space that they live in |
 //! | 0 | [`progress`] | progress and cancellation as values |
 //! | 0 | [`rng`] | a seeded generator whose sequence never changes |
-//! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it |
+//! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it; the same picture again, odd ones |
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
 //! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated; what to label next, nearest images |
-//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score); power laws of learning curves |
+//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score); wrong labels, outliers; power laws of learning curves |
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data; runs, and how two of them differ |
 //! | 1 | [`projection`] | embeddings as a map: principal components, t-SNE, new rows placed among old ones |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
@@ -26,7 +26,7 @@
 //! | 2 | [`text`] | labels, prompts, tokens, the text tower of a dual encoder |
 //! | 2 | [`store`] | project file and embedding cache (SQLite), thumbnails, settings, writes that are whole or not there |
 //! | 2 | [`export`] | the exported folder, and the proof that it agrees; the report as one HTML file |
-//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, learning curves, zero-shot, evaluate, predict, what to label next, why an answer, export, report |
+//! | 3 | [`workflow`] | the work, synchronous: import, scan, embed, train, probe, compare, clean, learning curves, zero-shot, evaluate, predict, what to label next, why an answer, export, report |
 //! | 4 | [`jobs`] | the work beside the screen: named threads with queues, cancelling, one end for every job |
 //! | 5 | [`app`] | the application without a screen: commands and events in, state and effects out |
 //! | 6 | `ui` | the screen, with eframe and egui: shell, places, widgets, theme; only with the feature `gui` |

@@ -98,6 +98,8 @@ pub enum Stage {
     Map,
     /// Covering one part of an image after the other.
     Explain,
+    /// Looking for faults in the data.
+    Check,
 }
 
 impl Stage {
@@ -115,6 +117,7 @@ impl Stage {
             Self::Compare => "Comparing",
             Self::Map => "Laying out the map",
             Self::Explain => "Looking",
+            Self::Check => "Checking",
         }
     }
 }

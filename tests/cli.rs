@@ -358,28 +358,6 @@ fn labels_that_make_no_sense_are_one_sentence() {
 }
 
 #[test]
-fn faults_in_the_data_are_found() {
-    let world = World::new();
-    let images = world.colours("set", &RED_GREEN, 16);
-    let [green, red] = RED_GREEN.map(|(name, _)| name);
-    // A picture of one class in the other's folder, and one that is there twice.
-    std::fs::rename(world.path(&format!("set/{red}/003.bmp")), world.path(&format!("set/{green}/wrong.bmp"))).unwrap();
-    std::fs::copy(world.path(&format!("set/{red}/004.bmp")), world.path(&format!("set/{red}/again.bmp"))).unwrap();
-    let json = world.json(&["clean", "--images", &images, "--json"]);
-    let errors = json["label_errors"].as_array().unwrap();
-    assert_eq!(errors.len(), 1, "{json}");
-    assert!(errors[0]["path"].as_str().unwrap().ends_with("wrong.bmp"));
-    assert_eq!((errors[0]["given"].as_str(), errors[0]["suggested"].as_str()), (Some(green), Some(red)));
-    assert_eq!((json["n_images"].as_u64(), json["copies"].as_array().unwrap().len()), (Some(33), 1));
-    let said = world.graft(&["clean", "--images", &images]).stdout;
-    assert!(said.contains("1 label is probably wrong") && said.contains("more than once"), "{said}");
-    // What tells nothing is said plainly.
-    let one = world.colours("one", &RED_GREEN[..1], 4);
-    let message = failure(&world, &["clean", "--images", &one]);
-    assert!(message.contains("two classes"), "{message}");
-}
-
-#[test]
 fn onnx_runtime_reports_nothing_and_leaves_no_identifier() {
     let world = World::new();
     let images = world.colours("set", &RED_GREEN, 2);

@@ -14,7 +14,7 @@ use graft::embedding::EmbeddingSpace;
 use graft::head::{ChosenBy, ClassWeight, Distance, Head, HeadKind, LinearHead, PathPoint, PrototypeHead, TrainRecord};
 use graft::metrics::Report;
 use graft::project::{
-    Change, ClassId, Edit, History, Image, ImageId, MAX_EDITS, N_COLOURS, Project, ProjectSettings, RootId,
+    Change, ClassId, Edit, FaultKind, History, Image, ImageId, MAX_EDITS, N_COLOURS, Project, ProjectSettings, RootId,
 };
 use graft::rng::SplitMix64;
 use graft::store::project::{
@@ -168,7 +168,7 @@ fn act(model: &mut Model, rng: &mut SplitMix64) {
     };
     let live: Vec<ClassId> = model.project.sorted_classes().iter().map(|(id, _)| *id).collect();
     let pick = |rng: &mut SplitMix64| (!live.is_empty()).then(|| live[rng.below(live.len())]);
-    match rng.below(14) {
+    match rng.below(15) {
         0 => {
             let root = model.root(format!("/no/such/{}", rng.below(3)));
             let images: Vec<_> = (0..rng.below(60))
@@ -231,6 +231,11 @@ fn act(model: &mut Model, rng: &mut SplitMix64) {
         }
         10 | 11 => model.undo(),
         12 => model.redo(),
+        13 => {
+            let kind = FaultKind::ALL[rng.below(4)];
+            let changes = model.project.dismissal_changes(some(rng), kind, rng.below(3) > 0);
+            model.did("dismiss", changes);
+        }
         _ => {
             let ids = some(rng);
             let hashes: Vec<_> = ids.iter().map(|id| (*id, [rng.below(256) as u8; 32])).collect();
@@ -439,7 +444,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
     // It takes part in everything from then on.
     opened.file.write(&[Write::Undid, Write::Redid, Write::Redid, Write::Heads(heads())]).unwrap();
     drop(opened);
-    assert_eq!(version(), 4);
+    assert_eq!(version(), 5);
     let opened = open(&path);
     assert_eq!(opened.info.migrated_from, None);
     assert_eq!(opened.project.images[2].class, Some(ClassId(0)));
@@ -476,7 +481,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = open_error(&path);
-    assert!(matches!(error, ProjectFileError::TooNew { version: 99, known: 4, .. }), "{error:?}");
+    assert!(matches!(error, ProjectFileError::TooNew { version: 99, known: 5, .. }), "{error:?}");
     assert!(error.to_string().contains("update Graft"));
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(names(dir.path()), ["p.graft"]);
@@ -821,13 +826,7 @@ fn every_label_that_was_written_outlives_a_kill() {
         assert!(reached == last || reached == last + 1, "said {last}, found {reached}");
         assert_eq!(opened.project.classes.len(), 2);
         let empty = Model {
-            project: Project {
-                roots: opened.project.roots.clone(),
-                images: Vec::new(),
-                classes: Vec::new(),
-                settings: ProjectSettings::default(),
-                run_marks: BTreeMap::new(),
-            },
+            project: Project { roots: opened.project.roots.clone(), ..Project::default() },
             ..Model::default()
         };
         assert_eq!(rebuilt(&opened, &empty), opened.project, "the edits explain the tables");

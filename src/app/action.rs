@@ -2,7 +2,7 @@
 //! the palette, keys and tests share them.
 
 use super::state::{AppState, EmbedPause, Place, Purpose};
-use super::{map, runs, study, zero_shot};
+use super::{faults, map, runs, study, zero_shot};
 use crate::jobs::LaneKind;
 
 /// Something that can be done.
@@ -74,6 +74,12 @@ pub enum Action {
     ShowMap,
     /// What may be wrong with the data.
     ShowCheck,
+    /// Mends the fault that is looked at.
+    FixFault,
+    /// Says that it is none.
+    DismissFault,
+    /// Looks for faults again.
+    CheckAgain,
     /// Images that are worth a label.
     ShowNext,
     /// Calibration, and when the answer is "unknown".
@@ -173,7 +179,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 66] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -189,6 +195,9 @@ impl Action {
         Self::ShowGallery,
         Self::ShowMap,
         Self::ShowCheck,
+        Self::FixFault,
+        Self::DismissFault,
+        Self::CheckAgain,
         Self::ShowNext,
         Self::ShowCertainty,
         Self::ShowRuns,
@@ -275,6 +284,9 @@ impl Action {
             Self::ShowGallery => "Show the gallery",
             Self::ShowMap => "Show the map of the images",
             Self::ShowCheck => "Check the data for faults",
+            Self::FixFault => "Mend this fault",
+            Self::DismissFault => "Leave it as it is",
+            Self::CheckAgain => "Look for faults again",
             Self::ShowNext => "Label what helps most",
             Self::ShowCertainty => "Show how certain it is",
             Self::ShowRuns => "Show the runs",
@@ -348,6 +360,11 @@ impl Action {
             Self::ShowCheck => {
                 "Probable label errors, duplicates, leaks, outliers and odd sizes, each mended with one key"
             }
+            Self::FixFault => {
+                "Give the image the class that it looks like, or take it out of the project; the file stays"
+            }
+            Self::DismissFault => "Say that this is no fault: it is not listed again",
+            Self::CheckAgain => "Look again for labels that are wrong, copies, strangers and odd images",
             Self::ShowNext => "Images without a class, the most useful to label first",
             Self::ShowCertainty => "Calibration, and when the answer is “unknown”",
             Self::ShowRuns => "Heads that were trained before, compared",
@@ -409,6 +426,8 @@ impl Action {
             Self::ShowGallery => ctrl_shift("G"),
             Self::ShowMap => ctrl_shift("M"),
             Self::ShowCheck => ctrl_shift("F"),
+            Self::FixFault => plain("F"),
+            Self::DismissFault => plain("D"),
             Self::ShowNext => ctrl_shift("L"),
             Self::Why => plain("W"),
             Self::ShowWhere => plain("O"),
@@ -514,6 +533,8 @@ impl Action {
                 check(open?.data.sorted_classes().len() > 1, "There are not two classes yet")
             }
             Self::DrawCurve => zero_shot::can_draw_curve(state, open?),
+            Self::FixFault | Self::DismissFault => faults::can_act(state),
+            Self::CheckAgain => check(open?.faults.error.is_some(), "It looks again by itself after every change"),
             Self::ProbeLayers | Self::DrawHeadCurves => study::can_study(state),
             Self::CompareModels => {
                 study::can_study(state)?;

@@ -16,7 +16,7 @@ use crate::head::HeadKind;
 use crate::image::spec::PreprocessSpec;
 use crate::jobs::{JobId, JobRequest, LaneKind, ModelChoice};
 use crate::project::runs::RunId;
-use crate::project::{ClassId, ImageId, RootId};
+use crate::project::{ClassId, FaultKind, ImageId, RootId};
 use crate::store::settings::{ThemeChoice, WindowPlace};
 
 /// Which images a command is about.
@@ -111,6 +111,12 @@ pub enum Command {
     SetSort(SortBy),
     /// What the colour of a point on the map tells.
     SetMapColour(ColourBy),
+    /// Shows a list of faults.
+    ShowFaults(FaultKind),
+    /// Lets keys act on the fault of an image, in the list that is shown.
+    SelectFault(ImageId),
+    /// Lets keys act on the fault so many places further on.
+    MoveFault(isize),
     /// Looks at one image; `None` goes back.
     Look(Option<ImageId>),
     /// Chooses the head that answers; `None` is the better one.

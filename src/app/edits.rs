@@ -130,9 +130,18 @@ impl AppState {
             project.gallery.is_stale = true;
             self.models.self_tests.clear();
             // What is done for the model of before is for nothing.
+            project.faults.forget();
             effects.extend(
-                [LaneKind::Embed, LaneKind::Fit, LaneKind::Predict, LaneKind::Map, LaneKind::Next, LaneKind::Explain]
-                    .map(Effect::Cancel),
+                [
+                    LaneKind::Embed,
+                    LaneKind::Fit,
+                    LaneKind::Predict,
+                    LaneKind::Map,
+                    LaneKind::Check,
+                    LaneKind::Next,
+                    LaneKind::Explain,
+                ]
+                .map(Effect::Cancel),
             );
             (project.studies.probe_error, project.studies.curve_error) = (None, None);
             // Another layer is what probing is for.
@@ -330,6 +339,7 @@ fn n_moved(changes: &[Change]) -> usize {
         Change::Presence(moved) | Change::Guess(moved) => moved.images.clone(),
         Change::Label(moved) => moved.images.clone(),
         Change::Split(moved) => moved.images.clone(),
+        Change::Dismissal(moved) => moved.images.clone(),
         Change::Class { .. } | Change::Settings { .. } | Change::Run { .. } => IdSet::default(),
     };
     // One that gets another class and is no guess any more moves once.

@@ -155,6 +155,7 @@ impl AppState {
                     project.zero_shot.curve = Some(LearningCurve { points, revision });
                 }
             }
+            (Purpose::Check { .. }, JobOutput::Checked(checked)) => self.on_checked(*checked),
             (Purpose::Fit { revision }, JobOutput::Fitted(output)) => self.on_fitted(revision, *output, effects),
             (Purpose::Next { .. }, JobOutput::Next(output)) => self.on_next(*output),
             (Purpose::Near { session }, JobOutput::Explained(Explained::Near(near))) => {
@@ -316,6 +317,7 @@ impl AppState {
                     project.zero_shot.failed(number, summary);
                 }
             }
+            Purpose::Check { session } => self.check_failed(session, summary),
             Purpose::Study { study, session } => self.study_failed(study, session, summary),
             Purpose::Map { epoch, number, lays_out } => self.on_map_ended(epoch, number, lays_out, Some(summary)),
             Purpose::Next { epoch, .. } => self.next_failed(epoch, summary),
@@ -386,6 +388,12 @@ impl AppState {
                 self.tell_cancelled(LaneKind::Text);
             }
             Purpose::Curve { .. } => self.tell_cancelled(LaneKind::Text),
+            Purpose::Check { session } => {
+                if self.ended.contains(&LaneKind::Check) {
+                    self.check_failed(*session, "Looking for faults was cancelled.".to_owned());
+                }
+                self.tell_cancelled(LaneKind::Check);
+            }
             Purpose::Study { .. } => self.tell_cancelled(LaneKind::Study),
             Purpose::Map { epoch, number, lays_out } => {
                 self.on_map_ended(*epoch, *number, *lays_out, None);

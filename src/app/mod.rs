@@ -11,6 +11,7 @@ mod curve;
 pub mod drops;
 mod edits;
 mod events;
+pub mod faults;
 pub mod gallery;
 pub mod insight;
 mod live;

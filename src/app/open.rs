@@ -110,6 +110,7 @@ impl AppState {
             LaneKind::Map,
             LaneKind::Next,
             LaneKind::Explain,
+            LaneKind::Check,
         ] {
             effects.push(Effect::Cancel(lane));
         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::faults::Faults;
 use super::gallery::{ClassFilter, Gallery};
 use super::live::Live;
 use super::map::ProjectMap;
@@ -105,6 +106,8 @@ pub struct OpenProject {
     pub why: Why,
     /// What the gallery shows.
     pub gallery: Gallery,
+    /// What may be wrong with the data.
+    pub faults: Faults,
     /// How many images there are of what.
     pub counts: Counts,
     /// Answers on images outside the project.
@@ -140,6 +143,7 @@ impl OpenProject {
             next: Next::default(),
             why: Why::default(),
             gallery: Gallery::default(),
+            faults: Faults::default(),
             counts: Counts::default(),
             predictions: None,
             export: ExportState { contents: Contents::default(), dir: None, done: None, done_at: 0, error: None },
@@ -169,6 +173,7 @@ impl OpenProject {
         self.live.wants_embedding |= edit.changes.iter().any(|c| matches!(c, Change::Presence(m) if m.after));
         (self.gallery.is_stale, self.gallery.was_edited) = (true, true);
         self.zero_shot.is_stale = true;
+        self.faults.is_stale = true;
     }
 
     /// Brings counts and gallery up to date. Cheap when nothing has changed.
@@ -246,6 +251,7 @@ impl OpenProject {
 fn matters_to_heads(change: &Change) -> bool {
     match change {
         Change::Presence(_) | Change::Label(_) | Change::Split(_) | Change::Guess(_) => true,
+        Change::Dismissal(_) => false,
         // A new class has no images yet, and those of one that goes are told by their labels.
         Change::Class { before: Some(before), after: Some(after), .. } => before.name != after.name,
         Change::Class { .. } | Change::Run { .. } => false,

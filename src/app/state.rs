@@ -198,6 +198,11 @@ pub enum Purpose {
         /// The choice of model.
         epoch: u64,
     },
+    /// Faults in the data.
+    Check {
+        /// Of which opening of a project.
+        session: Session,
+    },
     /// An export.
     Export {
         /// The choice of model.

@@ -80,6 +80,21 @@ impl AppState {
                     project.map.colour_by = colour_by;
                 }
             }
+            Command::ShowFaults(kind) => {
+                if let Some(project) = &mut self.project {
+                    project.faults.shown = kind;
+                }
+            }
+            Command::SelectFault(id) => {
+                if let Some(project) = &mut self.project {
+                    project.faults.select(id);
+                }
+            }
+            Command::MoveFault(by) => {
+                if let Some(project) = &mut self.project {
+                    project.faults.step(by);
+                }
+            }
             Command::Look(id) => self.look(id),
             Command::Next(command) => self.next_command(command, effects),
             Command::Why(command) => self.why_command(command, effects),
@@ -298,6 +313,7 @@ impl AppState {
                     LaneKind::Study,
                     LaneKind::Map,
                     LaneKind::Explain,
+                    LaneKind::Check,
                     LaneKind::Export,
                 ] {
                     if self.activity(lane).is_some() {
@@ -331,6 +347,9 @@ impl AppState {
             Action::ShowGallery => self.show_images(ImagesView::Gallery),
             Action::ShowMap => self.show_images(ImagesView::Map),
             Action::ShowCheck => self.show_images(ImagesView::Check),
+            Action::FixFault => self.fix_fault(effects),
+            Action::DismissFault => self.dismiss_fault(effects),
+            Action::CheckAgain => self.check_again(),
             Action::ShowNext => self.show_images(ImagesView::Next),
             Action::ShowCertainty => self.show_evaluate(EvaluateView::Certainty, effects),
             Action::ShowRuns => self.show_evaluate(EvaluateView::Runs, effects),
@@ -426,6 +445,7 @@ impl AppState {
             LaneKind::Map,
             LaneKind::Next,
             LaneKind::Explain,
+            LaneKind::Check,
             LaneKind::Export,
         ] {
             effects.push(Effect::Cancel(lane));
@@ -592,8 +612,10 @@ impl AppState {
         self.keep_runs_if_due(effects);
         self.next_if_due(effects);
         self.why_if_due(effects);
+        self.check_if_due(effects);
         if let Some(project) = &mut self.project {
             project.refresh_if_stale();
+            project.refresh_faults();
         }
     }
 

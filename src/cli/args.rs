@@ -36,7 +36,7 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Train heads on several depths of a model: where its knowledge sits, and what each depth costs
     Probe(ProbeArgs),
-    /// Faults in labelled images: labels that are probably wrong, pictures that are there more than once
+    /// Faults in labelled images: labels that are probably wrong, copies and leaks, strangers, odd sizes
     Clean(CleanArgs),
     /// Learning curves: what more images would give, which class needs them, whether pretrained features help
     Curve(CurveArgs),
@@ -152,10 +152,16 @@ pub(super) struct ProbeArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  graft clean --images pets/ --json")]
+#[command(after_help = "Examples:\n  graft clean --images pets/\n  \
+    graft clean --images pets/train --val pets/val --json\n  \
+    graft clean --images pets/ --probabilities held-out.npz")]
 pub(super) struct CleanArgs {
     #[command(flatten)]
     pub(super) study: StudyArgs,
+    /// Also write what labels were judged by: arrays probabilities [N, classes] f32 of heads that have not seen the image,
+    /// folds (-1 for the only image of a class), paths, labels, classes
+    #[arg(long, value_name = "F.npz")]
+    pub(super) probabilities: Option<PathBuf>,
     /// Backbone: name of an installed model, or path of an .onnx file or a model folder [default: the starter model]
     #[arg(long, value_name = "M")]
     pub(super) model: Option<String>,

@@ -14,6 +14,8 @@ use crate::store::file::write_atomic_with;
 pub(super) enum Npy<'a> {
     /// A matrix of f32, row-major.
     MatrixF32(ArrayView2<'a, f32>),
+    /// Whole numbers.
+    Integers(&'a [i32]),
     /// Text, as numpy's fixed-width UCS-4.
     Strings(&'a [String]),
 }
@@ -28,6 +30,7 @@ impl Npy<'_> {
     fn n_bytes(&self) -> usize {
         match self {
             Self::MatrixF32(values) => values.len() * 4,
+            Self::Integers(values) => values.len() * 4,
             Self::Strings(items) => items.len() * Self::width(items) * 4,
         }
     }
@@ -38,6 +41,10 @@ impl Npy<'_> {
             Self::MatrixF32(values) => {
                 let (rows, cols) = values.dim();
                 out.write_all(&header("<f4", &format!("({rows}, {cols})")))?;
+                values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))
+            }
+            Self::Integers(values) => {
+                out.write_all(&header("<i4", &format!("({},)", values.len())))?;
                 values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))
             }
             Self::Strings(items) => {

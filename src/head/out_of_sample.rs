@@ -21,6 +21,8 @@ pub struct OutOfSample {
     /// Array of shape `[n_rows, n_classes]`; rows sum to 1. A row that could not be held out, since it is the only one of its
     /// class, has the probability 1 of its own class.
     pub probabilities: Array2<f64>,
+    /// The fold in which each row was held out; `None` for one that could not be.
+    pub folds: Vec<Option<usize>>,
     /// Inverse strength of the penalty, scikit-learn's `C`.
     pub c: f64,
 }
@@ -68,7 +70,11 @@ pub fn out_of_sample(
     for (from, row) in folds.iter().flat_map(|fold| &fold.held_out).enumerate() {
         probabilities.row_mut(*row).assign(&held_out.row(from).mapv(f64::from));
     }
-    Ok(OutOfSample { probabilities, c: choice.c })
+    let mut fold_of = vec![None; y.len()];
+    for (idx, fold) in folds.iter().enumerate() {
+        fold.held_out.iter().for_each(|&row| fold_of[row] = Some(idx));
+    }
+    Ok(OutOfSample { probabilities, folds: fold_of, c: choice.c })
 }
 
 /// Leaves out of the training rows what is not trusted, but for a class of which nothing would be left.
@@ -106,6 +112,8 @@ mod tests {
         let found = out_of_sample(x.view(), &y, 4, (None, None), 0, &token).unwrap();
         assert!(found.probabilities[[0, 0]] > 0.5, "{}", found.probabilities.row(0));
         assert_eq!(found.probabilities[[60, 3]], 1.0, "the only one of its class");
+        assert_eq!(found.folds[60], None);
+        assert!((0..5).all(|fold| found.folds.iter().filter(|f| **f == Some(fold)).count() == 12));
         for row in found.probabilities.rows() {
             assert!((row.sum() - 1.0).abs() < 1e-5);
         }

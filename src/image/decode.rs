@@ -76,6 +76,33 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Rgb8Image, DecodeEr
     Ok(decoded.orientation.apply(decoded.image))
 }
 
+/// A picture that may be smaller than the whole image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reduced {
+    /// The picture, upright.
+    pub image: Rgb8Image,
+    /// Width of the whole image, upright, in pixels.
+    pub full_width_px: u32,
+    /// Height of the whole image, upright, in pixels.
+    pub full_height_px: u32,
+}
+
+/// As [`decode`] where what is wanted is a picture of about `least_px` pixels a side: a JPEG is decoded at a half, a quarter
+/// or an eighth of its size while both sides stay at `least_px` or more. Other formats come as they are.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_reduced(bytes: &[u8], limits: &DecodeLimits, least_px: u32) -> Result<Reduced, DecodeError> {
+    if sniff::format(bytes)? != ImageFormat::Jpeg {
+        let image = decode(bytes, limits)?;
+        let (full_width_px, full_height_px) = (image.width_px(), image.height_px());
+        return Ok(Reduced { image, full_width_px, full_height_px });
+    }
+    let (decoded, whole) = guarded(ImageFormat::Jpeg, || jpeg::decode_reduced(bytes, limits, least_px))?;
+    let (full_width_px, full_height_px) = decoded.orientation.upright_size(whole.0, whole.1);
+    Ok(Reduced { image: decoded.orientation.apply(decoded.image), full_width_px, full_height_px })
+}
+
 /// Whether the first bytes of a file (32 are enough) are those of an image, readable here or not.
 pub fn is_image(first_bytes: &[u8]) -> bool {
     !matches!(sniff::format(first_bytes), Err(DecodeError::NotAnImage | DecodeError::Empty))

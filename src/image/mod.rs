@@ -5,8 +5,11 @@
 //! field trains and deploys with.
 
 pub mod decode;
+pub mod miniature;
+pub mod oddity;
 pub mod preprocess;
 pub mod resize;
+pub mod similarity;
 pub mod spec;
 
 /// An image as 8-bit sRGB, H x W x 3, EXIF orientation applied, alpha dropped.

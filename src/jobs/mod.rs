@@ -11,12 +11,14 @@
 //! | `map` | the map of the images: components, layout, places for new ones | the latest waits for the end of the running one |
 //! | `next` | unlabelled images in the order of their usefulness | the latest, and the running one is ended |
 //! | `explain` | why an answer: nearest images, where the model looks | the latest, and the running one is ended |
+//! | `check` | faults in the data, from the table's rows and small copies of the pictures | the latest waits for the end of the running one |
 //! | `export` | an export with its proof, tables and sorted copies of predictions, self-tests | waits its turn |
 //! | `project` | project files: opened, written, copied, closed, each by its session; the settings | waits its turn |
 //!
 //! Every job ends with exactly one [`Body::Finished`], also when it panics, is cancelled or never began. The screen is
 //! woken through a function that it passes in; nothing here knows of it.
 
+mod check;
 mod explain;
 mod export;
 mod files;
@@ -29,6 +31,7 @@ mod predict;
 pub mod presence;
 mod project;
 pub mod protocol;
+mod protocol_check;
 mod protocol_files;
 mod protocol_map;
 mod protocol_next;
@@ -84,6 +87,7 @@ impl Jobs {
             lane(LaneKind::Map, Policy::Latest, map::worker(Arc::clone(&table)))?,
             lane(LaneKind::Next, Policy::Interrupt, next::worker(Arc::clone(&table)))?,
             lane(LaneKind::Explain, Policy::Interrupt, explain::worker(Arc::clone(&models), Arc::clone(&table)))?,
+            lane(LaneKind::Check, Policy::Latest, check::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Export, Policy::Queue, export::worker(models, Arc::clone(&table)))?,
             lane(LaneKind::Project, Policy::Queue, project::worker())?,
         ];

@@ -27,6 +27,7 @@ use crate::workflow::sort::SortOutcome;
 use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
 
+pub use super::protocol_check::*;
 pub use super::protocol_files::*;
 pub use super::protocol_map::*;
 pub use super::protocol_next::*;
@@ -59,6 +60,8 @@ pub enum LaneKind {
     Next,
     /// Says why an answer is what it is.
     Explain,
+    /// Looks for faults in the data.
+    Check,
     /// Writes exports.
     Export,
     /// Keeps the project file.
@@ -78,6 +81,7 @@ impl LaneKind {
             Self::Map => "map",
             Self::Next => "next",
             Self::Explain => "explain",
+            Self::Check => "check",
             Self::Export => "export",
             Self::Project => "project",
         }
@@ -116,6 +120,8 @@ pub enum JobRequest {
     Next(Box<NextRequest>),
     /// For [`LaneKind::Explain`].
     Explain(Box<ExplainRequest>),
+    /// For [`LaneKind::Check`].
+    Check(Box<CheckRequest>),
     /// For [`LaneKind::Export`].
     Export(ExportRequest),
     /// For [`LaneKind::Project`].
@@ -135,6 +141,7 @@ impl JobRequest {
             Self::Map(_) => LaneKind::Map,
             Self::Next(_) => LaneKind::Next,
             Self::Explain(_) => LaneKind::Explain,
+            Self::Check(_) => LaneKind::Check,
             Self::Export(_) => LaneKind::Export,
             Self::Project(_) => LaneKind::Project,
         }
@@ -532,6 +539,8 @@ pub enum JobOutput {
     Next(Box<NextOutput>),
     /// Of [`JobRequest::Explain`].
     Explained(Explained),
+    /// Of [`JobRequest::Check`].
+    Checked(Box<Checked>),
     /// Of [`JobRequest::Fit`].
     Fitted(Box<FitOutput>),
     /// Of [`JobRequest::Predict`].

@@ -10,6 +10,7 @@ mod classification;
 mod confusion;
 pub mod label_errors;
 mod log_loss;
+pub mod outliers;
 pub mod paired;
 mod power_law;
 mod report;

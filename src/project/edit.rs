@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::runs::{RunId, RunMarks};
-use super::{Class, ClassId, IdSet, ImageId, ProjectSettings};
+use super::{Class, ClassId, Dismissed, IdSet, ImageId, ProjectSettings};
 use crate::dataset::Split;
 
 /// Images that change from one value to another.
@@ -29,6 +29,8 @@ pub enum Change {
     Split(Moved<Option<Split>>),
     /// Whether the class of images is only a guess.
     Guess(Moved<bool>),
+    /// Faults of images that are none.
+    Dismissal(Moved<Dismissed>),
     /// A class: added (`before` is `None`), changed, or deleted (`after` is `None`).
     Class {
         /// Which.
@@ -66,6 +68,7 @@ impl Change {
             Self::Label(moved) => Self::Label(turn(moved)),
             Self::Split(moved) => Self::Split(turn(moved)),
             Self::Guess(moved) => Self::Guess(turn(moved)),
+            Self::Dismissal(moved) => Self::Dismissal(turn(moved)),
             Self::Class { id, before, after } => Self::Class { id: *id, before: after.clone(), after: before.clone() },
             Self::Settings { before, after } => Self::Settings { before: after.clone(), after: before.clone() },
             Self::Run { id, before, after } => Self::Run { id: *id, before: after.clone(), after: before.clone() },

@@ -6,6 +6,7 @@
 //! | what the user decides: classes, labels, splits, images, settings | [`Edit`], through [`Project::apply`] | yes |
 //! | what is found out: content hashes, unusable files, where a folder went | [`Project::set_hash`] and its like | no |
 
+mod dismissed;
 mod edit;
 mod history;
 mod ids;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use dismissed::{Dismissed, FaultKind};
 pub use edit::{Change, Edit, Moved};
 pub use history::{History, MAX_EDITS};
 pub use ids::{ClassId, IdSet, ImageId, RootId};
@@ -122,6 +124,8 @@ pub struct Project {
     pub settings: ProjectSettings,
     /// What the user says of runs; of others nothing.
     pub run_marks: BTreeMap<RunId, RunMarks>,
+    /// Faults of images that are none, as the user says.
+    pub dismissed: BTreeMap<ImageId, Dismissed>,
 }
 
 impl Project {
@@ -203,6 +207,14 @@ impl Project {
             Change::Label(moved) => self.each(&moved.images, |image| image.class = moved.after),
             Change::Split(moved) => self.each(&moved.images, |image| image.split = moved.after),
             Change::Guess(moved) => self.each(&moved.images, |image| image.is_guessed = moved.after),
+            Change::Dismissal(moved) => {
+                for id in moved.images.iter() {
+                    match moved.after.is_empty() {
+                        true => self.dismissed.remove(&id),
+                        false => self.dismissed.insert(id, moved.after),
+                    };
+                }
+            }
             Change::Class { id, after, .. } => {
                 let idx = id.as_usize();
                 if self.classes.len() <= idx {
@@ -254,7 +266,32 @@ impl Project {
     pub fn label_changes(&self, ids: impl IntoIterator<Item = ImageId>, class: Option<ClassId>) -> Vec<Change> {
         let ids: Vec<ImageId> = ids.into_iter().collect();
         let mut changes = self.move_changes(ids.iter().copied(), class);
+        // That the label is right was said of the one that goes.
+        let relabelled = ids.iter().copied().filter(|id| self.image(*id).is_some_and(|image| image.class != class));
+        let dismissed = relabelled.filter(|id| self.is_dismissed(*id, FaultKind::Label));
+        changes.extend(self.dismissal_changes(dismissed.collect::<Vec<_>>(), FaultKind::Label, false));
         changes.extend(self.guess_changes(ids, false));
+        changes
+    }
+
+    /// Whether the user has said that a fault of an image is none.
+    pub fn is_dismissed(&self, id: ImageId, kind: FaultKind) -> bool {
+        self.dismissed.get(&id).is_some_and(|dismissed| dismissed.contains(kind))
+    }
+
+    /// The changes that say of a kind of fault that it is none, or that it may be one after all.
+    pub fn dismissal_changes(
+        &self,
+        ids: impl IntoIterator<Item = ImageId>,
+        kind: FaultKind,
+        is_dismissed: bool,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for id in ids {
+            let before = self.dismissed.get(&id).copied().unwrap_or_default();
+            let after = if is_dismissed { before.with(kind) } else { before.without(kind) };
+            changes.extend(edit::moves([(id, before)], &after).map(Change::Dismissal));
+        }
         changes
     }
 
@@ -343,6 +380,7 @@ mod tests {
         changes.extend(project.split_changes(ids(2..5), Some(Split::Val)));
         changes.extend(project.presence_changes(ids(9..10), false));
         changes.extend(project.guessed_label_changes(&[ImageId(5), ImageId(6)], ClassId(1)));
+        changes.extend(project.dismissal_changes(ids(7..9), FaultKind::Copy, true));
         let settings = ProjectSettings { unknown_below: Some(0.5), ..ProjectSettings::default() };
         changes.push(Change::Settings { before: Box::default(), after: Box::new(settings) });
         let first = Edit { title: "first".into(), changes };
@@ -351,6 +389,7 @@ mod tests {
         assert_eq!(project.images[3].class, Some(ClassId(0)));
         assert_eq!(project.present().count(), 9);
         assert!(project.images[5].is_guessed && project.images[5].class == Some(ClassId(1)));
+        assert!(project.is_dismissed(ImageId(8), FaultKind::Copy) && !project.is_dismissed(ImageId(8), FaultKind::Odd));
         let middle = project.clone();
         // What the user says is no guess, also where it is the same; merging says nothing.
         let confirm = project.label_changes(ids(5..6), Some(ClassId(1)));
@@ -370,6 +409,31 @@ mod tests {
         assert_eq!(project, middle);
         project.apply(&first.inverse());
         assert_eq!(project, start);
+    }
+
+    #[test]
+    fn a_label_that_was_said_to_be_right_is_so_until_it_changes() {
+        let mut project = project();
+        let edit = |project: &mut Project, changes: Vec<Change>| project.apply(&Edit { title: String::new(), changes });
+        let changes = project.label_changes([ImageId(1)], Some(ClassId(0)));
+        edit(&mut project, changes);
+        for kind in [FaultKind::Label, FaultKind::Odd] {
+            let changes = project.dismissal_changes([ImageId(1)], kind, true);
+            edit(&mut project, changes);
+        }
+        assert_eq!(project.dismissal_changes([ImageId(1)], FaultKind::Odd, true), []);
+        let changes = project.label_changes([ImageId(1)], Some(ClassId(0)));
+        edit(&mut project, changes);
+        assert!(project.is_dismissed(ImageId(1), FaultKind::Label), "the same label again");
+        let changes = project.label_changes([ImageId(1)], Some(ClassId(1)));
+        let other = Edit { title: String::new(), changes };
+        let before = project.clone();
+        project.apply(&other);
+        assert!(
+            !project.is_dismissed(ImageId(1), FaultKind::Label) && project.is_dismissed(ImageId(1), FaultKind::Odd)
+        );
+        project.apply(&other.inverse());
+        assert_eq!(project, before);
     }
 
     #[test]

@@ -1,23 +1,31 @@
-//! Faults in a data set: labels that are probably wrong, and pictures that are there more than once.
+//! Faults in a data set: labels that are probably wrong, pictures that are there more than once, exactly or nearly, images
+//! unlike all others, and odd ones.
 
+mod find;
+mod labels;
+mod miniatures;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
+
+pub use find::{CheckedImage, CopyGroup, Findings, find, find_odd, near_copies};
+pub use labels::{Suspected, suspected};
+pub use miniatures::miniatures;
 
 use super::study::StudyConfig;
 use super::train::Gathered;
 use super::{SharedCache, WorkflowError, embed};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
-use crate::dataset::duplicates::{self, Hashed};
-use crate::dataset::{Skipped, Split};
-use crate::head::{Block, HeadError, out_of_sample, unit_blocks};
-use crate::metrics::label_errors::{label_errors, label_quality};
-use crate::progress::{CancelToken, Reporter, Stage};
-
-/// Cross-validations that are averaged: each deals the rows to folds anew.
-const N_REPEATS: u64 = 3;
+use crate::dataset::Skipped;
+use crate::head::OutOfSample;
+use crate::image::miniature::Miniature;
+use crate::image::oddity::Oddity;
+use crate::metrics::outliers;
+use crate::progress::{Reporter, Stage};
+use crate::store::cache::ContentHash;
 
 /// A label that is probably wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,15 +40,65 @@ pub struct LabelError {
     pub quality: f64,
 }
 
-/// Files with the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Files that show the same picture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Copies {
     /// The files; the first is the one that counts.
     pub paths: Vec<PathBuf>,
+    /// Whether all have the same bytes.
+    pub is_exact: bool,
+    /// As [`CopyGroup::similarity`].
+    pub similarity: f32,
     /// Whether some are trained on and others judged on.
     pub is_leak: bool,
     /// Whether they are in different classes.
     pub disagree: bool,
+}
+
+/// An image unlike all others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outlier {
+    /// The file.
+    pub path: PathBuf,
+    /// Its class.
+    pub class: String,
+    /// Its cosine to its k-th nearest neighbour among its class.
+    pub similarity: f32,
+    /// Half of the images have this or more.
+    pub usual: f32,
+}
+
+impl Outlier {
+    /// Why, in a few words with figures.
+    pub fn reason(&self) -> String {
+        outlier_reason(self.similarity, self.usual)
+    }
+}
+
+/// Why an image is unlike all others, in a few words with figures.
+pub fn outlier_reason(similarity: f32, usual: f32) -> String {
+    format!("its likeness to its class is {similarity:.2}, where {usual:.2} is usual")
+}
+
+/// An image that is odd for what it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OddImage {
+    /// The file.
+    pub path: PathBuf,
+    /// How.
+    #[serde(flatten)]
+    pub oddity: Oddity,
+}
+
+/// What heads said of images that they had not seen.
+#[derive(Clone, Debug)]
+pub struct HeldOut {
+    /// The files, one of each picture.
+    pub paths: Vec<PathBuf>,
+    /// Their classes.
+    pub given: Vec<ClassIdx>,
+    /// Probabilities and folds, a row a file.
+    pub out_of_sample: OutOfSample,
 }
 
 /// What was found.
@@ -52,8 +110,14 @@ pub struct CleanOutcome {
     pub n_images: usize,
     /// Labels that are probably wrong, the likeliest first.
     pub label_errors: Vec<LabelError>,
-    /// Pictures that are there more than once.
+    /// Pictures that are there more than once; those in different classes first, then those that are trained and judged on.
     pub copies: Vec<Copies>,
+    /// Images unlike all others, the strangest first.
+    pub outliers: Vec<Outlier>,
+    /// Images that are odd for what they are.
+    pub odd: Vec<OddImage>,
+    /// What labels were judged by.
+    pub held_out: Option<HeldOut>,
     /// Files left out.
     pub skipped: Vec<Skipped>,
     /// What the user should know.
@@ -76,169 +140,87 @@ pub fn clean(
     if embedded.path_idx.is_empty() {
         return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));
     }
-    let hashed: Vec<Hashed<'_>> = (embedded.path_idx.iter().zip(&embedded.hashes))
-        .filter_map(|(&idx, &hash)| {
-            let sample = &samples[idx];
-            Some(Hashed { path: &sample.path, class: sample.class?, split: sample.split, hash })
-        })
-        .collect();
-    let copies = copies(&hashed);
-    // A copy in another fold would tell a head the answer.
-    let mut is_kept = vec![true; hashed.len()];
-    duplicates::find(&hashed, &classes).into_iter().for_each(|(row, _)| is_kept[row] = false);
-    let rows: Vec<usize> = (0..hashed.len()).filter(|&row| is_kept[row]).collect();
-    let y: Vec<ClassIdx> = rows.iter().map(|&row| hashed[row].class).collect();
-    reporter.progress(Stage::Fit, 0, 0);
-    let x = embedded.embeddings.select(&rows);
-    let found = match suspected(x.view(), &y, classes.len(), config.split.seed, reporter.cancel_token()) {
-        Ok(found) => found,
-        Err(HeadError::Cancelled) => return Err(WorkflowError::Cancelled),
-        Err(HeadError::NoValidation) => {
-            notes.push("No class has two images, so that nothing can be said of labels.".to_owned());
-            Vec::new()
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let name = |class: ClassIdx| classes.name(class).unwrap_or_default().to_owned();
-    let label_errors = found
-        .into_iter()
-        .map(|found| LabelError {
-            path: hashed[rows[found.row]].path.to_owned(),
-            given: name(y[found.row]),
-            suggested: name(found.suggested),
-            quality: found.quality,
-        })
-        .collect();
-    let n_images = hashed.len();
-    skipped.extend(embedded.skipped);
-    Ok(CleanOutcome { n_images, label_errors, copies, skipped, notes, classes })
-}
-
-/// A row whose label is probably wrong.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Suspected {
-    /// The row.
-    pub row: usize,
-    /// What it looks like.
-    pub suggested: ClassIdx,
-    /// As in [`LabelError`].
-    pub quality: f64,
-}
-
-/// Rows of `x`, `[n_rows, dim]`, whose labels are probably wrong, the likeliest first.
-///
-/// How many there are says confident learning on cross-validated probabilities; which they are says the mean of several
-/// cross-validations and of one that was trained without the first finds, since wrong labels that are trained on vouch for each
-/// other.
-///
-/// # Errors
-/// As [`out_of_sample`].
-pub fn suspected(
-    x: ArrayView2<'_, f32>,
-    y: &[ClassIdx],
-    n_classes: usize,
-    seed: u64,
-    cancel: &CancelToken,
-) -> Result<Vec<Suspected>, HeadError> {
-    let x = unit_blocks(x, &[Block::plain(x.ncols())]);
-    let judged = |trusted: Option<&[bool]>, c: Option<f64>, seed: u64| {
-        out_of_sample(x.view(), y, n_classes, (trusted, c), seed, cancel)
-    };
-    let first = judged(None, None, seed)?;
-    let c = Some(first.c);
-    let no_rows = |_| HeadError::NoValidation;
-    let found = label_errors(first.probabilities.view(), y).map_err(no_rows)?;
-    let n_found = found.iter().filter(|found| **found).count();
-    if n_found == 0 {
-        return Ok(Vec::new());
-    }
-    let mut mean = first.probabilities;
-    for repeat in 1..N_REPEATS {
-        mean += &judged(None, c, seed.wrapping_add(repeat))?.probabilities;
-    }
-    mean /= N_REPEATS as f64;
-    let trusted: Vec<bool> = found.iter().map(|found| !found).collect();
-    let all: Array2<f64> = (mean + judged(Some(&trusted), c, seed)?.probabilities) / 2.0;
-    let quality = label_quality(all.view(), y).map_err(no_rows)?;
-    let mut order: Vec<usize> = (0..y.len()).collect();
-    order.sort_by(|&a, &b| quality[a].total_cmp(&quality[b]).then(a.cmp(&b)));
-    let suggested = |row: usize| {
-        let others = (0..n_classes).filter(|&class| class != y[row].as_usize());
-        others.reduce(|best, class| if all[[row, class]] > all[[row, best]] { class } else { best })
-    };
-    let suspected = order
-        .into_iter()
-        .take(n_found)
-        .filter_map(|row| Some(Suspected { row, suggested: ClassIdx::from(suggested(row)?), quality: quality[row] }));
-    // What the head would rather leave as it is, is no find.
-    Ok(suspected.filter(|found| found.quality < 0.5).collect())
-}
-
-fn copies(images: &[Hashed<'_>]) -> Vec<Copies> {
-    let mut groups = duplicates::groups(images);
-    groups.sort_unstable();
-    let is_judged = |row: usize| matches!(images[row].split, Some(Split::Val | Split::Test));
-    let group = |rows: Vec<usize>| Copies {
-        is_leak: rows.iter().any(|&row| is_judged(row)) && rows.iter().any(|&row| !is_judged(row)),
-        disagree: rows.iter().any(|&row| images[row].class != images[rows[0]].class),
-        paths: rows.into_iter().map(|row| images[row].path.to_owned()).collect(),
-    };
-    groups.into_iter().map(group).collect()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::rng::SplitMix64;
-
-    #[test]
-    fn flipped_labels_are_found_and_hardly_any_other() {
-        let mut rng = SplitMix64::new(5);
-        let truth: Vec<usize> = (0..150).map(|i| i % 3).collect();
-        // Distances between the classes of about two standard deviations.
-        let x = Array2::from_shape_fn((150, 16), |(row, column)| {
-            let noise: f32 = (0..4).map(|_| rng.below(1000) as f32 / 1000.0 - 0.5).sum();
-            noise + if column % 3 == truth[row] { 0.9 } else { 0.0 }
+    // One row a picture, whatever it is called.
+    let mut row_of_hash: BTreeMap<ContentHash, usize> = BTreeMap::new();
+    let (mut kept, mut files, mut images, mut path_of) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (at, (&idx, &hash)) in embedded.path_idx.iter().zip(&embedded.hashes).enumerate() {
+        let sample = &samples[idx];
+        let row = *row_of_hash.entry(hash).or_insert_with(|| {
+            kept.push(at);
+            files.push((sample.path.clone(), hash));
+            files.len() - 1
         });
-        let flipped: Vec<usize> = (0..150).step_by(10).collect();
-        let mut y = truth.clone();
-        flipped.iter().for_each(|&row| y[row] = (truth[row] + 1 + row / 10 % 2) % 3);
-        let y: Vec<ClassIdx> = y.into_iter().map(ClassIdx::from).collect();
-        let found = suspected(x.view(), &y, 3, 0, &CancelToken::new()).unwrap();
-        let n_right = found.iter().filter(|found| flipped.contains(&found.row)).count();
-        assert!(
-            n_right >= 11 && n_right * 10 >= found.len() * 9,
-            "{n_right} of {} found, {} flipped",
-            found.len(),
-            flipped.len()
-        );
-        let n_named = found.iter().filter(|found| found.suggested.as_usize() == truth[found.row]).count();
-        assert!(n_named >= n_right, "what they look like is what they are");
-        assert!(found.windows(2).all(|pair| pair[0].quality <= pair[1].quality));
-        // Right labels stay.
-        let y: Vec<ClassIdx> = truth.into_iter().map(ClassIdx::from).collect();
-        assert!(suspected(x.view(), &y, 3, 0, &CancelToken::new()).unwrap().len() <= 2);
+        images.push(CheckedImage { row, class: sample.class, split: sample.split });
+        path_of.push(sample.path.clone());
     }
+    let x = embedded.embeddings.select(&kept);
+    let limits = (&config.embed.limits, config.embed.max_file_bytes);
+    let made = miniatures(&files, cache, limits, reporter)?;
+    let unread = made.iter().filter(|made| made.is_err()).count();
+    if unread > 0 {
+        notes.push(format!("{unread} files could not be read again: nothing is said of their sizes and near copies."));
+    }
+    let made: Vec<Option<&Miniature>> = made.iter().map(|made| made.as_ref().ok()).collect();
+    let pairs = near_copies(x.view(), &made, reporter)?;
+    reporter.progress(Stage::Fit, 0, 0);
+    let cancel = reporter.cancel_token();
+    let mut found = find(&images, x.view(), &pairs, classes.len(), config.split.seed, cancel)?;
+    let (odd, note) = find_odd(&images, &made, input_px(backbone));
+    notes.append(&mut found.notes);
+    notes.extend(note);
+    skipped.extend(embedded.skipped);
+    Ok(named(found, odd, &images, &path_of, classes, (skipped, notes)))
+}
 
-    #[test]
-    fn copies_say_whether_they_leak_or_disagree() {
-        let image = |path: &'static str, class: u32, split: Option<Split>, hash: u8| Hashed {
-            path: Path::new(path),
-            class: ClassIdx(class),
-            split,
-            hash: [hash; 32],
-        };
-        let found = copies(&[
-            image("a", 0, None, 1),
-            image("b", 0, Some(Split::Val), 1),
-            image("c", 0, None, 2),
-            image("d", 1, None, 3),
-            image("e", 0, None, 3),
-        ]);
-        let facts: Vec<(usize, bool, bool)> = found.iter().map(|c| (c.paths.len(), c.is_leak, c.disagree)).collect();
-        assert_eq!(facts, [(2, true, false), (2, false, true)]);
+/// The shorter side of the picture that a backbone sees, in pixels.
+pub fn input_px(backbone: &Backbone) -> Option<u32> {
+    backbone.preprocess().output_size().ok().map(|(height_px, width_px)| height_px.min(width_px))
+}
+
+/// Findings with paths and names in place of indices.
+fn named(
+    found: Findings,
+    odd: Vec<(usize, Oddity)>,
+    images: &[CheckedImage],
+    paths: &[PathBuf],
+    classes: ClassSet,
+    (skipped, notes): (Vec<Skipped>, Vec<String>),
+) -> CleanOutcome {
+    let name = |class: ClassIdx| classes.name(class).unwrap_or_default().to_owned();
+    let class_of = |idx: usize| images[idx].class.map(name).unwrap_or_default();
+    let label_error = |error: Suspected| LabelError {
+        path: paths[error.row].clone(),
+        given: class_of(error.row),
+        suggested: name(error.suggested),
+        quality: error.quality,
+    };
+    let copies = |group: CopyGroup| Copies {
+        paths: group.images.iter().map(|&idx| paths[idx].clone()).collect(),
+        is_exact: group.is_exact,
+        similarity: group.similarity,
+        is_leak: group.is_leak,
+        disagree: group.disagree,
+    };
+    let outlier = |outliers::Outlier { row, similarity, usual }| Outlier {
+        path: paths[row].clone(),
+        class: class_of(row),
+        similarity,
+        usual,
+    };
+    let held_out = found.out_of_sample.map(|out_of_sample| HeldOut {
+        paths: found.judged.iter().map(|&idx| paths[idx].clone()).collect(),
+        given: found.judged.iter().filter_map(|&idx| images[idx].class).collect(),
+        out_of_sample,
+    });
+    CleanOutcome {
+        n_images: images.len(),
+        label_errors: found.label_errors.into_iter().map(label_error).collect(),
+        copies: found.copies.into_iter().map(copies).collect(),
+        outliers: found.outliers.into_iter().map(outlier).collect(),
+        odd: odd.into_iter().map(|(idx, oddity)| OddImage { path: paths[idx].clone(), oddity }).collect(),
+        held_out,
+        skipped,
+        notes,
+        classes,
     }
 }

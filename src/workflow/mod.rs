@@ -36,6 +36,7 @@ use crate::embedding::WidthMismatch;
 use crate::export::ExportError;
 use crate::export::report::ReportError;
 use crate::head::HeadError;
+use crate::image::similarity::SimilarityError;
 use crate::metrics::MetricsError;
 use crate::store::cache::EmbeddingCache;
 use crate::text::TextError;
@@ -207,6 +208,9 @@ pub enum WorkflowError {
     /// Texts cannot be used.
     #[error(transparent)]
     Text(TextError),
+    /// Pictures cannot be compared.
+    #[error(transparent)]
+    Similarity(SimilarityError),
     /// Exporting failed.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -224,6 +228,15 @@ pub enum WorkflowError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl From<SimilarityError> for WorkflowError {
+    fn from(error: SimilarityError) -> Self {
+        match error {
+            SimilarityError::Cancelled => Self::Cancelled,
+            error => Self::Similarity(error),
+        }
+    }
 }
 
 impl From<TextError> for WorkflowError {

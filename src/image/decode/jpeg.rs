@@ -2,7 +2,7 @@
 
 use super::orientation::Orientation;
 use super::{DecodeError, DecodeLimits, Decoded, ImageFormat, pixels};
-use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
+use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat, ScalingFactor};
 
 const FORMAT: ImageFormat = ImageFormat::Jpeg;
 /// Scans of a progressive file; real ones have about ten, and each costs a pass over the whole picture.
@@ -14,6 +14,31 @@ pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
 }
 
 pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
+    decode_at(bytes, limits, |_, _| 1)
+}
+
+/// As [`decode`], with both sides divided by 2, 4 or 8 (rounded up) while they stay at `least_px` or more: each block of
+/// coefficients becomes a smaller block of pixels, which saves most of the work behind the entropy decoding. Also the size of
+/// the whole picture as it is stored.
+pub(super) fn decode_reduced(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    least_px: u32,
+) -> Result<(Decoded, (u32, u32)), DecodeError> {
+    let mut whole = (0, 0);
+    let decoded = decode_at(bytes, limits, |width_px, height_px| {
+        whole = (width_px, height_px);
+        let fits = |divisor: &u32| width_px.min(height_px) / divisor >= least_px;
+        [8, 4, 2].into_iter().find(fits).unwrap_or(1)
+    })?;
+    Ok((decoded, whole))
+}
+
+fn decode_at(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    divisor: impl FnOnce(u32, u32) -> u32,
+) -> Result<Decoded, DecodeError> {
     let Frame { width_px, height_px, orientation, scan_start } = frame(bytes)?;
     limits.check(width_px, height_px)?;
     // Compressed data escapes its 0xff, so these two bytes are the end and nothing else.
@@ -36,6 +61,10 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
         _ => PixelFormat::Rgb,
     };
     decoder.set_output_format(colors);
+    let divisor = divisor(width_px, height_px);
+    if divisor > 1 {
+        decoder.set_scale(ScalingFactor::new(1, divisor));
+    }
     let mut samples = decoder.decode_image().map_err(error)?.data;
     let rgb = match colors {
         PixelFormat::Cmyk => {
@@ -46,6 +75,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
         PixelFormat::Grayscale => pixels::gray(samples),
         _ => samples,
     };
+    let (width_px, height_px) = (width_px.div_ceil(divisor), height_px.div_ceil(divisor));
     Ok(Decoded { image: pixels::image(FORMAT, width_px, height_px, rgb)?, orientation })
 }
 

@@ -44,6 +44,16 @@ impl Orientation {
         exif.and_then(exif_tag).or_else(|| xmp.and_then(xmp_tag)).map_or(Self::Upright, Self::from_tag)
     }
 
+    /// Width and height of the upright picture.
+    pub(super) fn upright_size(self, width_px: u32, height_px: u32) -> (u32, u32) {
+        match self {
+            Self::Transpose | Self::Rotate90Clockwise | Self::Transverse | Self::Rotate90CounterClockwise => {
+                (height_px, width_px)
+            }
+            Self::Upright | Self::FlipLeftRight | Self::Rotate180 | Self::FlipTopBottom => (width_px, height_px),
+        }
+    }
+
     /// Turns the picture upright.
     pub(super) fn apply(self, image: Rgb8Image) -> Rgb8Image {
         let (width, height) = (image.width_px as usize, image.height_px as usize);
@@ -58,12 +68,7 @@ impl Orientation {
             Self::Transverse => |x, y, w, h| (w - 1 - y, h - 1 - x),
             Self::Rotate90CounterClockwise => |x, y, w, _| (w - 1 - y, x),
         };
-        let swaps = matches!(
-            self,
-            Self::Transpose | Self::Rotate90Clockwise | Self::Transverse | Self::Rotate90CounterClockwise
-        );
-        let (width_px, height_px) =
-            if swaps { (image.height_px, image.width_px) } else { (image.width_px, image.height_px) };
+        let (width_px, height_px) = self.upright_size(image.width_px, image.height_px);
         let mut pixels = vec![0u8; image.pixels.len()];
         for (y, row) in pixels.chunks_exact_mut(width_px as usize * 3).enumerate() {
             for (x, pixel) in row.chunks_exact_mut(3).enumerate() {

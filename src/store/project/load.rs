@@ -1,5 +1,7 @@
 //! A project file's contents, read whole and checked on the way.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Transaction};
 
@@ -9,7 +11,7 @@ use super::paths::{self, StoredRoot};
 use super::runs;
 use crate::dataset::Split;
 use crate::project::runs::Runs;
-use crate::project::{Class, ClassId, Edit, History, Image, Project, ProjectSettings, RootId};
+use crate::project::{Class, ClassId, Dismissed, Edit, History, Image, ImageId, Project, ProjectSettings, RootId};
 
 /// All that a project file holds.
 #[derive(Debug)]
@@ -38,10 +40,11 @@ pub(super) fn load(connection: &mut Connection) -> Result<Contents, Failure> {
     let classes = classes(&transaction)?;
     let images = images(&transaction, roots.len(), classes.len())?;
     let (runs, run_marks) = runs::load(&transaction)?;
+    let dismissed = dismissed(&transaction, images.len())?;
     let root_paths = roots.iter().map(|root| root.path.clone()).collect();
     let contents = Contents {
         name: meta(&transaction, "name")?,
-        project: Project { roots: root_paths, images, classes, settings, run_marks },
+        project: Project { roots: root_paths, images, classes, settings, run_marks, dismissed },
         roots,
         history: history(&transaction)?,
         heads: heads::load(&transaction)?,
@@ -126,6 +129,20 @@ fn images(transaction: &Transaction<'_>, n_roots: usize, n_classes: usize) -> Re
         });
     }
     Ok(images)
+}
+
+fn dismissed(transaction: &Transaction<'_>, n_images: usize) -> Result<BTreeMap<ImageId, Dismissed>, Failure> {
+    let mut query = transaction.prepare("SELECT image, kinds FROM dismissed ORDER BY image")?;
+    let mut rows = query.query([])?;
+    let mut dismissed = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let wrong = |what| Damage::Row { table: "dismissed", id, what };
+        let image = u32::try_from(id).ok().map(ImageId).filter(|image| image.as_usize() < n_images);
+        let kinds = Dismissed::from_bits(row.get(1)?).filter(|kinds| !kinds.is_empty());
+        dismissed.insert(image.ok_or_else(|| wrong("the image"))?, kinds.ok_or_else(|| wrong("the list of kinds"))?);
+    }
+    Ok(dismissed)
 }
 
 fn history(transaction: &Transaction<'_>) -> Result<History, Failure> {

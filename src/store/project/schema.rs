@@ -16,7 +16,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4752_4654;
 ///
 /// Paths are text where they are UTF-8, else the system's bytes. A class that was deleted has no name. Edits up to
 /// `done_edit` are in effect, later ones were undone. `n_writes` counts transactions, to notice other writers.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
      INSERT INTO meta VALUES ('name', ''), ('settings', '{}'), ('done_edit', 0), ('n_writes', 0);
      CREATE TABLE root (id INTEGER PRIMARY KEY, path ANY NOT NULL, relative ANY) STRICT;
@@ -56,6 +56,10 @@ const MIGRATIONS: [&str; 4] = [
          marks TEXT
      ) STRICT;
      INSERT INTO meta VALUES ('next_run', 0);",
+    "CREATE TABLE dismissed (
+         image INTEGER PRIMARY KEY REFERENCES image (id) DEFERRABLE INITIALLY DEFERRED,
+         kinds INTEGER NOT NULL
+     ) STRICT;",
 ];
 
 /// Version of the tables that this program writes.

@@ -191,6 +191,17 @@ impl Writer<'_> {
                 Change::Guess(moved) => self.set("is_guessed", &moved.images, &moved.after)?,
                 Change::Split(moved) => self.set("split", &moved.images, &moved.after.map(split_name))?,
                 Change::Run { id, after, .. } => runs::mark(self.transaction, *id, after)?,
+                Change::Dismissal(moved) => {
+                    let put = "INSERT OR REPLACE INTO dismissed (image, kinds) VALUES (?1, ?2)";
+                    let mut put = self.transaction.prepare_cached(put)?;
+                    let mut delete = self.transaction.prepare_cached("DELETE FROM dismissed WHERE image = ?1")?;
+                    for id in moved.images.iter() {
+                        match moved.after.is_empty() {
+                            true => delete.execute([id.0])?,
+                            false => put.execute(params![id.0, moved.after.bits()])?,
+                        };
+                    }
+                }
                 Change::Class { id, after, .. } => {
                     self.fill_classes(*id)?;
                     let (name, colour) = after.as_ref().map(|c| (&*c.name, c.colour)).unzip();

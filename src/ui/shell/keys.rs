@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use eframe::egui::{Context, Event, Key, Modifiers, Popup};
 
 use crate::app::gallery::SelectOp;
-use crate::app::{Action, AppState, Command, DropInto};
+use crate::app::{Action, AppState, Command, DropInto, Target};
+use crate::project::FaultKind;
 use crate::ui::dialogs::paths_of_text;
 use crate::ui::widgets as text;
 use crate::ui::widgets::{Dialog, kbd, row_ends};
@@ -16,6 +17,7 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
     let is_typing = was_typing || ctx.text_edit_focused();
     // An open menu takes Esc, Enter and the arrows.
     let acts_on_images = state.keys_act_on_images() && !Popup::is_any_open(ctx);
+    let acts_on_faults = state.keys_act_on_faults() && !Popup::is_any_open(ctx);
     for action in Action::ALL {
         let Some(shortcut) = action.shortcut() else { continue };
         let Some(key) = Key::from_name(shortcut.key) else { continue };
@@ -24,8 +26,11 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
         // What acts on the selection does so where it is seen.
         let selects = matches!(action, Action::SelectAll | Action::SelectNone);
         let is_of_gallery = (!shortcut.ctrl && key != Key::F1) || selects;
-        let asks = matches!(action, Action::Why | Action::ShowWhere);
-        let acts = if asks { state.has_answer_in_view() && !Popup::is_any_open(ctx) } else { acts_on_images };
+        let acts = match action {
+            Action::Why | Action::ShowWhere => state.has_answer_in_view() && !Popup::is_any_open(ctx),
+            Action::FixFault | Action::DismissFault => acts_on_faults,
+            _ => acts_on_images,
+        };
         if (is_typing && is_for_text && key != Key::F1) || (is_of_gallery && !acts) {
             continue;
         }
@@ -58,6 +63,53 @@ pub(super) fn commands(ctx: &Context, state: &AppState, was_typing: bool, out: &
         gallery(ctx, state, out);
     } else if state.keys_label_next() && !Popup::is_any_open(ctx) {
         super::keys_next::commands(ctx, state, out);
+    }
+    if acts_on_faults {
+        faults(ctx, state, out);
+    }
+}
+
+/// Arrows move in the list of faults, digits label the image that is looked at.
+fn faults(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
+    let Some(project) = &state.project else { return };
+    let take = |key: Key| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, key));
+    if let Some(fault) = project.faults.current() {
+        let classes = project.data.sorted_classes();
+        for (digit, (class, _)) in DIGITS.into_iter().zip(classes) {
+            if take(digit) {
+                out.push(Command::Label { images: Target::Images(vec![fault.id]), class: Some(class) });
+            }
+        }
+    }
+    // Arrows move what has the keyboard's focus, where that is something else.
+    if ctx.memory(|m| m.focused()).is_some() {
+        return;
+    }
+    let n = project.faults.open(project.faults.shown).len() as isize;
+    let moves = [
+        (Key::ArrowUp, -1),
+        (Key::ArrowDown, 1),
+        (Key::PageUp, -8),
+        (Key::PageDown, 8),
+        (Key::Home, -n),
+        (Key::End, n),
+    ];
+    for (key, by) in moves {
+        if take(key) {
+            out.push(Command::MoveFault(by));
+        }
+    }
+    let at = FaultKind::ALL.iter().position(|kind| *kind == project.faults.shown).unwrap_or(0);
+    if take(Key::ArrowLeft) && at > 0 {
+        out.push(Command::ShowFaults(FaultKind::ALL[at - 1]));
+    }
+    if take(Key::ArrowRight) && at + 1 < FaultKind::ALL.len() {
+        out.push(Command::ShowFaults(FaultKind::ALL[at + 1]));
+    }
+    if (take(Key::Enter) || take(Key::Space))
+        && let Some(fault) = project.faults.current()
+    {
+        out.push(Command::Look(Some(fault.id)));
     }
 }
 

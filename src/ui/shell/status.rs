@@ -12,7 +12,7 @@ use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, progress_bar};
 
 /// Lanes in the order in which the bar speaks of them.
-const LANES: [LaneKind; 10] = [
+const LANES: [LaneKind; 11] = [
     LaneKind::Export,
     LaneKind::Predict,
     LaneKind::Text,
@@ -20,6 +20,7 @@ const LANES: [LaneKind; 10] = [
     LaneKind::Explain,
     LaneKind::Embed,
     LaneKind::Map,
+    LaneKind::Check,
     LaneKind::Files,
     LaneKind::Fit,
     LaneKind::Project,
@@ -66,6 +67,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Map => "Looking at the map",
             LaneKind::Next => "Ordering images",
             LaneKind::Explain => "Looking",
+            LaneKind::Check => "Looking for faults",
             LaneKind::Export => "Exporting",
             LaneKind::Project => "Opening",
         },

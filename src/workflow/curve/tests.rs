@@ -219,7 +219,8 @@ fn what_is_foretold_comes_true() {
     let names = ["pretrained, 2x ahead", "pretrained, 4x ahead", "from scratch, 2x ahead", "from scratch, 4x ahead"];
     for (name, (n, n_in, off, bias)) in names.into_iter().zip(tally) {
         let mean = |v: f64| 100.0 * v / n as f64;
-        writeln!(out, "{name}: {n_in} of {n} inside, off by {:.2} points in the mean ({:+.2})", mean(off), mean(bias)).unwrap();
+        writeln!(out, "{name}: {n_in} of {n} inside, off by {:.2} points in the mean ({:+.2})", mean(off), mean(bias))
+            .unwrap();
     }
     for (n, n_in, off, _) in &tally[..2] {
         assert!(*n_in as f64 >= 0.9 * *n as f64, "{n_in} of {n} predictions are within their interval");

@@ -1,0 +1,149 @@
+//! The lane that looks for faults in the data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::lane::{JobReporter, Work};
+use super::models::OpenModels;
+use super::protocol::{CheckImage, CheckRequest, Checked, FaultDetail, FoundFault, JobError, JobOutput, JobRequest};
+use super::table::Table;
+use crate::classes::ClassIdx;
+use crate::dataset::SkipReason;
+use crate::image::miniature::Miniature;
+use crate::image::oddity::Oddity;
+use crate::image::similarity::SimilarPair;
+use crate::progress::{Reporter, Stage};
+use crate::project::ImageId;
+use crate::workflow::clean::{CheckedImage, Findings, find, find_odd, input_px, miniatures, near_copies};
+use crate::workflow::embed::EmbedConfig;
+use crate::workflow::models::open_cache;
+
+/// Images that are looked at while one works, at most: the search for copies grows with their square.
+const MAX_CHECKED: usize = 20_000;
+
+pub(super) fn worker(models: Arc<OpenModels>, table: Arc<Table>) -> Work {
+    let mut kept = Kept::default();
+    Box::new(move |request, reporter| match request {
+        JobRequest::Check(request) => check(&models, &table, &mut kept, &request, reporter),
+        _ => Ok(JobOutput::Done),
+    })
+}
+
+/// What is the same as long as the pictures are: only labels change from one check to the next, mostly.
+#[derive(Default)]
+struct Kept {
+    epoch: u64,
+    /// By row.
+    made: BTreeMap<u32, Result<Miniature, SkipReason>>,
+    /// The rows that were compared, and the pairs among them, as positions in that list.
+    pairs: Option<(Vec<u32>, Vec<SimilarPair>)>,
+}
+
+fn check(
+    models: &OpenModels,
+    table: &Table,
+    kept: &mut Kept,
+    request: &CheckRequest,
+    reporter: &JobReporter,
+) -> Result<JobOutput, JobError> {
+    let cache = open_cache(reporter);
+    let (hashes, _) = table.hashes(request.epoch).ok_or(JobError::Cancelled)?;
+    if kept.epoch != request.epoch {
+        *kept = Kept { epoch: request.epoch, ..Kept::default() };
+    }
+    let mut notes = Vec::new();
+    let every = request.images.len().div_ceil(MAX_CHECKED).max(1);
+    let images: Vec<CheckImage> = request.images.iter().step_by(every).copied().collect();
+    if every > 1 {
+        notes.push(format!(
+            "Of {} images one in {every} is looked at here; `graft clean` looks at all of them.",
+            request.images.len()
+        ));
+    }
+    let rows: Vec<u32> = images.iter().map(|image| image.row).collect::<BTreeSet<u32>>().into_iter().collect();
+    let path_of: BTreeMap<u32, &PathBuf> = request.files.iter().map(|(row, path)| (*row, path)).collect();
+    let missing: Vec<u32> = rows.iter().copied().filter(|row| !kept.made.contains_key(row)).collect();
+    let files: Vec<(u32, (PathBuf, [u8; 32]))> = missing
+        .into_iter()
+        .filter_map(|row| Some((row, ((*path_of.get(&row)?).clone(), *hashes.get(row as usize)?))))
+        .collect();
+    let (of, files): (Vec<u32>, Vec<(PathBuf, [u8; 32])>) = files.into_iter().unzip();
+    let config = EmbedConfig::default();
+    let made = miniatures(&files, &cache, (&config.limits, config.max_file_bytes), reporter)?;
+    kept.made.extend(of.into_iter().zip(made));
+    let x = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
+    let known: Vec<Option<&Miniature>> =
+        rows.iter().map(|row| kept.made.get(row).and_then(|made| made.as_ref().ok())).collect();
+    if kept.pairs.as_ref().is_none_or(|(compared, _)| *compared != rows) {
+        kept.pairs = Some((rows.clone(), near_copies(x.view(), &known, reporter)?));
+    }
+    let pairs = kept.pairs.as_ref().map_or(&[][..], |(_, pairs)| pairs);
+    reporter.progress(Stage::Check, 0, 0);
+    let checked: Vec<CheckedImage> = images
+        .iter()
+        .filter_map(|image| {
+            let row = rows.binary_search(&image.row).ok()?;
+            Some(CheckedImage { row, class: image.class.map(ClassIdx), split: image.split })
+        })
+        .collect();
+    let mut found = find(&checked, x.view(), pairs, request.classes.len(), request.seed, reporter.cancel_token())?;
+    let input_px = input_px(&*models.open(&request.model, &cache)?);
+    let (odd, note) = find_odd(&checked, &known, input_px);
+    notes.append(&mut found.notes);
+    notes.extend(note);
+    let unread = |image: &CheckImage| Some((image.id, kept.made.get(&image.row)?.as_ref().err()?.to_string()));
+    Ok(JobOutput::Checked(Box::new(Checked {
+        session: request.session,
+        revision: request.revision,
+        epoch: request.epoch,
+        faults: faults(&found, odd, &images, &checked, request),
+        n_images: images.len(),
+        notes,
+        unread: images.iter().filter_map(unread).collect(),
+    })))
+}
+
+/// Findings in terms of the project.
+fn faults(
+    found: &Findings,
+    odd: Vec<(usize, Oddity)>,
+    images: &[CheckImage],
+    checked: &[CheckedImage],
+    request: &CheckRequest,
+) -> Vec<FoundFault> {
+    let id = |idx: usize| images[idx].id;
+    let class = |class: Option<ClassIdx>| request.classes.get(class?.as_usize()).copied();
+    let mut faults = Vec::new();
+    for error in &found.label_errors {
+        if let (Some(given), Some(suggested)) = (class(checked[error.row].class), class(Some(error.suggested))) {
+            let confidence = (1.0 - error.quality) as f32;
+            faults.push(FoundFault { id: id(error.row), what: FaultDetail::Label { given, suggested, confidence } });
+        }
+    }
+    for group in &found.copies {
+        let Some((&kept, extra)) = group.images.split_first() else { continue };
+        let is_judged_on =
+            |idx: usize| matches!(checked[idx].split, Some(crate::dataset::Split::Val | crate::dataset::Split::Test));
+        for &copy in extra {
+            let what = FaultDetail::Copy {
+                of: id(kept),
+                is_exact: checked[copy].row == checked[kept].row,
+                similarity: if checked[copy].row == checked[kept].row { 1.0 } else { group.similarity },
+                is_leak: is_judged_on(copy) != is_judged_on(kept),
+                disagrees: checked[copy].class.is_some() && checked[copy].class != checked[kept].class,
+            };
+            faults.push(FoundFault { id: id(copy), what });
+        }
+    }
+    for outlier in &found.outliers {
+        let what = FaultDetail::Outlier { similarity: outlier.similarity, usual: outlier.usual };
+        faults.push(FoundFault { id: id(outlier.row), what });
+    }
+    let mut of_image: BTreeMap<ImageId, Vec<Oddity>> = BTreeMap::new();
+    for (idx, oddity) in odd {
+        of_image.entry(id(idx)).or_default().push(oddity);
+    }
+    faults.extend(of_image.into_iter().map(|(id, odd)| FoundFault { id, what: FaultDetail::Odd(odd) }));
+    faults
+}
