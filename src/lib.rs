@@ -17,8 +17,8 @@
 //! | 0 | [`rng`] | a seeded generator whose sequence never changes |
 //! | 1 | [`image`] | bytes to pixels to tensors, as Pillow does it; the same picture again, odd ones |
 //! | 1 | [`dataset`] | layouts, duplicates, stratified splits: rules only |
-//! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated; what to label next, nearest images |
-//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; how well features suit classes (LogME, H-score); wrong labels, outliers; power laws of learning curves |
+//! | 1 | [`head`] | linear, prototype and text heads: fitted, chosen, calibrated; distance to the nearest class, rules for "unknown"; what to label next, nearest images |
+//! | 1 | [`metrics`] | accuracy to calibration, with bootstrap intervals; two classifiers in pairs; strangers told from known images; how well features suit classes (LogME, H-score); wrong labels, outliers; power laws of learning curves |
 //! | 1 | [`project`] | images, labels, classes, and every edit as reversible data; runs, and how two of them differ |
 //! | 1 | [`projection`] | embeddings as a map: principal components, t-SNE, new rows placed among old ones |
 //! | 2 | [`onnx`] | ONNX models as protobuf: pruned, cut, fused, written |
@@ -36,7 +36,7 @@
 //!
 //! ```text
 //!    keys, buttons, drops ──► Command ──► app::update ─┬─► AppState ──► ui draws it
-//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, text, study, map, next, explain, export, project
+//!                                                      └─► Effect ──► jobs: files, embed, fit, predict, strangers, text, study, map, next, explain, export, project
 //!    jobs ──► JobEvent ──► app::on_event ──► AppState, Effect        (and a call of the waker, which knows no egui)
 //! ```
 //!
@@ -101,6 +101,15 @@
 //! power law through their accuracies ([`metrics::PowerLaw`]) says what more images would give, up to four times as many. The
 //! same heads on raw pixels and on the same graph with random weights ([`backbone::Backbone::untrained`], a space of its own in
 //! the cache) say what pretraining is worth.
+//!
+//! ## Doubt
+//!
+//! A head's logits are divided by a temperature that held-out rows choose; what that is worth is judged on rows that did
+//! not ([`workflow::certainty`]). The user wishes for a rule ([`head::UnknownWish`]: a precision, a share of known images that
+//! keep their answer), which is settled anew on the validation images with every head; numbers ([`head::UnknownRule`]) are
+//! what an export carries. A graph gives the distance to the nearest class beside its logits, so that the rule needs
+//! nothing else, and the proof of an export compares distances and decisions too. Strangers (images of no class) are
+//! only judged on: nothing is fitted to them.
 //!
 //! ## Invariants
 //!

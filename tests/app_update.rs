@@ -15,7 +15,7 @@ use graft::app::{
 use graft::classes::{ClassIdx, ClassSet};
 use graft::dataset::Split;
 use graft::embedding::{EmbeddingSpace, Embeddings};
-use graft::head::{HeadKind, TrainConfig};
+use graft::head::{HeadKind, TrainConfig, UnknownRule, UnknownWish};
 use graft::jobs::{
     Body, DropKind, ExportRequest, FilesRequest, FitOutput, FittedHead, JobData, JobError, JobEvent, JobId, JobOutput,
     JobRequest, LaneKind, NewFolder, NewImage, OpenedProject, Peek, Prediction, ProjectRequest, Scanned, Session,
@@ -156,7 +156,11 @@ impl App {
         let predictions: Arc<[Prediction]> = (0..n_rows)
             .map(|row| {
                 let wrong = usize::from(row < 2);
-                Prediction { class: ((row + wrong) % 2) as u32, confidence: 0.5 + 0.4 * (row % 10) as f32 / 10.0 }
+                Prediction {
+                    class: ((row + wrong) % 2) as u32,
+                    confidence: 0.5 + 0.4 * (row % 10) as f32 / 10.0,
+                    distance: row as f32 / 100.0,
+                }
             })
             .collect();
         let heads = HeadKind::OF_EXAMPLES
@@ -371,7 +375,7 @@ fn every_change_of_a_label_is_fitted_and_older_results_are_dropped() {
     assert!(app.project().live.fit.as_ref().unwrap().output.is_chosen_anew);
     assert!(!app.asks(is_fit), "nothing more to do");
     app.do_it(Command::RecolourClass(ClassId(0), 5));
-    app.do_it(Command::SetThreshold(Some(0.6)));
+    app.do_it(Command::SetUnknown(UnknownWish::Probability { below: 0.6 }));
     app.do_it(Command::AddClass("empty".into()));
     assert!(!app.asks(is_fit), "heads do not depend on that");
     app.do_it(Command::Go(Place::Train));
@@ -544,7 +548,7 @@ fn filters_follow_labels_answers_and_thresholds() {
     assert_eq!(shown(&app), [0, 1, 4, 5, 8, 9]);
     app.do_it(Command::SetFilter(Filter { is_unknown: Some(true), ..Filter::default() }));
     assert!(shown(&app).is_empty());
-    app.do_it(Command::SetThreshold(Some(0.6)));
+    app.do_it(Command::SetUnknown(UnknownWish::Probability { below: 0.6 }));
     assert_eq!(shown(&app), [0, 1, 2, 10, 11]);
     app.do_it(Command::SetFilter(Filter { text: "1.PNG".into(), ..Filter::default() }));
     assert_eq!(shown(&app), [1, 11]);
@@ -810,21 +814,96 @@ fn a_disk_that_is_not_there_damages_no_images() {
 #[test]
 fn undo_of_a_threshold_reaches_the_predictions() {
     let mut app = App::trained(8);
-    app.do_it(Command::SetThreshold(Some(0.9)));
+    app.do_it(Command::SetUnknown(UnknownWish::Probability { below: 0.9 }));
     app.do_it(Command::Drop { paths: vec!["/new.png".into()], into: DropInto::Predict });
     let (id, _) = app.take(|r| matches!(r, JobRequest::Predict(_)));
-    app.do_it(Command::SetThreshold(Some(0.7)));
-    let answers =
-        Answers { paths: vec!["/new.png".into()], probabilities: ndarray::arr2(&[[0.8, 0.2]]), skipped: Vec::new() };
+    app.do_it(Command::SetUnknown(UnknownWish::Probability { below: 0.7 }));
+    let answers = Answers {
+        paths: vec!["/new.png".into()],
+        probabilities: ndarray::arr2(&[[0.8, 0.2]]),
+        skipped: Vec::new(),
+        distances: None,
+    };
     let classes = ClassSet::from_ordered(["ant", "bee"]);
-    let predictions = Predictions { classes, answers, unknown_below: Some(0.9) };
+    let predictions = Predictions { classes, answers, rule: UnknownRule::Probability { below: 0.9 } };
     app.finish(id, JobOutput::Predicted(Arc::new(predictions)));
-    let below = |app: &App| app.project().predictions.as_ref().unwrap().unknown_below;
-    assert_eq!(below(&app), Some(0.7), "the threshold as it is now");
+    let rule = |app: &App| app.project().predictions.as_ref().unwrap().rule;
+    assert_eq!(rule(&app), UnknownRule::Probability { below: 0.7 }, "the threshold as it is now");
     app.do_it(Command::Act(Action::Undo));
-    assert_eq!(below(&app), Some(0.9));
+    assert_eq!(rule(&app), UnknownRule::Probability { below: 0.9 });
     app.do_it(Command::ChooseHead(Some(HeadKind::Prototype)));
     assert!(app.project().predictions.is_none() && app.cancelled.contains(&LaneKind::Predict));
+}
+
+#[test]
+fn strangers_are_asked_of_every_head_and_judged_by_the_rule() {
+    let is_strangers = |r: &JobRequest| matches!(r, JobRequest::Strangers(_));
+    let mut app = App::trained(12);
+    app.do_it(Command::Act(Action::ShowCertainty));
+    let kind = DropKind::Images { n_classes: 0, has_splits: false, n_images: 3 };
+    let peek = Peek { paths: vec!["/odd".into()], kind, class_names: Vec::new() };
+    let intent = drops::intent(&app.state, 1, Some(&peek));
+    assert_eq!((intent.title.as_str(), intent.is_welcome), ("Test on these as strangers", true));
+    app.do_it(Command::Drop { paths: vec!["/odd".into()], into: DropInto::Auto });
+    let (id, request) = app.take(is_strangers);
+    assert!(matches!(&request, JobRequest::Strangers(r) if r.paths == [PathBuf::from("/odd")]));
+    assert!(app.project().predictions.is_none() && !app.asks(is_strangers), "once");
+    let answers = Answers {
+        paths: vec!["/odd/1.png".into(), "/odd/2.png".into(), "/odd/3.png".into()],
+        probabilities: ndarray::arr2(&[[0.55, 0.45], [0.2, 0.8], [0.99, 0.01]]),
+        distances: Some(vec![0.5, 0.6, 0.04]),
+        skipped: Vec::new(),
+    };
+    let classes = ClassSet::from_ordered(["ant", "bee"]);
+    let predictions = Predictions { classes, answers, rule: UnknownRule::Off };
+    app.finish(id, JobOutput::Predicted(Arc::new(predictions.clone())));
+    let figures = |app: &App| app.project().strangers.as_ref().unwrap().figures.clone().unwrap();
+    assert_eq!((figures(&app).n_known, figures(&app).n_strangers, figures(&app).false_accept), (6, 3, 1.0));
+    // Validation images are at 0.00, 0.01, 0.04, 0.05, 0.08 and 0.09.
+    app.do_it(Command::Act(Action::UnknownByDistance));
+    assert_eq!(app.project().live.rule(), UnknownRule::Distance { above: 0.09 });
+    assert_eq!((figures(&app).known_answered, figures(&app).false_accept), (1.0, 1.0 / 3.0));
+    assert_eq!(app.project().strangers.as_ref().unwrap().let_in(), [2]);
+    app.do_it(Command::SetFilter(Filter { is_unknown: Some(true), ..Filter::default() }));
+    assert_eq!(app.project().gallery.visible, [ImageId(10), ImageId(11)], "the gallery follows the rule");
+    app.do_it(Command::Act(Action::Export));
+    let (_, request) = app.take(|r| matches!(r, JobRequest::Export(_)));
+    assert!(
+        matches!(request, JobRequest::Export(ExportRequest::Head(e)) if e.rule.needs_distance()),
+        "so does an export"
+    );
+    app.do_it(Command::Act(Action::Undo));
+    assert_eq!((app.project().live.rule(), figures(&app).false_accept), (UnknownRule::Off, 1.0));
+
+    // Another head is asked by itself; what is let in is found out anew.
+    app.do_it(Command::ChooseHead(Some(HeadKind::Prototype)));
+    let (id, _) = app.take(is_strangers);
+    app.event(id, Body::Finished(Err(JobError::Failed { summary: "Gone".into(), details: None })));
+    let strangers = app.project().strangers.as_ref().unwrap();
+    assert_eq!((strangers.error.as_deref(), strangers.answers.is_none()), (Some("Gone"), true));
+    assert!(!app.asks(is_strangers), "not again by itself");
+    app.do_it(Command::Act(Action::ForgetStrangers));
+    assert!(app.project().strangers.is_none() && app.cancelled.contains(&LaneKind::Strangers));
+}
+
+#[test]
+fn a_wish_that_cannot_be_is_said_and_everything_is_answered() {
+    let mut app = App::trained(12);
+    // Of the validation images 0 and 1 are wrong, at 0.50 and 0.54; the others are surer.
+    app.do_it(Command::SetUnknown(UnknownWish::Precision { at_least: 0.99 }));
+    assert!(matches!(app.project().live.rule(), UnknownRule::Probability { below } if below > 0.54 && below < 0.66));
+    assert_eq!(app.project().live.unknown_error(), None);
+    // The surest answer becomes wrong by another label: no threshold helps.
+    app.do_it(Command::Label { images: Target::Images(vec![ImageId(9)]), class: Some(ClassId(0)) });
+    app.fit_now();
+    assert_eq!(app.project().live.rule(), UnknownRule::Off);
+    let error = app.project().live.unknown_error().unwrap();
+    assert!(error.to_string().contains("99 %"), "{error}");
+    app.do_it(Command::Act(Action::Undo));
+    app.fit_now();
+    assert_eq!(app.project().live.unknown_error(), None, "settled anew with every head");
+    app.do_it(Command::Act(Action::AlwaysAnswer));
+    assert!(Action::AlwaysAnswer.availability(&app.state).is_err());
 }
 
 #[test]
@@ -926,7 +1005,11 @@ impl App {
             })
             .collect();
         let predictions: Arc<[Prediction]> = (0..n_rows)
-            .map(|row| Prediction { class: (row % n) as u32, confidence: 0.99 - row as f32 / 1000.0 })
+            .map(|row| Prediction {
+                class: (row % n) as u32,
+                confidence: 0.99 - row as f32 / 1000.0,
+                distance: f32::NAN,
+            })
             .collect();
         let logits = CosineLogits { scale: 10.0, bias: 0.0, activation: Activation::Softmax };
         let sourced = |value| graft::backbone::manifest::Sourced::guess(value, "a test");

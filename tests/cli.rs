@@ -73,7 +73,7 @@ fn export_evaluate_and_predict() {
     );
     assert_eq!(fs::read_to_string(world.path("out/labels.txt")).unwrap(), "green\nred\n");
     let script = fs::read_to_string(world.path("out/predict.py")).unwrap();
-    assert!(script.lines().count() < 40);
+    assert!(script.lines().count() < 45);
 
     let judged = world.json(&["evaluate", "--with", &out, "--images", &test, "--json"]);
     assert_eq!((judged["accuracy"].as_f64(), judged["n"].as_u64()), (Some(1.0), Some(6)));
@@ -95,6 +95,8 @@ fn export_evaluate_and_predict() {
     assert_eq!(csv.lines().count(), 10);
     let unknown = world.json(&["predict", "--with", &out, &test, "--json", "--unknown-below", "1"]);
     assert!(unknown.as_array().unwrap().iter().any(|a| a["label"] == "unknown"));
+
+    assert!(answers.iter().all(|a| a["distance"].as_f64().unwrap() >= -1e-6), "the graph measures distances");
 
     // Exporting again replaces the export; another folder's content is never replaced.
     world.json(&["train", "--images", &images, "--model", TINY, "--export", &out, "--json"]);
@@ -373,4 +375,80 @@ fn onnx_runtime_reports_nothing_and_leaves_no_identifier() {
     assert!(out.is_file());
     let left = if world.path("home").exists() { files_below(&world.path("home")) } else { Vec::new() };
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn the_rule_for_unknown_travels_with_the_export() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 40);
+    let strangers = world.colours("odd", &[("blue", [0, 0, 220]), ("white", [250, 250, 250])], 6);
+    world.write("odd/broken.png", b"no picture");
+    let out = world.path("out").to_string_lossy().into_owned();
+    let train = ["train", "--images", &images, "--model", TINY, "--head", "linear", "--export", &out, "--json"];
+    let json = world.json(&[&train[..], &["--unknown-by-distance", "--strangers", &strangers]].concat());
+    let unknown = &json["unknown"];
+    assert_eq!(unknown["wish"], serde_json::json!({ "by": "distance", "keep": 0.95 }));
+    assert_eq!((unknown["rule"]["by"].as_str(), unknown["n"].as_u64()), (Some("distance"), Some(16)));
+    assert!(unknown["coverage"].as_f64().unwrap() >= 0.9);
+    let found = &json["strangers"];
+    assert_eq!((found["n_known"].as_u64(), found["n_strangers"].as_u64()), (Some(16), Some(12)));
+    assert_eq!(found["skipped"].as_array().unwrap().len(), 1, "one of them is broken");
+    assert!(found["distance"]["auroc"].as_f64().unwrap() > 0.9, "{found}");
+    assert!(found["false_accept"].as_f64().unwrap() < 0.2, "{found}");
+    let calibration = &json["heads"][0]["calibration"];
+    assert_eq!(calibration["n_rows"].as_u64(), Some(16));
+    assert!(calibration["before"]["error"].as_f64().unwrap() >= 0.0 && calibration["after"]["bins"].is_array());
+
+    // Predicting follows the rule, unless it is told otherwise.
+    let labels = |flags: &[&str]| -> Vec<String> {
+        let answers = world.json(&[&["predict", "--with", &out, &strangers, "--json"][..], flags].concat());
+        answers.as_array().unwrap().iter().map(|a| a["label"].as_str().unwrap().to_owned()).collect()
+    };
+    let n_unknown = |flags: &[&str]| labels(flags).iter().filter(|l| *l == "unknown").count();
+    let n_refused = n_unknown(&[]);
+    assert!(n_refused >= 10, "{n_refused}");
+    assert_eq!((n_unknown(&["--always-answer"]), n_unknown(&["--unknown-above", "0"])), (0, 12));
+    let meta: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(world.path("out/graft.json")).unwrap()).unwrap();
+    let above = |rule: &serde_json::Value| rule["above"].as_f64().unwrap() as f32;
+    assert_eq!((above(&meta["unknown"]), meta["has_distance"].as_bool()), (above(&unknown["rule"]), Some(true)));
+    assert_eq!(meta["verification"]["classifier"]["unknown_agreement"].as_f64(), Some(1.0));
+    assert!(meta["verification"]["head"]["max_distance_difference"].as_f64().unwrap() <= 1e-4);
+    assert!(fs::read_to_string(world.path("out/README.md")).unwrap().contains("is above"));
+
+    // Judging applies it too, and compares with the same strangers.
+    let judged = world.json(&["evaluate", "--with", &out, "--images", &images, "--strangers", &strangers, "--json"]);
+    assert_eq!(above(&judged["unknown"]["rule"]), above(&unknown["rule"]));
+    assert_eq!(judged["strangers"]["n_strangers"].as_u64(), Some(12));
+    assert_eq!(judged["strangers"]["false_accept"].as_f64(), Some(1.0 - n_refused as f64 / 12.0));
+    assert_eq!(judged["calibration"]["n_rows"].as_u64(), Some(80));
+
+    // The same images are no strangers, and that is said.
+    let same = world.graft(&["evaluate", "--with", &out, "--images", &images, "--strangers", &images]);
+    assert_eq!(same.status, 0);
+    assert!(same.stderr.contains("check that they show something else"), "{}", same.stderr);
+    assert!(same.stdout.contains("AUROC 0.5"), "{}", same.stdout);
+}
+
+#[test]
+fn rules_for_unknown_that_cannot_be_are_refused() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 10);
+    let train = |flags: &[&str]| world.graft(&[&["train", "--images", &images, "--model", TINY][..], flags].concat());
+    assert_eq!(train(&["--unknown-below", "0.5", "--unknown-by-distance"]).status, 2, "one rule");
+    assert_eq!(train(&["--unknown-for-precision", "1.5"]).status, 2);
+    assert_eq!(train(&["--unknown-false-accept", "0.1"]).status, 2, "that needs strangers");
+    let empty = world.path("nobody");
+    fs::create_dir(&empty).unwrap();
+    let ran = train(&["--strangers", empty.to_str().unwrap()]);
+    assert_ne!(ran.status, 0);
+    assert!(ran.stderr.contains("nobody"), "{}", ran.stderr);
+    // A class with one image each: nothing is held back to settle a rule on.
+    let single = world.colours("single", &RED_GREEN, 1);
+    let ran = world.graft(&["train", "--images", &single, "--model", TINY, "--unknown-by-distance"]);
+    assert_ne!(ran.status, 0);
+    assert!(ran.stderr.contains("validation images, and there are none"), "{}", ran.stderr);
+    let reached = train(&["--unknown-for-precision", "0.99"]);
+    assert_eq!(reached.status, 0, "{}", reached.stderr);
+    assert!(reached.stdout.contains("Unknown"), "{}", reached.stdout);
 }

@@ -74,7 +74,7 @@ fn the_graph_sees_what_the_app_sees() {
             weight: Array2::from_shape_simple_fn((3, backbone.space.dim), &mut number),
             bias: Array1::from_shape_simple_fn(3, &mut number),
         };
-        let classifier = onnx::classifier_model(&features, &head).unwrap();
+        let classifier = onnx::classifier_model(&features, &head, None).unwrap();
         let mut plain = GraphSession::load(&onnx::encode(&classifier).unwrap(), 1, Provider::Cpu).unwrap();
         for spec in specs(backbone.preprocess()) {
             let graph = onnx::image_classifier_model(&classifier, &spec).unwrap();

@@ -11,7 +11,9 @@ use std::process::{Command, Stdio};
 use graft::classes::{ClassIdx, ClassSet};
 use graft::dataset::Split;
 use graft::embedding::EmbeddingSpace;
-use graft::head::{ChosenBy, ClassWeight, Distance, Head, HeadKind, LinearHead, PathPoint, PrototypeHead, TrainRecord};
+use graft::head::{
+    ChosenBy, ClassWeight, Distance, Head, HeadKind, LinearHead, PathPoint, PrototypeHead, TrainRecord, UnknownWish,
+};
 use graft::metrics::Report;
 use graft::project::{
     Change, ClassId, Edit, FaultKind, History, Image, ImageId, MAX_EDITS, N_COLOURS, Project, ProjectSettings, RootId,
@@ -221,7 +223,7 @@ fn act(model: &mut Model, rng: &mut SplitMix64) {
         9 => {
             let before = model.project.settings.clone();
             let after = ProjectSettings {
-                unknown_below: Some(0.1 * rng.below(10) as f32),
+                unknown: UnknownWish::Probability { below: 0.1 * rng.below(10) as f32 },
                 seed: rng.next_u64(),
                 val_fraction: 0.1 + rng.below(7) as f64 / 13.0,
                 head: [None, Some(HeadKind::Linear)][rng.below(2)],
@@ -344,6 +346,7 @@ fn heads() -> Vec<StoredHead> {
         n_train: 12,
         chosen_by: ChosenBy::Defaults,
         temperature: 1.0 / 3.0,
+        temperature_by: None,
         selection_accuracy: Some(0.1 + 0.2),
         selection_log_loss: None,
         c: Some(1e-4),
@@ -420,7 +423,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
     let project = &opened.project;
     let settings = ProjectSettings {
         model: Some("starter".into()),
-        unknown_below: Some(0.25),
+        unknown: UnknownWish::Probability { below: 0.25 },
         val_fraction: 0.3,
         seed: 7,
         ..ProjectSettings::default()

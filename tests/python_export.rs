@@ -32,7 +32,7 @@ fn graft(home: &Path, arguments: &[&OsStr]) -> Output {
     output
 }
 
-fn check(head: &str) {
+fn check(head: &str, rule: &[&str]) {
     let python = match python() {
         Ok(python) => python,
         Err(why) => return eprintln!("SKIPPED, exports are not checked in Python: {why}"),
@@ -43,10 +43,17 @@ fn check(head: &str) {
     let sample = root.join("assets/sample");
     let [sample, export_dir] = [sample.as_os_str(), export.as_os_str()];
     let option = OsStr::new;
-    graft(
-        home.path(),
-        &[option("train"), option("--images"), sample, option("--head"), option(head), option("--export"), export_dir],
-    );
+    let mut train = vec![
+        option("train"),
+        option("--images"),
+        sample,
+        option("--head"),
+        option(head),
+        option("--export"),
+        export_dir,
+    ];
+    train.extend(rule.iter().map(|flag| option(flag)));
+    graft(home.path(), &train);
     let answers = graft(home.path(), &[option("predict"), option("--with"), export_dir, sample, option("--json")]);
     fs::write(&predictions, answers.stdout).unwrap();
     graft(home.path(), &[option("embed"), option("--images"), sample, option("--out"), npz.as_os_str()]);
@@ -63,10 +70,17 @@ fn check(head: &str) {
 
 #[test]
 fn python_gives_the_linear_heads_answers() {
-    check("linear");
+    check("linear", &[]);
 }
 
 #[test]
 fn python_gives_the_prototype_heads_answers() {
-    check("prototype");
+    check("prototype", &[]);
+}
+
+/// Where the app says "unknown", so does `predict.py`: the labels are compared one by one.
+#[test]
+fn python_says_unknown_where_the_app_does() {
+    check("linear", &["--unknown-by-distance", "0.8"]);
+    check("prototype", &["--unknown-below", "0.9"]);
 }

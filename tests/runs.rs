@@ -110,7 +110,7 @@ fn heads_are_kept_once_the_data_stand_still_and_are_there_again() {
         assert!(run.judged.is_sorted() && !run.model.is_empty());
     }
     // What changes nothing about heads makes no run.
-    app.do_it(Command::SetThreshold(Some(0.6)));
+    app.do_it(Command::SetUnknown(graft::head::UnknownWish::Probability { below: 0.6 }));
     app.rest();
     assert_eq!(app.ids(), [0, 1]);
 

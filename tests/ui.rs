@@ -12,6 +12,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use graft::app::gallery::SelectOp;
 use graft::app::{AppState, Command, DropInto, Place, RuntimeState, Target};
+use graft::head::UnknownWish;
 use graft::jobs::LaneKind;
 use graft::project::ImageId;
 use graft::store::dirs;
@@ -382,7 +383,7 @@ fn what_was_done_is_there_after_a_restart_and_can_still_be_undone() {
     let mut window = Window::trained("restart", 5);
     let path = window.project().path.clone();
     window.dispatch(Command::Label { images: graft::app::Target::Images(vec![ImageId(0)]), class: None });
-    window.dispatch(Command::SetThreshold(Some(0.75)));
+    window.dispatch(Command::SetUnknown(UnknownWish::Precision { at_least: 0.99 }));
     window.wait("all is saved", is_quiet);
     let accuracy = window.project().live.figures()[0].val.unwrap().accuracy.value;
     window.harness.state_mut().take().unwrap().shut_down();
@@ -392,12 +393,12 @@ fn what_was_done_is_there_after_a_restart_and_can_still_be_undone() {
     window.dispatch(Command::OpenProject(path));
     window.wait("the project is open", |s| s.project.is_some());
     assert_eq!(window.class_of(0), None);
-    assert_eq!(window.project().data.settings.unknown_below, Some(0.75));
+    assert_eq!(window.project().data.settings.unknown, UnknownWish::Precision { at_least: 0.99 });
     assert_eq!(window.project().live.figures()[0].val.unwrap().accuracy.value, accuracy, "figures of the last time");
     window.key(Modifiers::COMMAND, Key::Z);
     window.key(Modifiers::COMMAND, Key::Z);
     assert_eq!(window.class_of(0).as_deref(), Some("fish"));
-    assert_eq!(window.project().data.settings.unknown_below, None);
+    assert_eq!(window.project().data.settings.unknown, UnknownWish::Off);
 }
 
 #[test]
@@ -654,7 +655,7 @@ fn train_and_evaluate_show_the_heads_and_lead_to_the_images() {
     window.dispatch(Command::Go(Place::Evaluate));
     let report = window.project().live.figures()[0].val.unwrap().clone();
     let right = report.confusion.rows()[0][0];
-    assert!(window.sees("Reliability diagram") && window.sees("Per class") && window.sees("Unknown below"));
+    assert!(window.sees("Per class") && !window.sees("Reliability diagram"), "certainty has a view of its own");
     let cell = format!("{right} of 2 “fish” are recognised");
     window.harness.get_by_label_contains(&cell).click();
     window.step();

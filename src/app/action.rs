@@ -3,6 +3,7 @@
 
 use super::state::{AppState, EmbedPause, Place, Purpose};
 use super::{faults, map, runs, study, zero_shot};
+use crate::head::UnknownWish;
 use crate::jobs::LaneKind;
 
 /// Something that can be done.
@@ -94,6 +95,16 @@ pub enum Action {
     PredictFiles,
     /// Answers on a folder.
     PredictFolder,
+    /// Tests the rule for "unknown" on a folder.
+    TestStrangers,
+    /// Takes the strangers off the screen.
+    ForgetStrangers,
+    /// No answer is "unknown".
+    AlwaysAnswer,
+    /// "Unknown" where answers are not right often enough.
+    UnknownByPrecision,
+    /// "Unknown" far from every class.
+    UnknownByDistance,
     /// The predictions as a table.
     SavePredictions,
     /// The predicted images, sorted by copying.
@@ -179,7 +190,7 @@ pub type Reason = &'static str;
 
 impl Action {
     /// Every action, in the order of the palette.
-    pub const ALL: [Self; 66] = [
+    pub const ALL: [Self; 71] = [
         Self::AddFolder,
         Self::AddFiles,
         Self::TypePath,
@@ -217,6 +228,11 @@ impl Action {
         Self::CancelWork,
         Self::PredictFiles,
         Self::PredictFolder,
+        Self::TestStrangers,
+        Self::ForgetStrangers,
+        Self::AlwaysAnswer,
+        Self::UnknownByPrecision,
+        Self::UnknownByDistance,
         Self::SavePredictions,
         Self::SortPredictions,
         Self::ClearPredictions,
@@ -294,6 +310,11 @@ impl Action {
             Self::ShowWhere => "Show where it looks",
             Self::PredictFiles => "Predict images…",
             Self::PredictFolder => "Predict a folder…",
+            Self::TestStrangers => "Test on strangers…",
+            Self::ForgetStrangers => "Forget the strangers",
+            Self::AlwaysAnswer => "Always answer",
+            Self::UnknownByPrecision => "Say “unknown” for 95 % right answers",
+            Self::UnknownByDistance => "Say “unknown” far from every class",
             Self::SavePredictions => "Save predictions as CSV…",
             Self::SortPredictions => "Sort predicted images into folders…",
             Self::ClearPredictions => "Clear predictions",
@@ -372,6 +393,15 @@ impl Action {
             Self::ShowWhere => "Cover one part of the image after the other: which parts the answer rests on",
             Self::PredictFiles => "Classify image files without adding them",
             Self::PredictFolder => "Classify every image of a folder without adding it",
+            Self::TestStrangers => "See how many images of none of the classes would get an answer",
+            Self::ForgetStrangers => "Take the strangers off the screen",
+            Self::AlwaysAnswer => "No answer is “unknown”",
+            Self::UnknownByPrecision => {
+                "The lowest threshold at which 95 % of the answers on the validation images are right"
+            }
+            Self::UnknownByDistance => {
+                "The distance to the nearest class that 95 % of the validation images keep within"
+            }
             Self::SavePredictions => "Write the table of predictions to a file",
             Self::SortPredictions => "Copy the predicted images into one folder a class; nothing is moved",
             Self::ClearPredictions => "Take the predictions off the screen",
@@ -507,6 +537,18 @@ impl Action {
             }
             Self::PredictFiles | Self::PredictFolder => {
                 check(open?.live.fit.is_some(), "There is no trained head yet: label images of two classes")
+            }
+            Self::TestStrangers => {
+                check(open?.live.fit.is_some(), "There is no trained head yet: label images of two classes")
+            }
+            Self::ForgetStrangers => check(open?.strangers.is_some(), "There are no strangers"),
+            Self::AlwaysAnswer => {
+                writable()?;
+                check(open?.data.settings.unknown != UnknownWish::Off, "Every image gets an answer already")
+            }
+            Self::UnknownByPrecision | Self::UnknownByDistance => {
+                writable()?;
+                check(!open?.live.known().is_empty(), "There are no validation images to settle a rule on")
             }
             Self::SavePredictions | Self::SortPredictions | Self::ClearPredictions => {
                 check(open?.predictions.is_some(), "There are no predictions")

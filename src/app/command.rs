@@ -12,7 +12,7 @@ use super::why::WhyCommand;
 use crate::backbone::provider::Provider;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
-use crate::head::HeadKind;
+use crate::head::{HeadKind, UnknownWish};
 use crate::image::spec::PreprocessSpec;
 use crate::jobs::{JobId, JobRequest, LaneKind, ModelChoice};
 use crate::project::runs::RunId;
@@ -39,6 +39,8 @@ pub enum DropInto {
     Class(ClassId),
     /// They are answered on and not added.
     Predict,
+    /// They show none of the classes: the rule for "unknown" is tested on them.
+    Strangers,
 }
 
 /// What the user wants.
@@ -121,8 +123,8 @@ pub enum Command {
     Look(Option<ImageId>),
     /// Chooses the head that answers; `None` is the better one.
     ChooseHead(Option<HeadKind>),
-    /// Below this probability the answer is "unknown"; `None` always answers.
-    SetThreshold(Option<f32>),
+    /// When the answer is "unknown".
+    SetUnknown(UnknownWish),
     /// Part of the images that is split off for validation.
     SetValFraction(f64),
     /// Chooses the backbone (and its own layer and preprocessing).
@@ -247,6 +249,8 @@ pub enum Dialog {
     PredictFiles,
     /// A folder of images to answer on.
     PredictFolder,
+    /// A folder of images of none of the classes.
+    Strangers,
     /// A place for the table of predictions.
     SavePredictions,
     /// A folder for sorted copies.

@@ -4,6 +4,7 @@ use super::command::DropInto;
 use super::gallery::ClassFilter;
 use super::project::OpenProject;
 use super::state::{AppState, Place};
+use super::views::EvaluateView;
 use super::words::n_images;
 use crate::jobs::{DropKind, Peek};
 use crate::project::ClassId;
@@ -25,7 +26,16 @@ pub(super) fn is_prediction(state: &AppState, into: DropInto) -> bool {
     match into {
         DropInto::Predict => true,
         DropInto::Auto => state.place == Place::Evaluate && has_head,
-        DropInto::Add | DropInto::Class(_) => false,
+        DropInto::Add | DropInto::Class(_) | DropInto::Strangers => false,
+    }
+}
+
+/// Whether a drop is of strangers: where the rule for "unknown" is looked at.
+pub(super) fn is_strangers(state: &AppState, into: DropInto) -> bool {
+    match into {
+        DropInto::Strangers => true,
+        DropInto::Auto => is_prediction(state, into) && state.evaluate_view == EvaluateView::Certainty,
+        _ => false,
     }
 }
 
@@ -85,6 +95,9 @@ pub fn intent(state: &AppState, n_paths: usize, peek: Option<&Peek>) -> DropInte
 }
 
 fn images_title(state: &AppState, n_classes: usize, n: usize) -> String {
+    if is_strangers(state, DropInto::Auto) {
+        return "Test on these as strangers".to_owned();
+    }
     if is_prediction(state, DropInto::Auto) {
         return if n == 1 { "Predict this image".to_owned() } else { "Predict these images".to_owned() };
     }

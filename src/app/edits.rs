@@ -136,6 +136,7 @@ impl AppState {
                     LaneKind::Embed,
                     LaneKind::Fit,
                     LaneKind::Predict,
+                    LaneKind::Strangers,
                     LaneKind::Map,
                     LaneKind::Check,
                     LaneKind::Next,
@@ -158,7 +159,7 @@ impl AppState {
             project.gallery.is_stale = true;
             effects.push(Effect::Cancel(LaneKind::Predict));
         }
-        self.rethreshold();
+        self.settle_unknown();
         if model(before) != model(&self.project_settings()) {
             if let Some(project) = &mut self.project {
                 project.zero_shot.forget();

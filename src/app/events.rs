@@ -173,11 +173,16 @@ impl AppState {
                 if let Some(project) = self.project.as_mut().filter(is_wanted) {
                     let n_skipped = predictions.answers.skipped.len();
                     project.predictions = Some(predictions);
-                    self.rethreshold();
+                    self.settle_unknown();
                     if n_skipped > 0 {
                         let text = format!("{} could not be used.", n_images(n_skipped));
                         self.notices.push(Tone::Warning, text, None, None);
                     }
+                }
+            }
+            (Purpose::Strangers { session }, JobOutput::Predicted(answers)) => {
+                if self.session() == Some(session) {
+                    self.on_strangers(answers);
                 }
             }
             (Purpose::Export { epoch, revision }, JobOutput::Exported { dir, meta }) => {
@@ -248,6 +253,7 @@ impl AppState {
         project.runs.note(std::mem::take(&mut output.runs), revision);
         project.live.set_fit(output, &project.data, chosen);
         project.gallery.is_stale = true;
+        self.settle_unknown();
         self.write(vec![Write::Heads(stored)], effects);
     }
 
@@ -318,6 +324,8 @@ impl AppState {
                 }
             }
             Purpose::Check { session } => self.check_failed(session, summary),
+            Purpose::Strangers { session } if self.session() == Some(session) => self.strangers_failed(summary),
+            Purpose::Strangers { .. } => {}
             Purpose::Study { study, session } => self.study_failed(study, session, summary),
             Purpose::Map { epoch, number, lays_out } => self.on_map_ended(epoch, number, lays_out, Some(summary)),
             Purpose::Next { epoch, .. } => self.next_failed(epoch, summary),
@@ -380,6 +388,10 @@ impl AppState {
             Purpose::Export { .. } | Purpose::Report { .. } => self.tell_cancelled(LaneKind::Export),
             Purpose::Drop { .. } | Purpose::Import => self.tell_cancelled(LaneKind::Files),
             Purpose::Predict { .. } => self.tell_cancelled(LaneKind::Predict),
+            Purpose::Strangers { .. } => {
+                self.strangers_cancelled();
+                self.tell_cancelled(LaneKind::Strangers);
+            }
             Purpose::ZeroShot { epoch, number } => {
                 let is_ended = self.ended.contains(&LaneKind::Text);
                 if let Some(project) = self.project.as_mut().filter(|p| is_ended && p.live.epoch == *epoch) {

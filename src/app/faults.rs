@@ -179,10 +179,13 @@ pub struct Faults {
     /// The revision and the rows that the last check was asked about.
     asked: Option<(u64, usize)>,
     /// The files by row, for a state of the project.
-    files: Option<(FilesOf, Arc<Vec<(u32, PathBuf)>>)>,
+    files: Option<(FilesOf, FilesByRow)>,
     /// `open` is to be computed anew.
     pub(super) is_stale: bool,
 }
+
+/// Files by row.
+type FilesByRow = Arc<Vec<(u32, PathBuf)>>;
 
 /// What a list of files belongs to: rows, images, tries.
 type FilesOf = (usize, usize, usize, Vec<PathBuf>);

@@ -38,7 +38,7 @@ pub struct Filter {
     pub predicted: Option<ClassId>,
     /// By whether the head is right.
     pub is_right: Option<bool>,
-    /// By whether the answer is "unknown" at the threshold.
+    /// By whether the answer is "unknown".
     pub is_unknown: Option<bool>,
     /// Usable or left out.
     pub usable: Usable,
@@ -298,7 +298,7 @@ impl Gallery {
     }
 
     /// Computes what is shown. What is no longer shown is no longer selected.
-    pub(super) fn refresh(&mut self, project: &Project, live: &Live, threshold: Option<f32>) {
+    pub(super) fn refresh(&mut self, project: &Project, live: &Live) {
         self.is_stale = false;
         self.generation += 1;
         let filter = &self.filter;
@@ -317,13 +317,13 @@ impl Gallery {
                 return false;
             }
             if filter.needs_predictions() {
-                let Some((predicted, confidence)) = live.prediction(id) else { return false };
+                let Some((predicted, _)) = live.prediction(id) else { return false };
                 if filter.predicted.is_some_and(|p| p != predicted)
                     || filter.is_right.is_some_and(|r| {
                         // A guess of labels is no truth to be right by.
                         image.class.is_none() || image.is_guessed || r != (image.class == Some(predicted))
                     })
-                    || filter.is_unknown.is_some_and(|u| u != threshold.is_some_and(|t| confidence < t))
+                    || filter.is_unknown.is_some_and(|u| live.is_unknown(id) != Some(u))
                 {
                     return false;
                 }
@@ -429,36 +429,36 @@ mod tests {
         let mut g =
             Gallery { filter: Filter { class: ClassFilter::Unlabelled, ..Filter::default() }, ..Gallery::default() };
         let live = Live::default();
-        g.refresh(&project, &live, None);
+        g.refresh(&project, &live);
         // Labelled in the large view: the picture stays until the next is asked for, and that is the one after it.
         g.select(SelectOp::Only(ImageId(2)));
         g.large = Some(ImageId(2));
         project.images[2].class = Some(ClassId(0));
-        g.refresh(&project, &live, None);
+        g.refresh(&project, &live);
         assert_eq!((g.large, g.visible.len()), (Some(ImageId(2)), 5));
         g.select(SelectOp::Move { by: 1, extend: false });
         assert_eq!(g.large, Some(ImageId(3)));
         project.images[3].class = Some(ClassId(0));
-        g.refresh(&project, &live, None);
+        g.refresh(&project, &live);
         g.select(SelectOp::Move { by: -1, extend: false });
         assert_eq!(g.large, Some(ImageId(1)));
         // Removed: the next one is looked at.
         project.images[1].is_present = false;
-        g.refresh(&project, &live, None);
+        g.refresh(&project, &live);
         assert_eq!((g.large, g.cursor), (Some(ImageId(4)), Some(ImageId(4))));
         project.images.iter_mut().for_each(|i| i.is_present = false);
-        g.refresh(&project, &live, None);
+        g.refresh(&project, &live);
         assert_eq!((g.large, g.cursor), (None, None));
 
         // In the grid: an edit hands the keys on, anything else leaves them nothing to act on.
         project.images.iter_mut().for_each(|i| (i.is_present, i.class) = (true, None));
         for (was_edited, expected) in [(true, Some(ImageId(3))), (false, None)] {
             project.images[2].class = None;
-            g.refresh(&project, &live, None);
+            g.refresh(&project, &live);
             g.select(SelectOp::Only(ImageId(2)));
             project.images[2].class = Some(ClassId(0));
             g.was_edited = was_edited;
-            g.refresh(&project, &live, None);
+            g.refresh(&project, &live);
             assert_eq!(g.cursor, expected);
         }
     }

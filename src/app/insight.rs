@@ -205,9 +205,13 @@ fn figures(project: &OpenProject, say: &mut impl FnMut(Weight, String, Option<Fi
         say(Weight::Note, text, None);
     }
     if let ChosenBy::Validation { .. } = shown.record.chosen_by {
-        let text = "Strength and temperature were chosen on the validation images, which flatters their figures a \
-                    little; a test folder would settle it."
-            .to_owned();
+        let what = match shown.record.temperature_by {
+            Some(_) => "The strength was",
+            None => "Strength and temperature were",
+        };
+        let text = format!(
+            "{what} chosen on the validation images, which flatters their figures a little; a test folder would settle it."
+        );
         if shown.test.is_none() {
             say(Weight::Note, text, None);
         }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::threshold::ThresholdCurve;
 use crate::backbone::provider::Provider;
 use crate::dataset::Split;
-use crate::head::{HeadKind, TrainRecord, TrainedHead};
-use crate::jobs::{Duplicate, FitImage, FitOutput, FitRequest, FitTexts, FittedHead, HeadsBefore, ModelChoice};
+use crate::head::{HeadKind, KnownImage, TrainRecord, TrainedHead, UnknownError, UnknownRule, UnknownWish};
+use crate::jobs::{
+    Duplicate, FitImage, FitOutput, FitRequest, FitTexts, FittedHead, HeadsBefore, ModelChoice, Prediction,
+};
 use crate::metrics::Report;
 use crate::project::{ClassId, ImageId, Project};
 use crate::store::project::StoredHead;
@@ -53,7 +55,9 @@ pub struct Fit {
     pub shown: usize,
     /// By image.
     split_of: Vec<Option<Split>>,
-    /// What a threshold does with the head that answers.
+    /// What the head that answers says of the validation images.
+    pub known: Arc<[KnownImage]>,
+    /// What a threshold on the top probability does with it.
     pub threshold: ThresholdCurve,
 }
 
@@ -110,6 +114,10 @@ pub struct Live {
     pub ran_on: Option<Provider>,
     /// The latest heads.
     pub fit: Option<Arc<Fit>>,
+    /// The rule for "unknown".
+    rule: UnknownRule,
+    /// Why there is none that does what is wished.
+    unknown_error: Option<UnknownError>,
     /// Heads of the last time, until there are fresh ones.
     pub stored: Vec<StoredHead>,
     /// The last fit that was asked for.
@@ -143,8 +151,42 @@ impl Live {
     /// What the head that answers says of an image: class and calibrated probability.
     pub fn prediction(&self, id: ImageId) -> Option<(ClassId, f32)> {
         let fit = self.fit.as_ref()?;
-        let answer = fit.head()?.predictions.get(self.row(id)? as usize)?;
+        let answer = self.answer(id)?;
         Some((*fit.output.class_ids.get(answer.class as usize)?, answer.confidence))
+    }
+
+    /// What the head that answers says of an image, as it came.
+    pub fn answer(&self, id: ImageId) -> Option<Prediction> {
+        self.fit.as_ref()?.head()?.predictions.get(self.row(id)? as usize).copied()
+    }
+
+    /// Whether the answer on an image is "unknown"; `None` where there is no answer at all.
+    pub fn is_unknown(&self, id: ImageId) -> Option<bool> {
+        let answer = self.answer(id)?;
+        Some(self.rule().is_unknown(answer.confidence, answer.distance()))
+    }
+
+    /// The rule for "unknown" that follows from what is wished; without one every image gets an answer.
+    pub fn rule(&self) -> UnknownRule {
+        self.rule
+    }
+
+    /// Why there is no rule that does what is wished.
+    pub fn unknown_error(&self) -> Option<UnknownError> {
+        self.unknown_error
+    }
+
+    /// What the head that answers says of the validation images.
+    pub fn known(&self) -> &[KnownImage] {
+        self.fit.as_ref().map_or(&[], |fit| &fit.known)
+    }
+
+    /// Settles the rule on the head that answers.
+    pub(super) fn settle(&mut self, wish: UnknownWish) {
+        let settled = wish.settle(self.known());
+        self.rule = settled.unwrap_or_default();
+        // Without a head, one is on its way that it can be settled on.
+        self.unknown_error = settled.err().filter(|_| self.fit.is_some());
     }
 
     /// The split that an image is in, as the last fit had it.
@@ -188,7 +230,7 @@ impl Live {
                 *slot = Some(*split);
             }
         }
-        let mut fit = Fit { output, shown: 0, split_of, threshold: ThresholdCurve::default() };
+        let mut fit = Fit { output, shown: 0, split_of, known: [].into(), threshold: ThresholdCurve::default() };
         self.choose(&mut fit, project, chosen);
         self.fit = Some(Arc::new(fit));
         self.fit_error = None;
@@ -206,7 +248,7 @@ impl Live {
     fn choose(&self, fit: &mut Fit, project: &Project, chosen: Option<HeadKind>) {
         let figures: Vec<_> = fit.output.heads.iter().map(HeadFigures::of).collect();
         fit.shown = shown(&figures, chosen).unwrap_or(0);
-        let rows: Vec<(f32, bool)> = match fit.head() {
+        let known: Vec<KnownImage> = match fit.head() {
             Some(head) => fit
                 .output
                 .splits
@@ -215,12 +257,17 @@ impl Live {
                 .filter_map(|(id, _)| {
                     let answer = head.predictions.get(self.row(*id)? as usize)?;
                     let predicted = fit.output.class_ids.get(answer.class as usize).copied();
-                    Some((answer.confidence, predicted == project.image(*id)?.class))
+                    Some(KnownImage {
+                        confidence: answer.confidence,
+                        distance: answer.distance(),
+                        is_right: predicted == project.image(*id)?.class,
+                    })
                 })
                 .collect(),
             None => Vec::new(),
         };
-        fit.threshold = ThresholdCurve::new(rows);
+        fit.threshold = ThresholdCurve::new(known.iter().map(|k| (k.confidence, k.is_right)));
+        fit.known = known.into();
     }
 
     /// The fit that is due, if one is: labels or rows have changed since the last, and there are two classes to tell

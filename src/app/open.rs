@@ -105,6 +105,7 @@ impl AppState {
             LaneKind::Embed,
             LaneKind::Fit,
             LaneKind::Predict,
+            LaneKind::Strangers,
             LaneKind::Text,
             LaneKind::Study,
             LaneKind::Map,
@@ -303,7 +304,7 @@ impl AppState {
             model: model_choice(&project.data),
             provider: self.provider(),
             head: std::sync::Arc::clone(&head.judged),
-            unknown_below: project.data.settings.unknown_below,
+            rule: project.live.rule(),
         };
         let purpose = Purpose::Predict { epoch: project.live.epoch, head: project.data.settings.head };
         self.place = Place::Evaluate;

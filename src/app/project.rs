@@ -10,6 +10,7 @@ use super::live::Live;
 use super::map::ProjectMap;
 use super::next::Next;
 use super::runs::RunsState;
+use super::strangers::Strangers;
 use super::study::Studies;
 use super::why::Why;
 use super::zero_shot::ZeroShot;
@@ -112,6 +113,8 @@ pub struct OpenProject {
     pub counts: Counts,
     /// Answers on images outside the project.
     pub predictions: Option<Arc<Predictions>>,
+    /// Images of none of the classes, to test the rule for "unknown" on.
+    pub strangers: Option<Strangers>,
     /// Exports.
     pub export: ExportState,
     /// Heads of before.
@@ -123,6 +126,7 @@ impl OpenProject {
         let mut live = Live::default();
         live.begin(epoch);
         live.stored = opened.heads;
+        live.settle(opened.project.settings.unknown);
         let zero_shot = ZeroShot::of(&opened.project.settings.zero_shot);
         let mut project = Self {
             session: opened.session,
@@ -146,6 +150,7 @@ impl OpenProject {
             faults: Faults::default(),
             counts: Counts::default(),
             predictions: None,
+            strangers: None,
             export: ExportState { contents: Contents::default(), dir: None, done: None, done_at: 0, error: None },
             runs: RunsState::new(opened.runs),
         };
@@ -217,7 +222,7 @@ impl OpenProject {
             }
         }
         self.counts = counts;
-        self.gallery.refresh(&self.data, &self.live, self.data.settings.unknown_below);
+        self.gallery.refresh(&self.data, &self.live);
     }
 
     /// Whether an image's folder is where it was.

@@ -279,7 +279,7 @@ impl OpenProject {
             notes,
             val_is_given: output.val_is_given,
             seed: self.data.settings.seed,
-            unknown_below: self.data.settings.unknown_below,
+            unknown: self.live.rule(),
             runs: self.shown_runs().into_iter().map(marked).collect(),
             compared: pair.and_then(|(a, b)| compared_runs(&self.data, &self.runs.kept, a, b)),
             path,

@@ -186,6 +186,11 @@ pub enum Purpose {
         /// The choice of head.
         head: Option<HeadKind>,
     },
+    /// Answers on images of none of the classes.
+    Strangers {
+        /// Of which opening of a project.
+        session: Session,
+    },
     /// Images scored by labels.
     ZeroShot {
         /// The choice of model.

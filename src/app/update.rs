@@ -12,6 +12,7 @@ use super::state::{AppState, EmbedPause, Place, Purpose, RuntimeState};
 use super::views::{EvaluateView, ImagesView};
 use super::why::WhyCommand;
 use crate::dataset::Split;
+use crate::head::UnknownWish;
 use crate::jobs::{EmbedRequest, ExportRequest, FilesRequest, HeadExport, JobRequest, LaneKind, ProjectRequest};
 use crate::project::{ImageId, RootId};
 use crate::store::project::Write;
@@ -99,8 +100,8 @@ impl AppState {
             Command::Next(command) => self.next_command(command, effects),
             Command::Why(command) => self.why_command(command, effects),
             Command::ChooseHead(kind) => self.change_settings("choose the head", |s| s.head = kind, effects),
-            Command::SetThreshold(threshold) => {
-                self.change_settings("set the threshold for “unknown”", |s| s.unknown_below = threshold, effects);
+            Command::SetUnknown(wish) => {
+                self.change_settings("change when it says “unknown”", |s| s.unknown = wish, effects);
             }
             Command::SetValFraction(fraction) => {
                 let fraction = fraction.clamp(0.05, 0.5);
@@ -253,6 +254,7 @@ impl AppState {
             Action::AddFiles => dialog(Dialog::AddFiles),
             Action::PredictFiles => dialog(Dialog::PredictFiles),
             Action::PredictFolder => dialog(Dialog::PredictFolder),
+            Action::TestStrangers => dialog(Dialog::Strangers),
             Action::SavePredictions => dialog(Dialog::SavePredictions),
             Action::SortPredictions => dialog(Dialog::SortPredictions),
             Action::WriteReport => dialog(Dialog::Report),
@@ -309,6 +311,7 @@ impl AppState {
                     LaneKind::Files,
                     LaneKind::Embed,
                     LaneKind::Predict,
+                    LaneKind::Strangers,
                     LaneKind::Text,
                     LaneKind::Study,
                     LaneKind::Map,
@@ -325,6 +328,14 @@ impl AppState {
                 if let Some(project) = &mut self.project {
                     project.predictions = None;
                 }
+            }
+            Action::ForgetStrangers => self.forget_strangers(effects),
+            Action::AlwaysAnswer => self.run(Command::SetUnknown(UnknownWish::Off), effects),
+            Action::UnknownByPrecision => {
+                self.run(Command::SetUnknown(UnknownWish::Precision { at_least: USUAL_PRECISION }), effects);
+            }
+            Action::UnknownByDistance => {
+                self.run(Command::SetUnknown(UnknownWish::Distance { keep: USUAL_KEEP }), effects)
             }
             Action::Export => self.export(effects),
             Action::ExportZeroShot => self.export_zero_shot(effects),
@@ -424,6 +435,9 @@ impl AppState {
         let is_other = |p: &std::path::Path| {
             p.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx") || e.eq_ignore_ascii_case("graft"))
         };
+        if drops::is_strangers(self, into) && !paths.iter().any(|p| is_other(p)) {
+            return self.test_strangers(paths, effects);
+        }
         if drops::is_prediction(self, into) && !paths.iter().any(|p| is_other(p)) {
             return self.predict(paths, effects);
         }
@@ -440,6 +454,7 @@ impl AppState {
             LaneKind::Embed,
             LaneKind::Fit,
             LaneKind::Predict,
+            LaneKind::Strangers,
             LaneKind::Text,
             LaneKind::Study,
             LaneKind::Map,
@@ -504,13 +519,17 @@ impl AppState {
         }
     }
 
-    /// The threshold of the project is that of everything.
-    pub(super) fn rethreshold(&mut self) {
+    /// Settles the rule for "unknown" on the head as it is now; the project's rule is that of everything.
+    pub(super) fn settle_unknown(&mut self) {
         let Some(project) = &mut self.project else { return };
+        project.live.settle(project.data.settings.unknown);
         project.gallery.is_stale |= project.gallery.filter.is_unknown.is_some();
-        let threshold = project.data.settings.unknown_below;
-        if let Some(predictions) = project.predictions.as_mut().filter(|p| p.unknown_below != threshold) {
-            Arc::make_mut(predictions).unknown_below = threshold;
+        let rule = project.live.rule();
+        if let Some(predictions) = project.predictions.as_mut().filter(|p| p.rule != rule) {
+            Arc::make_mut(predictions).rule = rule;
+        }
+        if let Some(strangers) = &mut project.strangers {
+            strangers.set_rule(rule, project.live.known());
         }
     }
 
@@ -583,6 +602,7 @@ impl AppState {
             epoch,
             model: model_choice(&project.data),
             head: Arc::clone(&head.judged),
+            rule: project.live.rule(),
             shown,
             shown_classes,
             n_train_per_class: n_train,
@@ -613,6 +633,7 @@ impl AppState {
         self.next_if_due(effects);
         self.why_if_due(effects);
         self.check_if_due(effects);
+        self.strangers_if_due(effects);
         if let Some(project) = &mut self.project {
             project.refresh_if_stale();
             project.refresh_faults();
@@ -653,6 +674,11 @@ impl AppState {
         }
     }
 }
+
+/// The precision that is wished for at first.
+pub const USUAL_PRECISION: f64 = 0.95;
+/// The share of known images that a rule by distance keeps at first.
+pub const USUAL_KEEP: f64 = 0.95;
 
 /// Images that an export is compared on, at most.
 const MAX_PROOF: usize = 256;

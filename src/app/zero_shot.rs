@@ -10,7 +10,7 @@ use super::project::OpenProject;
 use super::state::{AppState, Place, Purpose, RuntimeState};
 use super::words::n_images;
 use crate::export::bundle::Contents;
-use crate::head::TrainedHead;
+use crate::head::{TrainedHead, UnknownRule};
 use crate::jobs::{
     CurveRequest, ExportRequest, FitRequest, FitTexts, HeadExport, JobRequest, TextAnswers, TextRequest,
     ZeroShotRequest,
@@ -20,6 +20,7 @@ use crate::project::{ClassId, Edit, ImageId, Project, ZeroShotSettings};
 use crate::text::encoder::TextOverrides;
 use crate::text::labels::{self, Label, LabelError, LabelIndex};
 use crate::text::prompts::Templates;
+use crate::workflow::certainty::Certainty;
 use crate::workflow::few_shot::{CurvePoint, labels_of_names};
 use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::DescriptionEffect;
@@ -573,7 +574,8 @@ impl AppState {
             contents,
             epoch,
             model: model_choice(&project.data),
-            head: Arc::new(JudgedHead { trained, val, test: None }),
+            head: Arc::new(JudgedHead { trained, val, test: None, certainty: Certainty::default() }),
+            rule: UnknownRule::Off,
             shown,
             shown_classes,
             n_train_per_class: vec![0; n_labels],

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::unknown::{RuleArgs, StrangerArgs, WishArgs};
 use crate::backbone::provider::Provider;
 use crate::backbone::session::set_device;
 use crate::workflow::embed::EmbedConfig;
@@ -350,7 +351,8 @@ pub(super) enum FewShot {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  graft train --images pets/ --export pets-classifier\n  \
     graft train --images pets/train --val pets/val --head linear --json\n  \
-    graft train --images pets/ --head text --labels-file pets.txt --shots 4")]
+    graft train --images pets/ --head text --labels-file pets.txt --shots 4\n  \
+    graft train --images pets/ --unknown-by-distance --strangers holiday-photos/ --export pets-classifier")]
 pub(super) struct TrainArgs {
     /// Folder with one folder of images a class (or train/val/test folders above them), or a table
     #[arg(long, value_name = "DIR")]
@@ -383,6 +385,10 @@ pub(super) struct TrainArgs {
     /// Let every class count the same, however many images it has
     #[arg(long)]
     pub(super) balanced: bool,
+    #[command(flatten)]
+    pub(super) wish: WishArgs,
+    #[command(flatten)]
+    pub(super) strangers: StrangerArgs,
     /// Export the (better) head to this folder
     #[arg(long, value_name = "DIR")]
     pub(super) export: Option<PathBuf>,
@@ -392,7 +398,8 @@ pub(super) struct TrainArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  graft evaluate --with pets-classifier --images pets/test")]
+#[command(after_help = "Examples:\n  graft evaluate --with pets-classifier --images pets/test\n  \
+    graft evaluate --with pets-classifier --images pets/test --strangers holiday-photos/")]
 pub(super) struct EvaluateArgs {
     /// Folder of an export
     #[arg(long, value_name = "EXPORT")]
@@ -400,6 +407,10 @@ pub(super) struct EvaluateArgs {
     /// Folder with one folder of images a class
     #[arg(long, value_name = "DIR")]
     pub(super) images: PathBuf,
+    #[command(flatten)]
+    pub(super) rule: RuleArgs,
+    #[command(flatten)]
+    pub(super) strangers: StrangerArgs,
     #[command(flatten)]
     pub(super) run: RunArgs,
     /// Print one JSON object
@@ -425,12 +436,11 @@ pub(super) struct PredictArgs {
     /// Print a JSON array
     #[arg(long)]
     pub(super) json: bool,
-    /// Answer "unknown" where the top probability is below P
-    #[arg(long, value_name = "P", value_parser = probability)]
-    pub(super) unknown_below: Option<f32>,
+    #[command(flatten)]
+    pub(super) rule: RuleArgs,
 }
 
-fn probability(text: &str) -> Result<f32, String> {
+pub(super) fn probability(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
         _ => Err("a probability from 0 to 1 is wanted".to_owned()),

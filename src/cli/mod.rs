@@ -23,6 +23,7 @@ mod report;
 mod search;
 mod terminal;
 mod train;
+mod unknown;
 mod zero_shot;
 
 use std::process::ExitCode;

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::args::{FewShot, HeadChoice, TrainArgs};
 use super::output::{Listing, count, list_skipped, percent, print, print_json, report_json, report_text};
 use super::terminal::Terminal;
+use super::unknown::{Doubt, calibration_text};
 use super::zero_shot::{overrides, read_labels, read_templates};
 use crate::backbone::Backbone;
 use crate::dataset::split::SplitConfig;
 use crate::export::describe::Meta;
 use crate::head::few_shot::FewShotMethod;
 use crate::head::text::Mix;
-use crate::head::{self, ChosenBy, ClassWeight, HeadKind};
+use crate::head::{self, ChosenBy, ClassWeight, HeadKind, UnknownRule};
 use crate::progress::Reporter;
 use crate::workflow::export::{Contents, ExportInput, check_target, export};
 use crate::workflow::few_shot::{TextHeadConfig, train_with_texts};
@@ -64,10 +65,16 @@ pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         list_skipped(&outcome.prepared.skipped, Listing::Short, terminal);
         print(&summary(&backbone, &outcome))?;
     }
+    let doubt = outcome.best().map(|best| Doubt::of(args, &backbone, best, &cache, terminal)).transpose()?;
+    if let (Some(doubt), false) = (&doubt, args.json) {
+        doubt.print(terminal)?;
+    }
     let started = Instant::now();
     let exported = match (&args.export, outcome.best()) {
         (Some(dir), Some(best)) => {
-            let meta = export(dir, &backbone, export_input(&outcome, best, args.seed), terminal)?;
+            let unknown = doubt.as_ref().map_or(UnknownRule::Off, |doubt| doubt.rule());
+            let input = ExportInput { unknown, ..export_input(&outcome, best, args.seed) };
+            let meta = export(dir, &backbone, input, terminal)?;
             Some((dir, best, meta))
         }
         _ => None,
@@ -75,7 +82,7 @@ pub(super) fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let export_secs = started.elapsed().as_secs_f64();
     if args.json {
         let export = exported.as_ref().map(|(dir, best, meta)| export_json(dir, best, meta));
-        return print_json(&outcome_json(&backbone, &outcome, export, export_secs));
+        return print_json(&outcome_json(&backbone, &outcome, doubt.as_ref(), export, export_secs));
     }
     if let Some((dir, best, meta)) = &exported {
         print(&export_text(dir, best, meta))?;
@@ -109,13 +116,21 @@ pub(super) fn export_input<'a>(outcome: &'a TrainOutcome, best: &'a JudgedHead, 
         shown: data.shown(),
         data: data.counts(*n_images, seed),
         trained: &best.trained,
+        nearest: best.certainty.nearest.as_deref(),
+        unknown: UnknownRule::Off,
         val: best.val.as_ref(),
         contents: Contents::default(),
     }
 }
 
 /// The stable JSON object of `train --json`.
-fn outcome_json(backbone: &Backbone, outcome: &TrainOutcome, export: Option<Value>, export_secs: f64) -> Value {
+fn outcome_json(
+    backbone: &Backbone,
+    outcome: &TrainOutcome,
+    doubt: Option<&Doubt>,
+    export: Option<Value>,
+    export_secs: f64,
+) -> Value {
     let TrainOutcome { prepared, heads, fit_secs } = outcome;
     let mut object = json!({
         "classes": prepared.data.classes,
@@ -136,8 +151,9 @@ fn outcome_json(backbone: &Backbone, outcome: &TrainOutcome, export: Option<Valu
         "n_embedded": prepared.n_embedded,
         "n_cached": prepared.n_cached,
     });
-    if let (Some(object), Some(export)) = (object.as_object_mut(), export) {
-        object.insert("export".to_owned(), export);
+    if let Some(object) = object.as_object_mut() {
+        object.extend(doubt.into_iter().flat_map(Doubt::json));
+        object.extend(export.map(|export| ("export".to_owned(), export)));
     }
     object
 }
@@ -153,6 +169,7 @@ fn head_json(judged: &JudgedHead) -> Value {
         "c": record.c,
         "distance": record.distance,
         "temperature": record.temperature,
+        "calibration": judged.certainty.calibration,
         "chosen_by": record.chosen_by,
         "text": record.text,
     })
@@ -200,7 +217,10 @@ pub(super) fn summary(backbone: &Backbone, outcome: &TrainOutcome) -> String {
         };
         text.push_str(&format!("\n{} head ({detail}{chosen})\n", record.kind.label()));
         match &judged.val {
-            Some(report) => text.push_str(&report_text(report, &prepared.data.classes)),
+            Some(report) => {
+                text.push_str(&report_text(report, &prepared.data.classes));
+                text.extend(judged.certainty.calibration.as_ref().map(calibration_text));
+            }
             None => text.push_str("  not validated: no class has an image to spare\n"),
         }
         if let Some(report) = &judged.test {

@@ -13,6 +13,7 @@ use super::output::{
 use super::predict::predictions_json;
 use super::terminal::Terminal;
 use crate::export::describe::Meta;
+use crate::head::UnknownRule;
 use crate::progress::Reporter;
 use crate::text::TextError;
 use crate::text::encoder::TextOverrides;
@@ -132,6 +133,8 @@ fn export_input(outcome: &ZeroShotOutcome) -> ExportInput<'_> {
         shown: &outcome.shown,
         data: outcome.counts(),
         trained: &outcome.trained,
+        nearest: None,
+        unknown: UnknownRule::Off,
         val: outcome.report.as_ref(),
         contents: Contents::default(),
     }

@@ -19,7 +19,7 @@ use crate::classes::{ClassIdx, ClassSet};
 pub enum Split {
     /// Heads are fitted on it.
     Train,
-    /// Strength and temperature are chosen on it, and it is judged on.
+    /// A head's strength is chosen on it, and it is judged on.
     Val,
     /// Judged on, never chosen on.
     Test,

@@ -12,7 +12,7 @@ use super::describe::{FORMAT, Meta, one_line, readme};
 use super::verify::{self, Reference};
 use super::{ExportError, files};
 use crate::backbone::{Backbone, METADATA_PREPROCESS};
-use crate::head::Affine;
+use crate::head::{Affine, NearestClass};
 use crate::onnx::{self, OnnxError};
 use crate::progress::{Reporter, Stage};
 use crate::store::file::StagedDir;
@@ -58,6 +58,8 @@ pub struct Bundle<'a> {
     pub backbone: &'a Backbone,
     /// The head.
     pub affine: &'a Affine,
+    /// What measures the distance to the nearest class, where there is one.
+    pub nearest: Option<&'a NearestClass>,
     /// Which files are written.
     pub contents: Contents,
     /// Everything said about it; the verification is filled in by [`write()`].
@@ -78,7 +80,7 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     let failed = |source| ExportError::Write { dir: dir.to_owned(), source };
     let older = read_meta(dir);
     let staged = StagedDir::new(dir).map_err(failed)?;
-    let Bundle { backbone, affine, contents: mut written, mut meta, accuracy, reference } = bundle;
+    let Bundle { backbone, affine, nearest, contents: mut written, mut meta, accuracy, reference } = bundle;
     // All but the two that tell of the proof.
     let n_files = written.files().len() - 2;
     let mut n_written = 0;
@@ -90,7 +92,7 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     };
     reporter.progress(Stage::Export, 0, n_files);
 
-    let graphs = Graphs::build(backbone, affine, &meta, written)?;
+    let graphs = Graphs::build(backbone, (affine, nearest), &meta, written)?;
     write(files::CLASSIFIER, &graphs.classifier)?;
     if let Some(head) = &graphs.head {
         write(files::HEAD, head)?;
@@ -106,7 +108,7 @@ pub fn write(dir: &Path, bundle: Bundle<'_>, reporter: &dyn Reporter) -> Result<
     }
     drop(graphs.classifier);
     if written.safetensors {
-        write(files::SAFETENSORS, &weights(affine, &meta)?)?;
+        write(files::SAFETENSORS, &weights(affine, nearest, &meta)?)?;
     }
     write(files::LABELS, lines(meta.classes.names()).as_bytes())?;
     if written.script {
@@ -220,17 +222,24 @@ struct Graphs {
 }
 
 impl Graphs {
-    fn build(backbone: &Backbone, affine: &Affine, meta: &Meta, wanted: Contents) -> Result<Self, ExportError> {
+    fn build(
+        backbone: &Backbone,
+        (affine, nearest): (&Affine, Option<&NearestClass>),
+        meta: &Meta,
+        wanted: Contents,
+    ) -> Result<Self, ExportError> {
         let classes = json(&meta.classes);
         let preprocess = json(&meta.preprocess);
         let space = json(&meta.embedding_space);
         let labels = lines(meta.classes.names());
         let licence = meta.backbone.licence.clone().unwrap_or_default();
+        let unknown = json(&meta.unknown);
         let entries = [
             ("graft.version", meta.graft.as_str()),
             ("graft.classes", classes.as_str()),
             (METADATA_PREPROCESS, preprocess.as_str()),
             ("graft.embedding_space", space.as_str()),
+            ("graft.unknown", unknown.as_str()),
             ("graft.backbone", meta.backbone.name.as_str()),
             ("graft.backbone_licence", licence.as_str()),
             // The key that other tools look for.
@@ -238,7 +247,7 @@ impl Graphs {
         ];
         let features =
             backbone.feature_graph().map_err(|source| ExportError::Run { file: files::CLASSIFIER, source })?;
-        let mut classifier = onnx::classifier_model(&features, affine)?;
+        let mut classifier = onnx::classifier_model(&features, affine, nearest)?;
         drop(features);
         onnx::set_metadata(&mut classifier, &entries);
         let whole = || match onnx::image_classifier_model(&classifier, &meta.preprocess) {
@@ -251,7 +260,7 @@ impl Graphs {
         };
         let image_classifier = if wanted.image_classifier { Some(whole()?) } else { None };
         let head = if wanted.head_onnx {
-            let mut head = onnx::head_model(affine)?;
+            let mut head = onnx::head_model(affine, nearest)?;
             onnx::set_metadata(&mut head, &entries);
             Some(onnx::encode(&head)?)
         } else {
@@ -270,8 +279,8 @@ fn lines(names: &[String]) -> String {
     names.iter().map(|n| one_line(n) + "\n").collect()
 }
 
-/// `weight` [K, D] and `bias` [K], f32.
-fn weights(affine: &Affine, meta: &Meta) -> Result<Vec<u8>, ExportError> {
+/// `weight` [K, D] and `bias` [K], f32; `directions` [K, D] of the classes where distances are measured.
+fn weights(affine: &Affine, nearest: Option<&NearestClass>, meta: &Meta) -> Result<Vec<u8>, ExportError> {
     let bytes = |values: &mut dyn Iterator<Item = f32>| values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
     let (n_classes, dim) = affine.weight.dim();
     let weight = bytes(&mut affine.weight.iter().copied());
@@ -289,6 +298,10 @@ fn weights(affine: &Affine, meta: &Meta) -> Result<Vec<u8>, ExportError> {
     if let Some((n, keys, values)) = &kernel {
         tensors.push(("keys", TensorView::new(Dtype::F32, vec![*n, dim], keys).map_err(failed)?));
         tensors.push(("values", TensorView::new(Dtype::F32, vec![*n, n_classes], values).map_err(failed)?));
+    }
+    let directions = nearest.map(|nearest| bytes(&mut nearest.directions().iter().copied()));
+    if let Some(directions) = &directions {
+        tensors.push(("directions", TensorView::new(Dtype::F32, vec![n_classes, dim], directions).map_err(failed)?));
     }
     // One key, so that the order of a hash map cannot show.
     let about = serde_json::json!({

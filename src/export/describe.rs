@@ -6,7 +6,7 @@ use super::bundle::Contents;
 use super::files;
 use crate::classes::ClassSet;
 use crate::embedding::EmbeddingSpace;
-use crate::head::{Activation, Affine, Block};
+use crate::head::{Activation, Affine, Block, UnknownRule};
 use crate::image::spec::PreprocessSpec;
 
 /// Value of [`Meta::format`].
@@ -34,6 +34,12 @@ pub struct Meta {
     /// What makes probabilities of logits.
     #[serde(default)]
     pub activation: Activation,
+    /// Whether the graphs have the output `distance`, `[N, 1]`: the distance to the nearest class.
+    #[serde(default)]
+    pub has_distance: bool,
+    /// When the answer is "unknown".
+    #[serde(default)]
+    pub unknown: UnknownRule,
     /// What it was trained on.
     pub data: DataMeta,
     /// Its figures on the validation images.
@@ -102,6 +108,25 @@ pub struct Agreement {
     pub max_abs_difference: f64,
     /// Share of images with the same top class.
     pub top1_agreement: f64,
+    /// Largest absolute difference of a distance to the nearest class, where there is one.
+    #[serde(default)]
+    pub max_distance_difference: Option<f64>,
+    /// Share of images on which the rule for "unknown" decides alike.
+    #[serde(default)]
+    pub unknown_agreement: Option<f64>,
+}
+
+/// The rule for "unknown" in a sentence.
+pub fn rule_text(rule: UnknownRule) -> String {
+    match rule {
+        UnknownRule::Off => "Every image gets an answer: there is no rule for \"unknown\".".to_owned(),
+        UnknownRule::Probability { below } => {
+            format!("The answer is \"unknown\" where the largest probability is below {below:.4}.")
+        }
+        UnknownRule::Distance { above } => {
+            format!("The answer is \"unknown\" where the distance to the nearest class is above {above:.4}.")
+        }
+    }
 }
 
 /// The README of an export; `written` says which of its files there are.
@@ -123,23 +148,41 @@ pub fn readme(meta: &Meta, written: Contents, input: &str, head: &Affine, accura
         formula.push_str(&format!(", plus exp({} (keys x - 1)) values", kernel.beta));
     }
     let meta_file = files::META;
+    let distance = |n: &str| if meta.has_distance { format!(", `distance` [{n}, 1]") } else { String::new() };
+    let of_batch = distance("N");
     let rows = [
         (
             true,
             files::CLASSIFIER,
             format!(
-                "{input} -> `logits`, `probabilities` [N, {k}]; the preprocessing is in `{meta_file}` and in the file's metadata"
+                "{input} -> `logits`, `probabilities` [N, {k}]{of_batch}; the preprocessing is in `{meta_file}` and in the file's metadata"
             ),
         ),
-        (written.image_classifier, files::IMAGE_CLASSIFIER, format!("picture -> `logits`, `probabilities` [1, {k}]")),
-        (written.head_onnx, files::HEAD, format!("`features` [N, {dim}] -> `logits`, `probabilities`")),
+        (
+            written.image_classifier,
+            files::IMAGE_CLASSIFIER,
+            format!("picture -> `logits`, `probabilities` [1, {k}]{}", distance("1")),
+        ),
+        (
+            written.head_onnx,
+            files::HEAD,
+            format!(
+                "`features` [N, {dim}] -> `logits`, `probabilities`{}",
+                if meta.has_distance { ", `distance`" } else { "" }
+            ),
+        ),
         (
             written.safetensors,
             files::SAFETENSORS,
             format!("`weight` [{k}, {dim}] and `bias` [{k}] of the head: {formula}"),
         ),
         (true, files::LABELS, "class names, one a line, in the order of the outputs".to_owned()),
-        (true, files::META, "classes, preprocessing, hyperparameters, data counts, figures, licences".to_owned()),
+        (
+            true,
+            files::META,
+            "classes, preprocessing, hyperparameters, the rule for \"unknown\", data counts, figures, licences"
+                .to_owned(),
+        ),
         (written.script, files::PREDICT, "classifies pictures with nothing but onnxruntime and Pillow".to_owned()),
     ];
     let table: String = rows
@@ -179,13 +222,31 @@ pub fn readme(meta: &Meta, written: Contents, input: &str, head: &Affine, accura
          {usage}| file | what it is |\n| --- | --- |\n{table}\n\
          {image_classifier}The files were loaded again after writing and compared with the app on {n_verified} images: \
          the largest difference of a probability was {diff:.1e}.\n\n\
-         ## Classes\n\n{classes}\n\n\
+         ## Classes\n\n{classes}\n\n{unknown}\
          ## Licence\n\nThe backbone, {backbone}, is part of these files. Its licence: {licence}.{notices}\n",
         graft = meta.graft,
+        unknown = unknown_text(meta),
         n_verified = meta.verification.n,
         diff = meta.verification.classifier.max_abs_difference,
         backbone = meta.backbone.name,
     )
+}
+
+/// The README's section on "unknown".
+fn unknown_text(meta: &Meta) -> String {
+    let rule = rule_text(meta.unknown);
+    let distance = match meta.has_distance {
+        true => {
+            " `distance` is 1 less the largest cosine of the features with the mean direction of a class: small for images \
+             like those that it was trained on, large for strangers."
+        }
+        false => "",
+    };
+    let note = match meta.unknown {
+        UnknownRule::Off => String::new(),
+        _ => format!(" The rule is `unknown` in `{}`.", files::META),
+    };
+    format!("## Unknown\n\n{rule}{note}{distance}\n\n")
 }
 
 /// A name on one line: control characters would break lists and tables.

@@ -77,6 +77,30 @@ pub enum ExportError {
         /// Number of images compared.
         n: usize,
     },
+    /// The exported file measures other distances than the app.
+    #[error(
+        "the exported {file} does not measure the app's distances to the nearest class (largest difference {max_distance_difference:.2e} on {n} images), so nothing was written"
+    )]
+    DistanceDisagrees {
+        /// The file.
+        file: &'static str,
+        /// Largest absolute difference of a distance.
+        max_distance_difference: f64,
+        /// Number of images compared.
+        n: usize,
+    },
+    /// The exported file says "unknown" of other images than the app.
+    #[error(
+        "the exported {file} does not say \"unknown\" where the app does (alike on {:.1} % of {n} images), so nothing was written", .unknown_agreement * 100.0
+    )]
+    DecidesOtherwise {
+        /// The file.
+        file: &'static str,
+        /// Share of images on which both decide alike.
+        unknown_agreement: f64,
+        /// Number of images compared.
+        n: usize,
+    },
     /// A graph of the export does not load or run.
     #[error("the exported {file} does not run, so nothing was written: {source}")]
     Run {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use date::{date, date_time};
 
-use crate::head::TrainRecord;
+use crate::head::{TrainRecord, UnknownRule};
 use crate::metrics::{CalibrationBin, Estimate, Report};
 use crate::project::runs::{Comparison, SHORT_HASH};
 use crate::store::file::write_atomic;
@@ -255,8 +255,8 @@ pub struct Document {
     pub before_scaling: Option<BeforeScaling>,
     /// How sure it was of each judged image, and whether it was right.
     pub answers: Vec<(f32, bool)>,
-    /// Below this the answer is "unknown".
-    pub unknown_below: Option<f32>,
+    /// When the answer is "unknown".
+    pub unknown: UnknownRule,
     /// Its worst mistakes, the surest first.
     pub mistakes: Vec<Mistake>,
     /// How many there are.

@@ -10,7 +10,7 @@
 //! [`usefulness`] orders unlabelled images by what labelling them would teach a head.
 //!
 //! [`train()`] fits either kind, chooses its settings on held-out rows and scales it by a temperature, so that the
-//! softmax of a head's logits are calibrated probabilities. Every head is applied, and exported, in one form:
+//! softmax of a head's logits are calibrated probabilities. [`UnknownRule`] says when they are no answer. Every head is applied, and exported, in one form:
 //! [`Affine`]. Results do not depend on the number of threads.
 
 mod affine;
@@ -23,6 +23,7 @@ mod lbfgs;
 pub mod linear;
 mod logistic;
 mod matmul;
+mod nearest;
 mod neighbours;
 mod out_of_sample;
 mod plan;
@@ -33,6 +34,7 @@ mod select;
 mod temperature;
 pub mod text;
 mod train;
+mod unknown;
 pub mod usefulness;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
@@ -41,15 +43,17 @@ use serde::{Deserialize, Serialize};
 pub use affine::{Activation, Affine, Block, Kernel, unit_blocks};
 pub use error::HeadError;
 pub use linear::ClassWeight;
+pub use nearest::NearestClass;
 pub use neighbours::{Neighbour, nearest};
 pub use out_of_sample::{OutOfSample, out_of_sample};
 pub use plan::{ChosenBy, SelectionPolicy};
 pub use prototype::Distance;
 pub use scores::{ScoreKind, Scores, softmax};
 pub use select::PathPoint;
-pub use temperature::fit_temperature;
+pub use temperature::{cross_fitted, fit_temperature};
 pub use text::TextHead;
 pub use train::{Strength, TrainConfig, TrainRecord, TrainedHead, retrain, train};
+pub use unknown::{KnownImage, UnknownError, UnknownRule, UnknownWish, keep_for_false_accept};
 
 use crate::classes::ClassSet;
 use crate::embedding::{EmbeddingSpace, Embeddings};

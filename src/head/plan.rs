@@ -12,7 +12,8 @@ const MANY_ROWS: usize = 1000;
 /// A validation set with fewer rows, or fewer than two a class, does not choose unless it is told to.
 const MIN_VALIDATION_ROWS: usize = 20;
 
-/// What chooses the strength of the penalty, the distance and the temperature.
+/// What chooses the strength of the penalty, the distance and the temperature. Where the validation set does, up to 2000
+/// training rows choose the temperature by cross-validation: they are more, and the validation rows then had no part in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectionPolicy {

@@ -143,7 +143,7 @@ pub(super) fn choose(
 }
 
 /// Logits of the held-out rows of every fold, and their classes.
-fn out_of_fold(
+pub(super) fn out_of_fold(
     x: ArrayView2<'_, f32>,
     y: &[ClassIdx],
     n_classes: usize,

@@ -1,8 +1,10 @@
 //! Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"): one number that divides all
 //! logits.
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2, Axis};
 
+use super::plan::stratified_folds;
+use super::scores::softmax;
 use crate::classes::ClassIdx;
 
 /// The temperature stays between the logits' scale divided and multiplied by this.
@@ -43,6 +45,35 @@ pub fn fit_temperature(logits: ArrayView2<'_, f32>, y: &[ClassIdx]) -> f64 {
         }
     }
     1.0 / inverse
+}
+
+/// Probabilities of every row of `logits`, `[n_rows, n_classes]`, at a temperature that was fitted without it: five-fold
+/// stratified cross-fitting. What temperature scaling is worth can be judged with these on the rows that choose the
+/// temperature; with the temperature of all rows it would be flattered.
+///
+/// A row that is the only one of its class is in no fold; it is divided by the temperature of all other rows.
+/// Without two rows of a class there is nothing to fit on, and the temperature is 1.
+pub fn cross_fitted(logits: ArrayView2<'_, f32>, y: &[ClassIdx], n_classes: usize, seed: u64) -> Array2<f32> {
+    let targets: Vec<u32> = y.iter().map(|class| class.0).collect();
+    let mut divided = logits.to_owned();
+    let folds = stratified_folds(&targets, n_classes, seed);
+    let mut is_single = vec![!folds.is_empty(); y.len()];
+    let mut divide = |train: &[usize], held_out: &[usize]| {
+        let classes: Vec<ClassIdx> = train.iter().map(|&row| y[row]).collect();
+        let temperature = fit_temperature(logits.select(Axis(0), train).view(), &classes);
+        for &row in held_out {
+            divided.row_mut(row).mapv_inplace(|v| (f64::from(v) / temperature) as f32);
+        }
+    };
+    for fold in &folds {
+        divide(&fold.train, &fold.held_out);
+        fold.held_out.iter().for_each(|&row| is_single[row] = false);
+    }
+    for single in (0..y.len()).filter(|&row| is_single[row]) {
+        let others: Vec<usize> = (0..y.len()).filter(|&row| row != single).collect();
+        divide(&others, &[single]);
+    }
+    softmax(&divided)
 }
 
 /// Mean distance of the largest logit from its row's mean.
@@ -113,6 +144,24 @@ mod tests {
             one_wrong[[0, 1]] = 0.4;
             assert!(fit_temperature(one_wrong.view(), &y) > fit_temperature(right.view(), &y));
         }
+    }
+
+    #[test]
+    fn no_row_chooses_its_own_temperature() {
+        let logits = Array2::from_shape_fn((41, 3), |(row, k)| if k == row % 2 { 6.0f32 } else { 0.0 });
+        let mut y: Vec<ClassIdx> = (0..41).map(|row| ClassIdx::from(row % 2)).collect();
+        let before = cross_fitted(logits.view(), &y, 3, 0);
+        assert_eq!(before, cross_fitted(logits.view(), &y, 3, 0), "seeded");
+        // Whatever a row's own class is, its probabilities stay: only those of the other folds move.
+        y[40] = ClassIdx(2);
+        let alone = cross_fitted(logits.view(), &y, 3, 0);
+        let others: Vec<ClassIdx> = y[..40].to_vec();
+        let t = fit_temperature(logits.slice(ndarray::s![..40, ..]), &others);
+        assert!((alone[[40, 0]] - (1.0 / (1.0 + 2.0 * (-6.0 / t).exp())) as f32).abs() < 1e-6);
+        assert!(before.rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-6));
+        let single = cross_fitted(array![[1.0f32, 0.0]].view(), &[ClassIdx(0)], 2, 0);
+        assert!((single[[0, 0]] - 0.731_058_6).abs() < 1e-6, "nothing to fit on: as they are");
+        assert_eq!(cross_fitted(Array2::zeros((0, 2)).view(), &[], 2, 0).dim(), (0, 2));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::judge::Verdict;
 use super::lbfgs::Stop;
 use super::linear::{ClassWeight, FINAL_GAP, LinearConfig, fit_problem, linear_fit, start_from};
 use super::logistic::Problem;
-use super::plan::{ChosenBy, Plan, SelectionPolicy};
+use super::plan::{ChosenBy, Fold, Plan, SelectionPolicy, stratified_folds};
 use super::prototype::{self, Distance};
 use super::select::{self, Part, PathPoint};
 use super::temperature::fit_temperature;
@@ -21,6 +21,8 @@ use crate::progress::CancelToken;
 
 /// Strength where no row is left to choose it on.
 const DEFAULT_C: f64 = 1.0;
+/// Up to this many training rows they choose the temperature, by cross-validation.
+const MAX_CROSSED_ROWS: usize = 2000;
 
 /// The strength of the linear head's penalty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,6 +82,9 @@ pub struct TrainRecord {
     pub chosen_by: ChosenBy,
     /// Temperature that is already inside the head's weights.
     pub temperature: f64,
+    /// What chose the temperature, where that is known and not what chose the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_by: Option<ChosenBy>,
     /// Accuracy on the rows that chose, if any. It flatters a little, because they chose.
     pub selection_accuracy: Option<f64>,
     /// Log loss on the rows that chose, after temperature scaling. It flatters too.
@@ -113,6 +118,7 @@ impl TrainRecord {
             n_train: 0,
             chosen_by: ChosenBy::Defaults,
             temperature: 1.0,
+            temperature_by: None,
             selection_accuracy: None,
             selection_log_loss: None,
             c: None,
@@ -163,8 +169,8 @@ pub fn train(
 
 /// Trains a head again after a change of its data, with the settings that were chosen before and, for a linear head,
 /// from the weights of before: many times as fast as [`train`] where little has changed. The head is as well fitted at
-/// its strength, and calibrated on the validation rows as they are now; only the strength (or the distance) is not
-/// chosen anew.
+/// its strength; only the strength (or the distance), and a temperature that the training rows have chosen, are not chosen
+/// anew.
 ///
 /// `None` where there is nothing to go on from: another kind, width or number of classes, or no validation set that
 /// chooses.
@@ -186,7 +192,7 @@ pub fn retrain(
     if !is_alike {
         return Ok(None);
     }
-    let config = TrainConfig { strength: before.record.c.map_or(config.strength, Strength::Fixed), ..config.clone() };
+    let config = TrainConfig { strength: before.record.c.map_or(config.strength, Strength::Fixed), ..*config };
     let (input, linear) = Input::new(train, y, validation, classes, &config, cancel)?;
     if input.validation.is_none() {
         return Ok(None);
@@ -266,7 +272,10 @@ impl<'a> Input<'a> {
         let minimum = fit_problem(part.problem(), &design, config.c, Some(&start), stop, cancel)?;
         let logits = part.held_out_logits(&minimum.params);
         let fit = linear_fit(part.problem(), &design, config.c, minimum);
-        let temperature = fit_temperature(logits.view(), labels);
+        let temperature = match record.temperature_by {
+            Some(_) => record.temperature,
+            None => fit_temperature(logits.view(), labels),
+        };
         let verdict = (Verdict::new(logits.view(), labels, temperature), labels.len());
         let (weight, bias) = fit.per_class();
         let divide = |v: &f32| (f64::from(*v) / temperature) as f32;
@@ -278,6 +287,7 @@ impl<'a> Input<'a> {
             loss_curve: fit.loss_curve,
             n_iter: fit.n_iter,
             converged: fit.converged,
+            temperature_by: record.temperature_by,
             ..self.record(temperature, Some(verdict))
         };
         Ok(TrainedHead { head: Head::Linear(head), record })
@@ -326,10 +336,20 @@ impl<'a> Input<'a> {
                 linear_fit(&problem, &design, c, minimum)
             }
         };
-        let temperature = choice.as_ref().map_or(1.0, |choice| {
-            let (logits, labels) = &choice.held_out;
-            fit_temperature(logits.view(), labels)
-        });
+        // Where the validation rows have chosen the strength, the training rows are many times as many to choose the
+        // temperature on, and the validation rows are then judged without having had a part in it.
+        let folds = self.temperature_folds();
+        let (held_out, temperature_by) = match folds.as_slice() {
+            [] => (choice.as_ref().map(|choice| choice.held_out.clone()), None),
+            folds => {
+                let part = |fold: &Fold| Part::fold(&design, self.y, fold, config, n_classes);
+                let parts: Vec<Part<'_>> = folds.iter().map(part).collect();
+                let config = LinearConfig { c, ..*config };
+                let crossed = select::at_strength(&parts, &design, &config, cancel)?;
+                (Some(crossed.held_out), Some(ChosenBy::CrossValidation { n_folds: folds.len() }))
+            }
+        };
+        let temperature = held_out.map_or(1.0, |(logits, labels)| fit_temperature(logits.view(), &labels));
         let verdict = choice.as_ref().map(|choice| {
             let (logits, labels) = &choice.held_out;
             (Verdict::new(logits.view(), labels, temperature), labels.len())
@@ -344,15 +364,36 @@ impl<'a> Input<'a> {
             loss_curve: fit.loss_curve,
             n_iter: fit.n_iter,
             converged: fit.converged,
+            temperature_by,
             ..self.record(temperature, verdict)
         };
         Ok(TrainedHead { head: Head::Linear(head), record })
     }
 
+    /// Folds of the training rows that choose the temperature where the validation rows choose the rest; none where the
+    /// training rows are so many that the validation rows are enough.
+    fn temperature_folds(&self) -> Vec<Fold> {
+        match self.plan {
+            Plan::Validation { .. } if self.y.len() <= MAX_CROSSED_ROWS => {
+                stratified_folds(&self.targets, self.classes.len(), self.config.seed)
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn prototype(self, fixed: Option<Distance>) -> Result<TrainedHead, HeadError> {
         let n_classes = self.classes.len();
         let x = self.train.view();
-        let choice = prototype::choose(x, self.y, self.validation, n_classes, &self.plan, fixed);
+        let mut choice = prototype::choose(x, self.y, self.validation, n_classes, &self.plan, fixed);
+        let folds = self.temperature_folds();
+        let mut temperature_by = None;
+        if !folds.is_empty() {
+            let n_folds = folds.len();
+            let plan = Plan::CrossValidation(folds);
+            let (logits, labels) = prototype::out_of_fold(x, self.y, n_classes, &plan, choice.distance);
+            choice.temperature = fit_temperature(logits.view(), &labels);
+            temperature_by = Some(ChosenBy::CrossValidation { n_folds });
+        }
         let means: Array2<f32> = prototype::prototypes(x, self.y, n_classes, choice.distance);
         let head = PrototypeHead::new(
             self.train.space().clone(),
@@ -361,7 +402,11 @@ impl<'a> Input<'a> {
             choice.distance,
             choice.temperature,
         )?;
-        let record = TrainRecord { distance: Some(choice.distance), ..self.record(choice.temperature, choice.verdict) };
+        let record = TrainRecord {
+            distance: Some(choice.distance),
+            temperature_by,
+            ..self.record(choice.temperature, choice.verdict)
+        };
         Ok(TrainedHead { head: Head::Prototype(head), record })
     }
 
@@ -372,6 +417,7 @@ impl<'a> Input<'a> {
             n_train: self.y.len(),
             chosen_by: self.plan.chosen_by(),
             temperature,
+            temperature_by: None,
             selection_accuracy: verdict.map(|(verdict, n_rows)| verdict.accuracy(n_rows)),
             selection_log_loss: verdict.map(|(verdict, _)| verdict.log_loss),
             c: None,
@@ -438,10 +484,13 @@ mod tests {
                 if with_validation {
                     assert_eq!(record.chosen_by, ChosenBy::Validation { n_rows: 60 });
                     assert_eq!(record.selection_accuracy, Some(n_right as f64 / 60.0));
-                    // Logits that were divided by the best temperature need no other.
-                    assert!((fit_temperature(scores.values.view(), &y) - 1.0).abs() < 1e-3, "{kind:?}");
+                    // The training rows have chosen the temperature; the validation rows would choose about the same.
+                    assert_eq!(record.temperature_by, Some(ChosenBy::CrossValidation { n_folds: 5 }));
+                    let again = fit_temperature(scores.values.view(), &y);
+                    assert!((0.5..2.0).contains(&again), "{kind:?} {again}");
                 } else {
                     assert_eq!(record.chosen_by, ChosenBy::CrossValidation { n_folds: 5 });
+                    assert_eq!(record.temperature_by, None, "the same folds");
                 }
                 assert_eq!(record.path.is_empty(), kind == HeadKind::Prototype);
                 assert!(record.path.is_sorted_by(|a, b| a.c < b.c) && record.converged);

@@ -63,6 +63,8 @@ fn head(
             seed: request.seed,
         },
         trained: &request.head.trained,
+        nearest: request.head.certainty.nearest.as_deref(),
+        unknown: request.rule,
         val: request.head.val.as_ref(),
         contents: request.contents,
     };

@@ -15,10 +15,11 @@ use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::Split;
 use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
 use crate::head::few_shot::FewShotConfig;
-use crate::head::{Head, HeadKind, TrainConfig};
+use crate::head::{HeadKind, TrainConfig};
 use crate::progress::{Reporter, Stage};
 use crate::project::{ClassId, ImageId};
 use crate::workflow::WorkflowError;
+use crate::workflow::certainty::distances;
 use crate::workflow::evaluate::top;
 use crate::workflow::few_shot::fit_text_head;
 use crate::workflow::train::{FitData, JudgedHead, LabelledEmbeddings, fit_head, refit_head};
@@ -136,16 +137,21 @@ fn answered(
             return Err(JobError::Cancelled);
         }
         let rows: Vec<u32> = (first..(first + ANSWER_ROWS).min(n_rows)).map(|r| r as u32).collect();
-        predictions.extend(answers(&judged.trained.head, table, epoch, &rows)?);
+        predictions.extend(answers(&judged, table, epoch, &rows)?);
     }
     Ok(FittedHead { judged: Arc::new(judged), predictions: predictions.into() })
 }
 
-fn answers(head: &Head, table: &Table, epoch: u64, rows: &[u32]) -> Result<Vec<Prediction>, JobError> {
+fn answers(judged: &JudgedHead, table: &Table, epoch: u64, rows: &[u32]) -> Result<Vec<Prediction>, JobError> {
+    let head = &judged.trained.head;
     let embeddings = table.select_in(epoch, rows, head.space()).ok_or(JobError::Cancelled)?;
     let probabilities = head.probabilities(&embeddings).map_err(WorkflowError::from)?;
-    let answer = |(class, confidence): (ClassIdx, f32)| Prediction { class: class.0, confidence };
-    Ok(top(probabilities.view()).into_iter().map(answer).collect())
+    let distances = distances(judged.certainty.nearest.as_deref(), &embeddings)?;
+    let answer = |(row, (class, confidence)): (usize, (ClassIdx, f32))| {
+        let distance = distances.as_ref().and_then(|all| all.get(row).copied()).unwrap_or(f32::NAN);
+        Prediction { class: class.0, confidence, distance }
+    };
+    Ok(top(probabilities.view()).into_iter().enumerate().map(answer).collect())
 }
 
 struct Row {

@@ -6,6 +6,7 @@
 //! | `embed` | images through the backbone, into the [`table`] | the latest waits for the end of the running one |
 //! | `fit` | heads from the table's rows | the latest, and the running one is ended |
 //! | `predict` | images that are not part of the project | the latest, and the running one is ended |
+//! | `strangers` | images of none of the classes | the latest, and the running one is ended |
 //! | `text` | labels: encoded, and every image scored by them; learning curves | the latest, and the running one is ended |
 //! | `study` | heads on several depths of a model, or on several models | the latest, and the running one is ended |
 //! | `map` | the map of the images: components, layout, places for new ones | the latest waits for the end of the running one |
@@ -82,6 +83,7 @@ impl Jobs {
             lane(LaneKind::Embed, Policy::Latest, models::embed_worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Fit, Policy::Interrupt, fit::worker(Arc::clone(&table)))?,
             lane(LaneKind::Predict, Policy::Interrupt, predict::worker(Arc::clone(&models)))?,
+            lane(LaneKind::Strangers, Policy::Interrupt, predict::worker(Arc::clone(&models)))?,
             lane(LaneKind::Text, Policy::Interrupt, texts::worker(Arc::clone(&models), Arc::clone(&table)))?,
             lane(LaneKind::Study, Policy::Interrupt, study::worker(Arc::clone(&models)))?,
             lane(LaneKind::Map, Policy::Latest, map::worker(Arc::clone(&table)))?,

@@ -1,4 +1,4 @@
-//! The lane that answers on images which are not part of the project.
+//! The lanes that answer on images which are not part of the project: those that are wanted, and strangers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use super::models::OpenModels;
 use super::protocol::{JobError, JobOutput, JobRequest, PredictRequest};
 use crate::dataset::{SkipReason, Skipped};
 use crate::workflow::WorkflowError;
+use crate::workflow::certainty::distances;
 use crate::workflow::embed::{EmbedConfig, embed};
 use crate::workflow::evaluate::Answers;
 use crate::workflow::models::open_cache;
@@ -16,7 +17,7 @@ use crate::workflow::scan::scan;
 
 pub(super) fn worker(models: Arc<OpenModels>) -> Work {
     Box::new(move |request, reporter| match request {
-        JobRequest::Predict(request) => predict(&models, request, reporter),
+        JobRequest::Predict(request) | JobRequest::Strangers(request) => predict(&models, request, reporter),
         _ => Ok(JobOutput::Done),
     })
 }
@@ -37,12 +38,13 @@ fn predict(models: &OpenModels, request: PredictRequest, reporter: &JobReporter)
     let mut embedded = embed(&backbone, &paths, &cache, &config, reporter)?;
     let head = &request.head.trained.head;
     let probabilities = head.probabilities(&embedded.embeddings).map_err(WorkflowError::from)?;
+    let distances = distances(request.head.certainty.nearest.as_deref(), &embedded.embeddings)?;
     skipped.append(&mut embedded.skipped);
     let paths = embedded.path_idx.iter().map(|&i| paths[i].clone()).collect();
     Ok(JobOutput::Predicted(Arc::new(Predictions {
         classes: head.classes().clone(),
-        answers: Answers { paths, probabilities, skipped },
-        unknown_below: request.unknown_below,
+        answers: Answers { paths, probabilities, distances, skipped },
+        rule: request.rule,
     })))
 }
 

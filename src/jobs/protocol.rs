@@ -11,7 +11,7 @@ use crate::classes::ClassSet;
 use crate::dataset::Split;
 use crate::export::bundle::Contents;
 use crate::export::describe::Meta;
-use crate::head::{HeadKind, TrainedHead};
+use crate::head::{HeadKind, TrainedHead, UnknownRule};
 use crate::image::spec::PreprocessSpec;
 use crate::metrics::Report;
 use crate::progress::Stage;
@@ -50,6 +50,8 @@ pub enum LaneKind {
     Fit,
     /// Answers on images that are not part of the project.
     Predict,
+    /// Answers on images of none of the classes.
+    Strangers,
     /// Reads labels and scores images by them.
     Text,
     /// Compares layers and models.
@@ -76,6 +78,7 @@ impl LaneKind {
             Self::Embed => "embed",
             Self::Fit => "fit",
             Self::Predict => "predict",
+            Self::Strangers => "strangers",
             Self::Text => "text",
             Self::Study => "study",
             Self::Map => "map",
@@ -110,6 +113,8 @@ pub enum JobRequest {
     Fit(Box<FitRequest>),
     /// For [`LaneKind::Predict`].
     Predict(PredictRequest),
+    /// For [`LaneKind::Strangers`].
+    Strangers(PredictRequest),
     /// For [`LaneKind::Text`].
     Text(TextRequest),
     /// For [`LaneKind::Study`].
@@ -136,6 +141,7 @@ impl JobRequest {
             Self::Embed(_) => LaneKind::Embed,
             Self::Fit(_) => LaneKind::Fit,
             Self::Predict(_) => LaneKind::Predict,
+            Self::Strangers(_) => LaneKind::Strangers,
             Self::Text(_) => LaneKind::Text,
             Self::Study(_) => LaneKind::Study,
             Self::Map(_) => LaneKind::Map,
@@ -222,6 +228,15 @@ pub struct Prediction {
     pub class: u32,
     /// Its calibrated probability.
     pub confidence: f32,
+    /// Distance to the nearest class; not a number where none is measured.
+    pub distance: f32,
+}
+
+impl Prediction {
+    /// The distance, where one is measured.
+    pub fn distance(&self) -> Option<f32> {
+        Some(self.distance).filter(|d| !d.is_nan())
+    }
 }
 
 /// An image that repeats another.
@@ -293,8 +308,8 @@ pub struct PredictRequest {
     pub provider: Provider,
     /// The head.
     pub head: Arc<JudgedHead>,
-    /// Below this top probability the answer is "unknown".
-    pub unknown_below: Option<f32>,
+    /// When the answer is "unknown".
+    pub rule: UnknownRule,
 }
 
 /// Writing things for elsewhere.
@@ -340,6 +355,8 @@ pub struct HeadExport {
     pub model: ModelChoice,
     /// The head.
     pub head: Arc<JudgedHead>,
+    /// When the answer is "unknown".
+    pub rule: UnknownRule,
     /// Images that the proof is made on: file and row.
     pub shown: Vec<(PathBuf, u32)>,
     /// Their classes: indices into the head's.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ModelChoice;
 use crate::dataset::Split;
+use crate::head::UnknownRule;
 use crate::project::runs::{Run, RunMarks};
 use crate::workflow::report::{ComparedRuns, ReportedCopies};
 use crate::workflow::train::JudgedHead;
@@ -53,8 +54,8 @@ pub struct ReportRequest {
     pub val_is_given: bool,
     /// Seed of the split.
     pub seed: u64,
-    /// Below this the answer is "unknown".
-    pub unknown_below: Option<f32>,
+    /// When the answer is "unknown".
+    pub unknown: UnknownRule,
     /// Runs, latest first.
     pub runs: Vec<(Run, RunMarks)>,
     /// Two of them against each other.

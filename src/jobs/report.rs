@@ -53,7 +53,7 @@ pub(super) fn report(
         notes: request.notes,
         val_is_given: request.val_is_given,
         seed: request.seed,
-        unknown_below: request.unknown_below,
+        unknown: request.unknown,
         curve: None,
         runs: request.runs,
         compared: request.compared,

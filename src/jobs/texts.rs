@@ -325,7 +325,7 @@ fn predictions(columns: &[Column], logits: CosineLogits) -> Arc<[Prediction]> {
             Activation::Softmax => 1.0 / cosines().map(|c| (logits.scale * (c - best)).exp()).sum::<f64>(),
             Activation::Sigmoid => 1.0 / (1.0 + (-(logits.scale * best + logits.bias)).exp()),
         };
-        Prediction { class: class as u32, confidence: confidence as f32 }
+        Prediction { class: class as u32, confidence: confidence as f32, distance: f32::NAN }
     };
     (0..n_rows).into_par_iter().with_min_len(1024).map(of_row).collect::<Vec<_>>().into()
 }

@@ -43,7 +43,7 @@ impl Interval {
     }
 
     /// Wilson's score interval (1927) of a share of `n_rows`, for shares of 0 and 1, where resamples show no spread.
-    pub(super) fn wilson(share: f64, n_rows: usize) -> Self {
+    pub fn wilson(share: f64, n_rows: usize) -> Self {
         Self::of_share(share, n_rows as f64)
     }
 

@@ -13,8 +13,10 @@ mod log_loss;
 pub mod outliers;
 pub mod paired;
 mod power_law;
+mod reliability;
 mod report;
 mod spectrum;
+pub mod strangers;
 pub mod transfer;
 mod weighted;
 
@@ -24,6 +26,7 @@ pub use classification::{ClassMetrics, accuracy, balanced_accuracy, macro_f1, pe
 pub use confusion::ConfusionMatrix;
 pub use log_loss::{log_loss, row_log_loss};
 pub use power_law::PowerLaw;
+pub use reliability::{Calibration, Reliability};
 pub use report::{Estimate, Report, TOP_K, top_k_accuracy};
 pub use weighted::weighted_accuracy;
 

@@ -188,7 +188,11 @@ impl Sums {
     }
 }
 
-fn check(probabilities: ArrayView2<'_, f32>, y_true: &[ClassIdx], n_classes: usize) -> Result<(), MetricsError> {
+pub(super) fn check(
+    probabilities: ArrayView2<'_, f32>,
+    y_true: &[ClassIdx],
+    n_classes: usize,
+) -> Result<(), MetricsError> {
     let (n_rows, found) = probabilities.dim();
     if n_rows != y_true.len() {
         return Err(MetricsError::LabelCount { n_rows, n_labels: y_true.len() });

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::build::{Builder, attr_int, attr_ints, sign, value};
+use super::distance::{self, DISTANCE};
 use super::graph as walk;
 use super::proto::tensor_shape_proto::Value as Extent;
 use super::proto::{DataType, GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto};
 use super::prune::prune;
 use super::{OnnxError, check_size, graph_mut, pixels, require_opset};
-use crate::head::{Activation, Affine, Block};
+use crate::head::{Activation, Affine, Block, NearestClass};
 use crate::image::spec::{PreprocessSpec, TensorLayout};
 
 /// Name of the input of an image classifier.
@@ -141,12 +142,13 @@ fn pool(b: &mut Builder, tensor: &str, pooling: Pooling, to: &str) {
     }
 }
 
-/// A head alone: `features` f32 `[N, D]` to `logits` and `probabilities` f32 `[N, K]`.
+/// A head alone: `features` f32 `[N, D]` to `logits` and `probabilities` f32 `[N, K]`, and to `distance` f32 `[N, 1]` where
+/// `nearest` is given.
 ///
 /// # Errors
-/// When the head has no class or feature, or its bias another length than its weight.
-pub fn head_model(head: &Affine) -> Result<ModelProto, OnnxError> {
-    let dim = check_head(head)?;
+/// When the head has no class or feature, its bias or `nearest` another length than its weight.
+pub fn head_model(head: &Affine, nearest: Option<&NearestClass>) -> Result<ModelProto, OnnxError> {
+    let dim = check_head(head, nearest)?;
     // Opset 13 with IR version 7 is what every runtime of the last years loads.
     let mut model = ModelProto {
         ir_version: Some(7),
@@ -158,19 +160,23 @@ pub fn head_model(head: &Affine) -> Result<ModelProto, OnnxError> {
     let input = value(FEATURES, DataType::Float as i32, Some(vec![batch, Some(Extent::DimValue(dim as i64))]));
     let g = graph_mut(&mut model)?;
     g.input = vec![input];
-    add_head(g, 7, head)?;
+    add_head(g, 7, head, nearest)?;
     sign(&mut model, "Classifier head, made by Graft");
     check_size(&model)?;
     Ok(model)
 }
 
-/// Backbone and head in one: the backbone's inputs to `logits` and `probabilities`, f32 `[N, K]`. `feature_model` is
-/// what [`feature_model`] has made.
+/// Backbone and head in one: the backbone's inputs to `logits` and `probabilities`, f32 `[N, K]`, and to `distance` f32
+/// `[N, 1]` where `nearest` is given. `feature_model` is what [`feature_model`] has made.
 ///
 /// # Errors
 /// When the dimensions differ, the head is malformed, or an input has the name of an output.
-pub fn classifier_model(feature_model: &ModelProto, head: &Affine) -> Result<ModelProto, OnnxError> {
-    let dim = check_head(head)? as i64;
+pub fn classifier_model(
+    feature_model: &ModelProto,
+    head: &Affine,
+    nearest: Option<&NearestClass>,
+) -> Result<ModelProto, OnnxError> {
+    let dim = check_head(head, nearest)? as i64;
     let mut out = prune(feature_model, &[FEATURES])?;
     let ir_version = out.ir_version();
     let g = graph_mut(&mut out)?;
@@ -181,23 +187,30 @@ pub fn classifier_model(feature_model: &ModelProto, head: &Affine) -> Result<Mod
     g.value_info.append(&mut g.output);
     release_name(g, LOGITS)?;
     release_name(g, PROBABILITIES)?;
-    add_head(g, ir_version, head)?;
+    release_name(g, DISTANCE)?;
+    add_head(g, ir_version, head, nearest)?;
     sign(&mut out, "Image classifier, made by Graft");
     check_size(&out)?;
     Ok(out)
 }
 
-fn check_head(head: &Affine) -> Result<usize, OnnxError> {
+fn check_head(head: &Affine, nearest: Option<&NearestClass>) -> Result<usize, OnnxError> {
     let ((n_classes, dim), n_biases) = (head.weight.dim(), head.bias.len());
     let n_blocked: usize = head.l2_blocks.iter().map(|b| b.width).sum();
     let is_blocked = head.l2_blocks.is_empty() || n_blocked == dim;
-    if n_classes == 0 || dim == 0 || n_biases != n_classes || !is_blocked {
+    let is_alike = nearest.is_none_or(|nearest| nearest.directions().dim() == (n_classes, dim));
+    if n_classes == 0 || dim == 0 || n_biases != n_classes || !is_blocked || !is_alike {
         return Err(OnnxError::HeadShape { n_classes, dim, n_biases });
     }
     Ok(dim)
 }
 
-fn add_head(g: &mut GraphProto, ir_version: i64, head: &Affine) -> Result<(), OnnxError> {
+fn add_head(
+    g: &mut GraphProto,
+    ir_version: i64,
+    head: &Affine,
+    nearest: Option<&NearestClass>,
+) -> Result<(), OnnxError> {
     let (n_classes, dim) = head.weight.dim();
     let mut b = Builder::new(g, "head");
     let mut features = FEATURES.to_owned();
@@ -227,9 +240,12 @@ fn add_head(g: &mut GraphProto, ir_version: i64, head: &Affine) -> Result<(), On
         Activation::Softmax => b.op_to("Softmax", PROBABILITIES, &[LOGITS], vec![attr_int("axis", 1)]),
         Activation::Sigmoid => b.op_to("Sigmoid", PROBABILITIES, &[LOGITS], Vec::new()),
     }
+    if let Some(nearest) = nearest {
+        distance::add(&mut b, nearest);
+    }
     let batch = batch_extent(g);
     b.finish(ir_version, g, false);
-    g.output = outputs(batch, n_classes);
+    g.output = outputs(batch, n_classes, nearest.is_some());
     Ok(())
 }
 
@@ -273,13 +289,15 @@ fn unit_blocks(b: &mut Builder, blocks: &[Block], dim: usize) -> String {
     b.op("Div", "normalised", &[&features, &norm])
 }
 
-fn outputs(batch: Option<Extent>, n_classes: usize) -> Vec<ValueInfoProto> {
-    [LOGITS, PROBABILITIES]
-        .map(|name| {
-            let dims = vec![batch.clone(), Some(Extent::DimValue(n_classes as i64))];
+fn outputs(batch: Option<Extent>, n_classes: usize, has_distance: bool) -> Vec<ValueInfoProto> {
+    [(LOGITS, n_classes), (PROBABILITIES, n_classes), (DISTANCE, 1)]
+        .into_iter()
+        .take(if has_distance { 3 } else { 2 })
+        .map(|(name, width)| {
+            let dims = vec![batch.clone(), Some(Extent::DimValue(width as i64))];
             value(name, DataType::Float as i32, Some(dims))
         })
-        .into()
+        .collect()
 }
 
 /// Preprocessing, backbone and head in one: `image` (u8 `[H, W, 3]`, RGB, any size) to `logits` and `probabilities`,
@@ -429,6 +447,8 @@ mod tests {
     use ndarray::{Array1, Array2};
 
     use super::*;
+    use crate::classes::ClassIdx;
+    use crate::embedding::{EmbeddingSpace, Embeddings};
     use crate::image::spec::{ChannelOrder, Crop, CropOffset, Filter, Resize};
     use crate::onnx::{graph, opset, parse};
 
@@ -451,6 +471,13 @@ mod tests {
             weight: Array2::ones((n_classes, dim)),
             bias: Array1::zeros(n_classes),
         }
+    }
+
+    fn nearest(n_classes: usize, dim: usize) -> NearestClass {
+        let space = EmbeddingSpace { backbone: "b".into(), layer: "f".into(), preprocess: "p".into(), dim };
+        let rows = Array2::from_shape_fn((n_classes, dim), |(i, j)| if i == j { 1.0f32 } else { 0.1 });
+        let y: Vec<ClassIdx> = (0..n_classes).map(ClassIdx::from).collect();
+        NearestClass::fit(&Embeddings::new(rows, space).unwrap(), &y, n_classes).unwrap()
     }
 
     fn spec(layout: TensorLayout) -> PreprocessSpec {
@@ -518,7 +545,7 @@ mod tests {
             let model = fixture(name);
             let features = feature_model(&model, &[(tensor, pooling)], Some(dim)).unwrap();
             assert_sound(&features);
-            let classifier = classifier_model(&features, &head(3, dim)).unwrap();
+            let classifier = classifier_model(&features, &head(3, dim), None).unwrap();
             assert_sound(&classifier);
             let image = image_classifier_model(&classifier, &spec(layout)).unwrap();
             assert_sound(&image);
@@ -532,18 +559,37 @@ mod tests {
     }
 
     #[test]
+    fn a_distance_is_the_last_output() {
+        let features = feature_model(&fixture("cnn"), &[("features", Pooling::None)], Some(16)).unwrap();
+        let (nearest, other) = (nearest(3, 16), nearest(2, 16));
+        let classifier = classifier_model(&features, &head(3, 16), Some(&nearest)).unwrap();
+        let image = image_classifier_model(&classifier, &spec(TensorLayout::Nchw)).unwrap();
+        let alone = head_model(&head(3, 16), Some(&nearest)).unwrap();
+        for model in [&classifier, &image, &alone] {
+            assert_sound(model);
+            let g = graph(model).unwrap();
+            let names: Vec<_> = g.output.iter().map(|o| o.name()).collect();
+            assert_eq!(names, [LOGITS, PROBABILITIES, DISTANCE], "logits stay the first");
+            assert_eq!(shape(&g.output[2])[1], "1");
+        }
+        let again = feature_model(&classifier, &[("distance", Pooling::None)], Some(1)).unwrap();
+        assert_sound(&again);
+        assert!(matches!(classifier_model(&features, &head(3, 16), Some(&other)), Err(OnnxError::HeadShape { .. })));
+    }
+
+    #[test]
     fn what_graft_made_can_be_grafted_again() {
         let features = feature_model(&fixture("cnn"), &[("features", Pooling::None)], Some(16)).unwrap();
-        let first = classifier_model(&features, &head(10, 16)).unwrap();
+        let first = classifier_model(&features, &head(10, 16), None).unwrap();
         let again = feature_model(&first, &[("logits", Pooling::None)], Some(10)).unwrap();
-        let second = classifier_model(&again, &head(2, 10)).unwrap();
+        let second = classifier_model(&again, &head(2, 10), None).unwrap();
         assert_sound(&second);
         assert_sound(&image_classifier_model(&second, &spec(TensorLayout::Nchw)).unwrap());
     }
 
     #[test]
     fn a_head_alone() {
-        let model = head_model(&head(3, 5)).unwrap();
+        let model = head_model(&head(3, 5), None).unwrap();
         assert_sound(&model);
         let g = graph(&model).unwrap();
         assert_eq!(
@@ -551,16 +597,16 @@ mod tests {
             (vec!["batch".to_owned(), "5".to_owned()], vec!["batch".to_owned(), "3".to_owned()])
         );
         let short = Affine { bias: Array1::zeros(2), ..head(3, 5) };
-        assert!(matches!(head_model(&short), Err(OnnxError::HeadShape { n_classes: 3, dim: 5, n_biases: 2 })));
+        assert!(matches!(head_model(&short, None), Err(OnnxError::HeadShape { n_classes: 3, dim: 5, n_biases: 2 })));
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         let features = feature_model(&fixture("cnn"), &[("features", Pooling::None)], Some(16)).unwrap();
-        let err = classifier_model(&features, &head(3, 8)).unwrap_err();
+        let err = classifier_model(&features, &head(3, 8), None).unwrap_err();
         assert!(matches!(err, OnnxError::Dim { features: 16, head: 8 }));
 
-        let classifier = classifier_model(&features, &head(3, 16)).unwrap();
+        let classifier = classifier_model(&features, &head(3, 16), None).unwrap();
         let err = image_classifier_model(&classifier, &spec(TensorLayout::Nhwc)).unwrap_err();
         assert!(matches!(err, OnnxError::InputShape { .. }));
 
@@ -571,7 +617,7 @@ mod tests {
         assert!(err.to_string().contains("opset 11"));
 
         let text = feature_model(&fixture("text"), &[("sentence_embedding", Pooling::None)], Some(8)).unwrap();
-        let text = classifier_model(&text, &head(3, 8)).unwrap();
+        let text = classifier_model(&text, &head(3, 8), None).unwrap();
         let err = image_classifier_model(&text, &spec(TensorLayout::Nchw)).unwrap_err();
         assert!(matches!(err, OnnxError::InputShape { .. }));
     }

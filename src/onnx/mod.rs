@@ -16,6 +16,7 @@ mod axes;
 mod build;
 pub mod cost;
 mod count;
+mod distance;
 pub mod external;
 pub mod fuse;
 mod graph;
@@ -36,6 +37,7 @@ use crate::image::spec::SpecError;
 use proto::{GraphProto, ModelProto, StringStringEntryProto};
 
 pub use axes::layouts;
+pub use distance::DISTANCE;
 pub use external::{external_locations, inline_external_data};
 pub use fuse::{Pooling, classifier_model, feature_model, fix_batch, head_model, image_classifier_model};
 pub use graph::{exists, producer};

@@ -23,7 +23,7 @@ pub use history::{History, MAX_EDITS};
 pub use ids::{ClassId, IdSet, ImageId, RootId};
 
 use crate::dataset::Split;
-use crate::head::HeadKind;
+use crate::head::{HeadKind, UnknownWish};
 use crate::image::spec::PreprocessSpec;
 use runs::{RunId, RunMarks, SHORT_HASH};
 
@@ -70,8 +70,9 @@ pub struct ProjectSettings {
     pub preprocess: Option<PreprocessSpec>,
     /// The head that answers; the better one by validation without.
     pub head: Option<HeadKind>,
-    /// Below this top probability the answer is "unknown".
-    pub unknown_below: Option<f32>,
+    /// When the answer is "unknown". Older files have a threshold on the top probability instead.
+    #[serde(alias = "unknown_below", deserialize_with = "UnknownWish::from_any")]
+    pub unknown: UnknownWish,
     /// Part of the images of a class that is split off for validation, 0..1.
     pub val_fraction: f64,
     /// Seed of the split and of the bootstrap.
@@ -87,7 +88,7 @@ impl Default for ProjectSettings {
             layer: None,
             preprocess: None,
             head: None,
-            unknown_below: None,
+            unknown: UnknownWish::Off,
             val_fraction: 0.2,
             seed: 0,
             zero_shot: ZeroShotSettings::default(),
@@ -381,7 +382,8 @@ mod tests {
         changes.extend(project.presence_changes(ids(9..10), false));
         changes.extend(project.guessed_label_changes(&[ImageId(5), ImageId(6)], ClassId(1)));
         changes.extend(project.dismissal_changes(ids(7..9), FaultKind::Copy, true));
-        let settings = ProjectSettings { unknown_below: Some(0.5), ..ProjectSettings::default() };
+        let settings =
+            ProjectSettings { unknown: UnknownWish::Precision { at_least: 0.95 }, ..ProjectSettings::default() };
         changes.push(Change::Settings { before: Box::default(), after: Box::new(settings) });
         let first = Edit { title: "first".into(), changes };
         let start = project.clone();

@@ -63,7 +63,7 @@ impl Dialogs {
         };
         // The dialog is made on this thread, as some systems want it, and waited for on another.
         let future: std::pin::Pin<Box<dyn Future<Output = Option<Vec<rfd::FileHandle>>> + Send>> = match dialog {
-            Dialog::AddFolder | Dialog::PredictFolder => Box::pin(file.pick_folders()),
+            Dialog::AddFolder | Dialog::PredictFolder | Dialog::Strangers => Box::pin(file.pick_folders()),
             Dialog::SortPredictions | Dialog::ExportDir | Dialog::Relocate(_) => {
                 let folder = file.pick_folder();
                 Box::pin(async { folder.await.map(|f| vec![f]) })
@@ -159,6 +159,7 @@ fn command(dialog: Dialog, paths: Vec<PathBuf>) -> Option<Command> {
     Some(match dialog {
         Dialog::AddFolder | Dialog::AddFiles => Command::Drop { paths, into: DropInto::Add },
         Dialog::PredictFiles | Dialog::PredictFolder => Command::Drop { paths, into: DropInto::Predict },
+        Dialog::Strangers => Command::Drop { paths, into: DropInto::Strangers },
         Dialog::NewProject => Command::CreateProject(one?),
         Dialog::SaveCopy => Command::SaveCopy(one?),
         Dialog::SavePredictions => Command::SavePredictions(one?),
@@ -182,6 +183,7 @@ fn title(dialog: Dialog) -> &'static str {
         Dialog::ImportModel => "Import a model",
         Dialog::PredictFiles => "Predict images",
         Dialog::PredictFolder => "Predict a folder of images",
+        Dialog::Strangers => "Folder of images of none of the classes",
         Dialog::SavePredictions => "Save predictions",
         Dialog::Report => "Write a report",
         Dialog::SortPredictions => "Folder for sorted copies",
@@ -216,7 +218,13 @@ impl PathBox {
         let heading = instead_of.map_or("Type or paste a path", title);
         let hint = match instead_of {
             None => "A folder, an image, a model or a project",
-            Some(Dialog::AddFolder | Dialog::PredictFolder | Dialog::SortPredictions | Dialog::ExportDir) => "Folder",
+            Some(
+                Dialog::AddFolder
+                | Dialog::PredictFolder
+                | Dialog::Strangers
+                | Dialog::SortPredictions
+                | Dialog::ExportDir,
+            ) => "Folder",
             Some(_) => "Path",
         };
         let mut is_done = false;

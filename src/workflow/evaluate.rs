@@ -3,10 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
+use serde::Serialize;
 
-use super::embed::{EmbedConfig, embed};
-use super::models::open_path;
+use super::certainty::{calibration, known_images};
+use super::embed::{EmbedConfig, Embedded, embed};
+use super::models::{at_layer, open_path};
 use super::scan::scan;
 use super::{SharedCache, WorkflowError};
 use crate::backbone::Backbone;
@@ -14,9 +16,9 @@ use crate::classes::ClassIdx;
 use crate::dataset::{SkipReason, Skipped, Split};
 use crate::export::describe::{FORMAT, Meta};
 use crate::export::files;
-use crate::head::softmax;
 use crate::head::text::TextRecord;
-use crate::metrics::Report;
+use crate::head::{KnownImage, UnknownRule, softmax};
+use crate::metrics::{Calibration, Estimate, Interval, Report};
 use crate::progress::Reporter;
 use crate::text::labels::{Label, LabelIndex, NONE_OF_THESE};
 
@@ -45,7 +47,7 @@ impl Classifier {
         if !graph.is_file() {
             return Err(not(format!("{} is missing", files::CLASSIFIER)));
         }
-        let backbone = open_path(&graph, Some("logits|none"), cache)?;
+        let mut backbone = open_path(&graph, Some("logits|none"), cache)?;
         if backbone.space.dim != meta.classes.len() {
             return Err(not(format!(
                 "{} has {} outputs, {} names {} classes",
@@ -55,10 +57,24 @@ impl Classifier {
                 meta.classes.len()
             )));
         }
+        if meta.has_distance {
+            let distance = at_layer(&backbone, "distance|none", cache)?;
+            backbone = backbone.beside(&distance);
+        }
+        if meta.unknown.needs_distance() && !meta.has_distance {
+            return Err(not(format!("{} has a rule by distance, and its graph measures none", files::META)));
+        }
         if *backbone.preprocess() != meta.preprocess {
             return Err(not(format!("the preprocessing in {} and {} differ", files::CLASSIFIER, files::META)));
         }
         Ok(Self { meta, backbone })
+    }
+
+    /// Logits `[n, n_classes]` and distances of what went through the graph.
+    fn outputs(&self, embedded: &Embedded) -> (Array2<f32>, Option<Vec<f32>>) {
+        let (values, k) = (embedded.embeddings.view(), self.meta.classes.len());
+        let distances = self.meta.has_distance.then(|| values.column(k).to_vec());
+        (values.slice(s![.., ..k]).to_owned(), distances)
     }
 
     /// The labels of a classifier that was made from texts, by the names of folders that mean them.
@@ -88,6 +104,8 @@ pub struct Answers {
     pub paths: Vec<PathBuf>,
     /// Array of shape `[n, n_classes]`.
     pub probabilities: Array2<f32>,
+    /// Distance of each row to its nearest class, where it is measured.
+    pub distances: Option<Vec<f32>>,
     /// Files left out.
     pub skipped: Vec<Skipped>,
 }
@@ -120,8 +138,57 @@ pub fn classify(
 ) -> Result<Answers, WorkflowError> {
     let embedded = embed(&classifier.backbone, paths, cache, config, reporter)?;
     let paths = embedded.path_idx.iter().map(|&i| paths[i].clone()).collect();
-    let probabilities = classifier.meta.activation.probabilities(&embedded.embeddings.view().to_owned());
-    Ok(Answers { paths, probabilities, skipped: embedded.skipped })
+    let (logits, distances) = classifier.outputs(&embedded);
+    let probabilities = classifier.meta.activation.probabilities(&logits);
+    Ok(Answers { paths, probabilities, distances, skipped: embedded.skipped })
+}
+
+/// What a rule for "unknown" does to images whose class is known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RuleFigures {
+    /// The rule.
+    pub rule: UnknownRule,
+    /// Images.
+    pub n: usize,
+    /// Images that get an answer.
+    pub n_answered: usize,
+    /// Answers that are right.
+    pub n_right: usize,
+    /// Mistakes that become "unknown": what it saves.
+    pub n_wrong_refused: usize,
+    /// Right answers that become "unknown": what it costs.
+    pub n_right_refused: usize,
+}
+
+impl RuleFigures {
+    /// Of what a head says of `known` images.
+    pub fn new(known: &[KnownImage], rule: UnknownRule) -> Self {
+        let count = |is_answered: bool, is_right: bool| {
+            let is_so =
+                |k: &&KnownImage| rule.is_unknown(k.confidence, k.distance) != is_answered && k.is_right == is_right;
+            known.iter().filter(is_so).count()
+        };
+        let n_right = count(true, true);
+        Self {
+            rule,
+            n: known.len(),
+            n_answered: n_right + count(true, false),
+            n_right,
+            n_wrong_refused: count(false, false),
+            n_right_refused: count(false, true),
+        }
+    }
+
+    /// Share of images that get an answer; 0 without images.
+    pub fn coverage(&self) -> f64 {
+        self.n_answered as f64 / self.n.max(1) as f64
+    }
+
+    /// Share of answers that are right, with its 95 % interval (Wilson's); `None` without an answer.
+    pub fn precision(&self) -> Option<Estimate> {
+        let value = self.n_right as f64 / self.n_answered as f64;
+        (self.n_answered > 0).then(|| Estimate { value, interval: Interval::wilson(value, self.n_answered) })
+    }
 }
 
 /// Figures of an export on a labelled data set.
@@ -129,6 +196,12 @@ pub fn classify(
 pub struct Evaluation {
     /// The figures.
     pub report: Report,
+    /// Before and after temperature scaling, on these images.
+    pub calibration: Calibration,
+    /// What is said of each image.
+    pub known: Vec<KnownImage>,
+    /// What the rule for "unknown" does to them.
+    pub rule: RuleFigures,
     /// Files left out.
     pub skipped: Vec<Skipped>,
     /// What the user should know about the whole.
@@ -136,13 +209,14 @@ pub struct Evaluation {
 }
 
 /// Judges an export on the class folders in `images` (their test split, else their validation split, where there are
-/// splits). Classes are matched by name.
+/// splits). Classes are matched by name. `rule` for "unknown" replaces the export's own.
 ///
 /// # Errors
 /// When there are no labelled images of the export's classes, it cannot run, or the user cancels.
 pub fn evaluate(
     classifier: &Classifier,
     images: &Path,
+    rule: Option<UnknownRule>,
     cache: &SharedCache,
     config: &EmbedConfig,
     reporter: &dyn Reporter,
@@ -194,9 +268,13 @@ pub fn evaluate(
         return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));
     }
     let y_true: Vec<ClassIdx> = embedded.path_idx.iter().map(|&i| classes[i]).collect();
+    let (logits, distances) = classifier.outputs(&embedded);
     // Each image has one true class, so classes are judged against each other, whatever the activation.
-    let probabilities = softmax(&embedded.embeddings.view().to_owned());
-    let report = Report::new(probabilities.view(), &y_true, &classifier.meta.classes, 0)?;
+    let report = Report::new(softmax(&logits).view(), &y_true, &classifier.meta.classes, 0)?;
+    let temperature = classifier.meta.head.get("temperature").and_then(serde_json::Value::as_f64).unwrap_or(1.0);
+    let calibration = calibration(&logits, &y_true, temperature, false, 0)?;
+    let known = known_images(&classifier.meta.activation.probabilities(&logits), distances.as_deref(), &y_true);
+    let rule = RuleFigures::new(&known, rule.unwrap_or(classifier.meta.unknown));
     skipped.extend(embedded.skipped);
-    Ok(Evaluation { report, skipped, notes })
+    Ok(Evaluation { report, calibration, known, rule, skipped, notes })
 }

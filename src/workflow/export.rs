@@ -11,7 +11,7 @@ use crate::export::ExportError;
 use crate::export::bundle::{self, Bundle};
 use crate::export::describe::{BackboneMeta, FORMAT, Meta, Verification};
 use crate::export::verify::Reference;
-use crate::head::{HeadError, TrainedHead};
+use crate::head::{HeadError, NearestClass, TrainedHead, UnknownError, UnknownRule};
 use crate::metrics::Report;
 use crate::progress::Reporter;
 
@@ -19,7 +19,7 @@ pub use crate::export::bundle::Contents;
 pub use crate::export::describe::DataMeta;
 
 /// Version of the layout of `graft.json`.
-const META_VERSION: u32 = 1;
+const META_VERSION: u32 = 2;
 
 /// Images that an export is compared on, at most: spread evenly over the set.
 const MAX_VERIFIED: usize = 256;
@@ -36,6 +36,10 @@ pub struct ExportInput<'a> {
     pub data: DataMeta,
     /// The head.
     pub trained: &'a TrainedHead,
+    /// What measures the distance to the nearest class, where there is one.
+    pub nearest: Option<&'a NearestClass>,
+    /// When the answer is "unknown".
+    pub unknown: UnknownRule,
     /// Its figures on the validation images, if there are any.
     pub val: Option<&'a Report>,
     /// Which files are written.
@@ -52,11 +56,15 @@ pub fn export(
     input: ExportInput<'_>,
     reporter: &dyn Reporter,
 ) -> Result<Meta, WorkflowError> {
-    let ExportInput { classes, shown, data, trained, val, contents } = input;
+    let ExportInput { classes, shown, data, trained, nearest, unknown, val, contents } = input;
     check_space(trained.head.space(), &backbone.space)?;
+    if unknown.needs_distance() && nearest.is_none() {
+        return Err(UnknownError::NoDistance.into());
+    }
     let (paths, rows) = shown_rows(shown, reporter)?;
     let features = shown.embeddings.select(&rows);
     let probabilities = trained.head.probabilities(&features)?;
+    let distances = nearest.map(|nearest| nearest.distances(&features)).transpose()?;
     let affine = trained.head.affine();
     let manifest = &backbone.manifest;
     let meta = Meta {
@@ -75,6 +83,8 @@ pub fn export(
         },
         head: serde_json::to_value(&trained.record).unwrap_or_default(),
         activation: affine.activation,
+        has_distance: nearest.is_some(),
+        unknown,
         data,
         metrics: serde_json::to_value(val).unwrap_or_default(),
         notices: Vec::new(),
@@ -83,10 +93,17 @@ pub fn export(
     let bundle = Bundle {
         backbone,
         affine: &affine,
+        nearest,
         contents,
         meta,
         accuracy: val.map(|r| r.accuracy.value),
-        reference: Reference { paths: &paths, features: features.view(), probabilities: probabilities.view() },
+        reference: Reference {
+            paths: &paths,
+            features: features.view(),
+            probabilities: probabilities.view(),
+            distances: distances.as_deref(),
+            unknown,
+        },
     };
     bundle::write(dir, bundle, reporter).map_err(|error| match error {
         ExportError::Cancelled => WorkflowError::Cancelled,
@@ -171,6 +188,8 @@ mod tests {
             shown: data.shown(),
             data: data.counts(outcome.prepared.n_images, 0),
             trained: &outcome.heads[0].trained,
+            nearest: outcome.heads[0].certainty.nearest.as_deref(),
+            unknown: UnknownRule::Off,
             val: outcome.heads[0].val.as_ref(),
             contents,
         }

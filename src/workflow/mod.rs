@@ -1,6 +1,7 @@
 //! The work itself, synchronous: each takes a configuration and a [`Reporter`](crate::progress::Reporter), and
 //! returns a value. The command line and (later) the window's worker threads are thin callers.
 
+pub mod certainty;
 pub mod clean;
 pub mod compare;
 pub mod curve;
@@ -18,6 +19,7 @@ pub mod providers;
 pub mod report;
 pub mod scan;
 pub mod sort;
+pub mod strangers;
 pub mod study;
 pub mod train;
 pub mod zero_shot;
@@ -35,7 +37,7 @@ use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::WidthMismatch;
 use crate::export::ExportError;
 use crate::export::report::ReportError;
-use crate::head::HeadError;
+use crate::head::{HeadError, UnknownError};
 use crate::image::similarity::SimilarityError;
 use crate::metrics::MetricsError;
 use crate::store::cache::EmbeddingCache;
@@ -202,6 +204,9 @@ pub enum WorkflowError {
     /// A head cannot be fitted or applied.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// There is no rule for "unknown" that does what is wished.
+    #[error(transparent)]
+    Unknown(#[from] UnknownError),
     /// Judging failed.
     #[error(transparent)]
     Metrics(#[from] MetricsError),

@@ -3,38 +3,47 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::embed::EmbedConfig;
+use super::certainty::distances;
+use super::embed::{EmbedConfig, embed};
 use super::evaluate::{Answers, Classifier, classify};
 use super::scan::scan;
+use super::train::JudgedHead;
 use super::{SharedCache, WorkflowError};
+use crate::backbone::Backbone;
 use crate::classes::ClassSet;
 use crate::dataset::{SkipReason, Skipped};
 use crate::export::describe::one_line;
+use crate::head::{UnknownError, UnknownRule};
 use crate::progress::Reporter;
 use crate::store::file::write_atomic;
 
-/// What is said of an image whose top probability is under the threshold.
+/// What is said of an image that the rule gives no answer.
 pub const UNKNOWN: &str = "unknown";
 
-/// Predictions, with the threshold for "unknown".
+/// Predictions, with the rule for "unknown".
 #[derive(Clone, Debug)]
 pub struct Predictions {
     /// Class names, in the order of the probabilities.
     pub classes: ClassSet,
     /// The classifier's answers.
     pub answers: Answers,
-    /// Below this top probability the answer is [`UNKNOWN`].
-    pub unknown_below: Option<f32>,
+    /// When the answer is [`UNKNOWN`].
+    pub rule: UnknownRule,
 }
 
 impl Predictions {
     /// Label and confidence of each row.
     pub fn labels(&self) -> Vec<(&str, f32)> {
-        let label = |(class, p): (_, f32)| match self.unknown_below {
-            Some(threshold) if p < threshold => (UNKNOWN, p),
-            _ => (self.classes.name(class).unwrap_or(UNKNOWN), p),
+        let label = |(row, (class, p)): (usize, (_, f32))| match self.rule.is_unknown(p, self.distance(row)) {
+            true => (UNKNOWN, p),
+            false => (self.classes.name(class).unwrap_or(UNKNOWN), p),
         };
-        self.answers.top().into_iter().map(label).collect()
+        self.answers.top().into_iter().enumerate().map(label).collect()
+    }
+
+    /// Distance of a row to its nearest class, where it is measured.
+    pub fn distance(&self, row: usize) -> Option<f32> {
+        self.answers.distances.as_ref()?.get(row).copied()
     }
 
     /// Writes a CSV: `File,Label,Confidence`, then a column a class.
@@ -73,14 +82,14 @@ impl Predictions {
     }
 }
 
-/// Classifies files and the images in folders.
+/// Classifies files and the images in folders. `rule` for "unknown" replaces the export's own.
 ///
 /// # Errors
 /// When none can be used, the export cannot run, or the user cancels.
 pub fn predict(
     classifier: &Classifier,
     inputs: &[PathBuf],
-    unknown_below: Option<f32>,
+    rule: Option<UnknownRule>,
     cache: &SharedCache,
     config: &EmbedConfig,
     reporter: &dyn Reporter,
@@ -93,7 +102,38 @@ pub fn predict(
     if answers.paths.is_empty() {
         return Err(nothing(inputs, n_tried, &answers.skipped));
     }
-    Ok(Predictions { classes: classifier.meta.classes.clone(), answers, unknown_below })
+    let rule = rule.unwrap_or(classifier.meta.unknown);
+    if rule.needs_distance() && answers.distances.is_none() {
+        return Err(UnknownError::NoDistance.into());
+    }
+    Ok(Predictions { classes: classifier.meta.classes.clone(), answers, rule })
+}
+
+/// Answers on files and folders of a head that has just been fitted, on its own `backbone`; every image gets an answer.
+///
+/// # Errors
+/// As [`predict`].
+pub fn predict_with(
+    backbone: &Backbone,
+    judged: &JudgedHead,
+    inputs: &[PathBuf],
+    cache: &SharedCache,
+    config: &EmbedConfig,
+    reporter: &dyn Reporter,
+) -> Result<Predictions, WorkflowError> {
+    let (paths, mut skipped) = list_inputs(inputs, reporter)?;
+    let n_tried = paths.len() + skipped.len();
+    let mut embedded = embed(backbone, &paths, cache, config, reporter)?;
+    skipped.append(&mut embedded.skipped);
+    if embedded.path_idx.is_empty() {
+        return Err(nothing(inputs, n_tried, &skipped));
+    }
+    let head = &judged.trained.head;
+    let probabilities = head.probabilities(&embedded.embeddings)?;
+    let distances = distances(judged.certainty.nearest.as_deref(), &embedded.embeddings)?;
+    let paths = embedded.path_idx.iter().map(|&i| paths[i].clone()).collect();
+    let answers = Answers { paths, probabilities, distances, skipped };
+    Ok(Predictions { classes: head.classes().clone(), answers, rule: UnknownRule::Off })
 }
 
 /// The error where none of what was given can be used.

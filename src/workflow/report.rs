@@ -22,7 +22,7 @@ use crate::export::report::{
     BeforeScaling, Compared, Copies, Data, Document, DoubtfulLabel, Faults, HeadFigures, LearningCurve, Mistake,
     Picture, Reproduce, RunRow,
 };
-use crate::head::{HeadError, softmax};
+use crate::head::{HeadError, UnknownRule, softmax};
 use crate::metrics::{calibration_bins, expected_calibration_error};
 use crate::progress::{Reporter, Stage};
 use crate::project::runs::{Comparison, Run, RunMarks, SHORT_HASH, compare};
@@ -106,8 +106,8 @@ pub struct ReportInput<'a> {
     pub val_is_given: bool,
     /// Seed of the split.
     pub seed: u64,
-    /// Below this the answer is "unknown".
-    pub unknown_below: Option<f32>,
+    /// When the answer is "unknown".
+    pub unknown: UnknownRule,
     /// A learning curve, where one was drawn.
     pub curve: Option<LearningCurve>,
     /// Runs that were kept, latest first.
@@ -169,7 +169,7 @@ pub fn document(input: ReportInput<'_>, reporter: &dyn Reporter) -> Result<Docum
         shown: input.shown,
         before_scaling: answers.before,
         answers: rights,
-        unknown_below: input.unknown_below,
+        unknown: input.unknown,
         mistakes,
         n_mistakes,
         faults: Some(faults),

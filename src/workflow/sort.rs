@@ -152,6 +152,7 @@ mod tests {
 
     use super::*;
     use crate::classes::ClassSet;
+    use crate::head::UnknownRule;
     use crate::progress::{CancelToken, Silent};
     use crate::workflow::evaluate::Answers;
 
@@ -170,8 +171,12 @@ mod tests {
                 probabilities[[row, *class]] = 1.0;
             }
         }
-        let answers = Answers { paths, probabilities, skipped: Vec::new() };
-        Predictions { classes: ClassSet::from_ordered(classes.iter().copied()), answers, unknown_below: Some(0.9) }
+        let answers = Answers { paths, probabilities, distances: None, skipped: Vec::new() };
+        Predictions {
+            classes: ClassSet::from_ordered(classes.iter().copied()),
+            answers,
+            rule: UnknownRule::Probability { below: 0.9 },
+        }
     }
 
     fn below(dir: &Path) -> Vec<String> {

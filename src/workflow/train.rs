@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::certainty::Certainty;
 use super::embed::{EmbedConfig, Embedded, embed};
 use super::scan::scan;
 use super::{SharedCache, WorkflowError};
@@ -183,6 +184,8 @@ pub struct JudgedHead {
     pub val: Option<Report>,
     /// Figures on the test images, if there are any.
     pub test: Option<Report>,
+    /// How sure it may be.
+    pub certainty: Certainty,
 }
 
 /// What training gives.
@@ -291,7 +294,8 @@ pub(super) fn judged(
         let probabilities = softmax(&trained.head.scores(&set.embeddings)?.values);
         Ok(Some(Report::new(probabilities.view(), &set.classes, &data.classes, seed)?))
     };
-    Ok(JudgedHead { val: judge(&data.val)?, test: judge(&data.test)?, trained })
+    let (val, test) = (judge(&data.val)?, judge(&data.test)?);
+    Ok(JudgedHead { val, test, certainty: Certainty::of(data, &trained, seed, cancel)?, trained })
 }
 
 /// Scans, embeds, removes duplicates and splits.

@@ -18,7 +18,9 @@ use crate::dataset::{SkipReason, Skipped};
 use crate::embedding::{EmbeddingSpace, Embeddings};
 use crate::export::describe::DataMeta;
 use crate::head::text::{CosineLogits, TextRecord, ensemble, ensembles};
-use crate::head::{Activation, Block, Head, HeadKind, TextHead, TrainRecord, TrainedHead, softmax, unit_blocks};
+use crate::head::{
+    Activation, Block, Head, HeadKind, TextHead, TrainRecord, TrainedHead, UnknownRule, softmax, unit_blocks,
+};
 use crate::metrics::Report;
 use crate::progress::{CancelToken, Reporter, Stage};
 use crate::text::TextError;
@@ -468,8 +470,8 @@ pub fn zero_shot(
             "With one label there is no choice, so every image is of it: add others, or “none of these”.".to_owned(),
         );
     }
-    let answers = Answers { paths: paths.clone(), probabilities, skipped };
-    let predictions = Predictions { classes: texts.classes.clone(), answers, unknown_below: None };
+    let answers = Answers { paths: paths.clone(), probabilities, distances: None, skipped };
+    let predictions = Predictions { classes: texts.classes.clone(), answers, rule: UnknownRule::Off };
     let shown = LabelledEmbeddings { embeddings, classes, paths };
     Ok(ZeroShotOutcome { texts, trained, shown, predictions, report, effects, notes, n_embedded })
 }

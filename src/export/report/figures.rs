@@ -3,6 +3,8 @@
 use super::page::{escape, note, p, percent, section};
 use super::plot::{Axis, Plot, figure, number};
 use super::{Document, HeadFigures};
+use crate::export::describe::rule_text;
+use crate::head::UnknownRule;
 use crate::metrics::CalibrationBin;
 
 /// Steps of the curve of thresholds.
@@ -73,11 +75,15 @@ pub(super) fn unknown(document: &Document) -> String {
         Axis::share("Answers that are right", floor, 1.0),
     );
     plot = plot.line("s0", curve.iter().copied());
-    let words = match document.unknown_below {
-        None => "Every image gets an answer. Had it to be surer before it answers, fewer images would get an answer and more \
+    let words = match document.unknown {
+        UnknownRule::Distance { .. } => format!(
+            "{} By probability instead, fewer images would get an answer and more of the answers would be right:",
+            rule_text(document.unknown)
+        ),
+        UnknownRule::Off => "Every image gets an answer. Had it to be surer before it answers, fewer images would get an answer and more \
                  of the answers would be right:"
             .to_owned(),
-        Some(threshold) => {
+        UnknownRule::Probability { below: threshold } => {
             let (n_answered, n_right) = at(threshold);
             let right = if n_answered == 0 { "no answer is left".to_owned() } else {
                 let share = n_right as f64 / n_answered as f64;
@@ -92,7 +98,9 @@ pub(super) fn unknown(document: &Document) -> String {
         }
     };
     let mut legend = vec![("s0", "from always answering (right) to answering only when sure (left)")];
-    legend.extend(document.unknown_below.map(|_| ("s1", "the threshold in use")));
+    if matches!(document.unknown, UnknownRule::Probability { .. }) {
+        legend.push(("s1", "the threshold in use"));
+    }
     let caption = "Share of right answers over share of images that get one";
     section("unknown", "When to say “unknown”", &(p(&words) + &plots(&[figure(caption, &plot.svg(caption), &legend)])))
 }

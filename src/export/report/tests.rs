@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::classes::{ClassIdx, ClassSet};
-use crate::head::{ChosenBy, HeadKind, PathPoint};
+use crate::head::{ChosenBy, HeadKind, PathPoint, UnknownRule};
 use crate::metrics::Interval;
 use crate::project::runs::{Answered, Difference};
 
@@ -86,7 +86,7 @@ fn document(name: &str, n_classes: usize) -> Document {
         shown: 0,
         before_scaling: Some(BeforeScaling { bins: report.calibration.clone(), error: 0.2 }),
         answers: (0..20).map(|i| (0.05 * i as f32, i % 3 != 0)).collect(),
-        unknown_below: Some(0.4),
+        unknown: UnknownRule::Probability { below: 0.4 },
         mistakes: vec![
             Mistake { picture: picture(), truth: name.to_owned(), predicted: name.to_owned(), confidence: 0.9 },
             Mistake { picture: gone(), truth: name.to_owned(), predicted: name.to_owned(), confidence: 0.8 },

@@ -1,12 +1,12 @@
 """Classify images: python predict.py IMAGE...   (pip install numpy onnxruntime pillow)"""
-import json, sys
+import json, os, sys; os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # nothing is sent to its maker
 from pathlib import Path
 import numpy as np, onnxruntime
 from PIL import Image, ImageOps
 
 HERE = Path(__file__).parent
 META = json.loads((HERE / "graft.json").read_text(encoding="utf-8"))
-SPEC, CLASSES = META["preprocess"], META["classes"]
+SPEC, CLASSES, RULE = META["preprocess"], META["classes"], META["unknown"]
 
 def pixels(path):
     """The image as the backbone sees it: the same steps in the same order as in Graft."""
@@ -32,8 +32,13 @@ def pixels(path):
     return x.transpose(2, 0, 1) if SPEC["layout"] == "nchw" else x
 session = onnxruntime.InferenceSession(str(HERE / "classifier.onnx"), providers=["CPUExecutionProvider"])
 port = session.get_inputs()[0]
+outputs = ["logits", "probabilities"] + ["distance"] * META["has_distance"]
+# "Unknown" is what the rule in graft.json says of the largest probability or the distance to the nearest class.
+limit = np.float32(RULE.get("below", RULE.get("above", 0)))
+is_unknown = {"off": lambda p, d: False, "probability": lambda p, d: p < limit, "distance": lambda p, d: d > limit}[RULE["by"]]
 for path in sys.argv[1:]:
     x = pixels(path)[None].astype({"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(port.type, np.float32))
     x = np.repeat(x, port.shape[0] if isinstance(port.shape[0], int) else 1, axis=0)
-    logits, p = (row[0] for row in session.run(["logits", "probabilities"], {port.name: x}))
-    print(path, CLASSES[logits.argmax()], *(f"{name}={v:.6f}" for name, v in zip(CLASSES, p)), sep="\t")
+    logits, p, *distance = (row[0] for row in session.run(outputs, {port.name: x}))
+    label = "unknown" if is_unknown(p.max(), distance[0][0] if distance else None) else CLASSES[logits.argmax()]
+    print(path, label, *(f"{name}={v:.6f}" for name, v in zip(CLASSES, p)), sep="\t")

@@ -1,12 +1,10 @@
 //! The Evaluate place: where the head that answers is wrong, how sure it may be, and what it says of other images.
 
-mod calibration;
 mod certainty;
 mod confusion;
 mod mistakes;
 mod predictions;
 mod runs;
-mod threshold;
 
 use eframe::egui::Ui;
 
@@ -31,7 +29,6 @@ const LEAST_FOR_TABLE: f32 = 1000.0;
 #[derive(Debug, Default)]
 pub struct EvaluatePlace {
     confusion: confusion::ConfusionCard,
-    threshold: threshold::ThresholdCard,
     mistakes: mistakes::Mistakes,
     predictions: predictions::PredictionsCard,
     /// The answers that were shown last.
@@ -62,7 +59,7 @@ impl EvaluatePlace {
                 return nothing(cx, ui);
             };
             if view == EvaluateView::Certainty {
-                return self.certainty.ui(cx, ui);
+                return self.certainty.ui(cx, ui, &figures);
             }
             if project.predictions.is_some() {
                 self.predictions.ui(cx, ui, project);
@@ -99,13 +96,6 @@ impl EvaluatePlace {
             columns(ui, &[1.15, 1.0], both);
         }
         self.mistakes.ui(cx, ui, project);
-        columns(ui, &[1.0, 1.0], |ui, i| {
-            if i == 0 {
-                calibration::card(ui, report);
-            } else {
-                self.threshold.ui(cx, ui, project);
-            }
-        });
     }
 }
 

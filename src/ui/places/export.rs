@@ -9,6 +9,7 @@ use eframe::egui::Ui;
 
 use crate::app::{Action, Command, OpenProject, Place, Purpose};
 use crate::export::bundle::Contents;
+use crate::export::describe::rule_text;
 use crate::jobs::LaneKind;
 use crate::progress::Stage;
 use crate::ui::cx::Cx;
@@ -198,6 +199,7 @@ fn head(project: &OpenProject, ui: &mut Ui) {
             widgets::weak(ui, &format!("{trained}; there were no validation images to judge it on"));
         }
     }
+    widgets::caption(ui, &rule_text(project.live.rule()));
 }
 
 fn no_head(cx: &mut Cx<'_>, project: &OpenProject, ui: &mut Ui) {

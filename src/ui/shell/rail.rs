@@ -156,9 +156,11 @@ pub(in crate::ui) fn icon_of(action: Action) -> &'static str {
         Action::Undo => icons::ARROW_U_UP_LEFT,
         Action::Redo => icons::ARROW_U_UP_RIGHT,
         Action::NewProject | Action::AddClass => icons::PLUS,
-        Action::OpenProject | Action::AddFolder | Action::PredictFolder | Action::OpenExportFolder => {
-            icons::FOLDER_OPEN
-        }
+        Action::OpenProject
+        | Action::AddFolder
+        | Action::PredictFolder
+        | Action::TestStrangers
+        | Action::OpenExportFolder => icons::FOLDER_OPEN,
         Action::SaveCopy => icons::COPY,
         Action::AddFiles | Action::PredictFiles => icons::IMAGE,
         Action::TypePath => icons::KEYBOARD,

@@ -12,9 +12,10 @@ use crate::ui::widgets as text;
 use crate::ui::widgets::{Button, progress_bar};
 
 /// Lanes in the order in which the bar speaks of them.
-const LANES: [LaneKind; 11] = [
+const LANES: [LaneKind; 12] = [
     LaneKind::Export,
     LaneKind::Predict,
+    LaneKind::Strangers,
     LaneKind::Text,
     LaneKind::Study,
     LaneKind::Explain,
@@ -62,6 +63,7 @@ fn running(activity: &Activity, cx: &mut Cx<'_>, ui: &mut Ui) {
             LaneKind::Embed => "Opening the model",
             LaneKind::Fit => "Fitting",
             LaneKind::Predict => "Predicting",
+            LaneKind::Strangers => "Looking at the strangers",
             LaneKind::Text => "Reading labels",
             LaneKind::Study => "Looking at images",
             LaneKind::Map => "Looking at the map",

@@ -11,7 +11,7 @@ use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::split::SplitConfig;
 use crate::dataset::{Sample, SkipReason, Split};
 use crate::embedding::Embeddings;
-use crate::head::{self, HeadKind};
+use crate::head::{self, HeadKind, UnknownRule};
 use crate::progress::{Reporter, Stage};
 use crate::project::Project;
 use crate::project::runs::{Run, RunId, RunMarks, Runs, SHORT_HASH, compare};
@@ -33,7 +33,7 @@ pub struct Gathered {
     skipped: Vec<(PathBuf, String)>,
     notes: Vec<String>,
     seed: u64,
-    unknown_below: Option<f32>,
+    unknown: UnknownRule,
     runs: Vec<(Run, RunMarks)>,
     compared: Option<ComparedRuns>,
 }
@@ -64,7 +64,7 @@ pub fn from_folder(
         skipped: Vec::new(),
         notes: Vec::new(),
         seed,
-        unknown_below: None,
+        unknown: UnknownRule::Off,
         runs: Vec::new(),
         compared: None,
     })
@@ -107,6 +107,11 @@ pub fn from_project(
     let chosen = outcome.heads.iter().position(|head| Some(head.trained.head.kind()) == settings.head);
     let shown = chosen.unwrap_or_else(|| best(&outcome.heads));
     let mut notes = Vec::new();
+    let settled = settings.unknown.settle(outcome.heads.get(shown).map_or(&[], |head| &head.certainty.known));
+    if let Err(error) = &settled {
+        notes.push(format!("Every image gets an answer: {error}."));
+    }
+    let unknown = settled.unwrap_or_default();
     if n_guessed > 0 {
         notes.push(format!(
             "{n_guessed} images are left out whose class is only what typed labels say; confirm them to have them counted."
@@ -122,7 +127,7 @@ pub fn from_project(
         skipped,
         notes,
         seed: settings.seed,
-        unknown_below: settings.unknown_below,
+        unknown,
         runs: runs.shown(&project.run_marks).into_iter().map(of).collect(),
         compared: compared.and_then(|(a, b)| compared_runs(project, runs, a, b)),
     })
@@ -237,7 +242,7 @@ impl Gathered {
             notes: self.notes.iter().chain(notes).cloned().collect(),
             val_is_given: data.val_is_given,
             seed: self.seed,
-            unknown_below: self.unknown_below,
+            unknown: self.unknown,
             curve: None,
             runs: self.runs.clone(),
             compared: self.compared.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use eframe::egui::{Color32, Sense, Ui, vec2};
 
 use crate::app::{Action, OpenProject};
+use crate::head::UnknownRule;
 use crate::jobs::{LaneKind, Subject};
 use crate::project::ClassId;
 use crate::ui::cx::Cx;
@@ -24,8 +25,8 @@ const MAX_BARS: usize = 10;
 /// What the card remembers.
 #[derive(Debug, Default)]
 pub(super) struct PredictionsCard {
-    /// And the threshold's bits.
-    made_from: Option<(MadeFrom<Predictions>, Option<u32>)>,
+    /// And the rule for "unknown".
+    made_from: Option<(MadeFrom<Predictions>, UnknownRule)>,
     rows: Vec<Row>,
     order: Vec<usize>,
     sort: Option<Sort>,
@@ -95,11 +96,11 @@ impl PredictionsCard {
     }
 
     fn refresh(&mut self, predictions: &Arc<Predictions>) {
-        let threshold = predictions.unknown_below.map(f32::to_bits);
-        if self.made_from.as_ref().is_some_and(|(of, at)| of.is(Some(predictions)) && *at == threshold) {
+        let rule = predictions.rule;
+        if self.made_from.as_ref().is_some_and(|(of, at)| of.is(Some(predictions)) && *at == rule) {
             return;
         }
-        self.made_from = Some((MadeFrom::new(Some(predictions)), threshold));
+        self.made_from = Some((MadeFrom::new(Some(predictions)), rule));
         self.selected = 0;
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let rows = predictions.answers.paths.iter().zip(predictions.labels());

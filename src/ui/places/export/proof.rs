@@ -155,6 +155,10 @@ fn agreement(ui: &mut Ui, file: &str, n: usize, of: Agreement) {
                 format::images(n),
                 difference(of.max_abs_difference)
             );
+            let text = match of.unknown_agreement {
+                Some(share) => format!("{text}; “unknown” alike on {}", widgets::percent(share as f32)),
+                None => text,
+            };
             widgets::caption(ui, &text);
         });
     });

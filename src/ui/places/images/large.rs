@@ -7,6 +7,7 @@ use eframe::egui::{
 use crate::app::gallery::SelectOp;
 use crate::app::{Command, Fit, OpenProject, Target};
 use crate::dataset::Split;
+use crate::head::UnknownRule;
 use crate::jobs::Subject;
 use crate::project::{ClassId, ImageId};
 use crate::ui::cx::{Cx, contained};
@@ -259,9 +260,14 @@ impl LargeView {
             probability_bar(ui, &class_of.name, colour, *p, i == 0);
         }
         let top = probabilities.first();
-        let threshold = project.data.settings.unknown_below;
-        if threshold.is_some_and(|t| top.is_some_and(|(_, p)| *p < t)) {
-            text::caption(ui, "Under the threshold: the answer is “unknown”.");
+        if project.live.is_unknown(id) == Some(true) {
+            text::caption(
+                ui,
+                match project.live.rule() {
+                    UnknownRule::Distance { .. } => "Far from every class: the answer is “unknown”.",
+                    _ => "Under the threshold: the answer is “unknown”.",
+                },
+            );
         } else if own.is_some() && top.is_some_and(|(class, _)| Some(*class) != own) {
             text::caption(ui, "The head disagrees with the label.");
         }
