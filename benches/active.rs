@@ -1,6 +1,7 @@
 //! Accuracy by number of labels when images are labelled in the order of their usefulness, and at random: the README's curves.
 //!
 //!     cargo bench --bench active -- --data ../shared/data --svg assets/label-next.svg
+//!     cargo bench --bench active -- --speed
 //!
 //! Means over five seeds. Nothing is labelled at first. Images are asked as the window does it: five are in view, each label is
 //! learned at once, and what follows those in view is ordered anew. Judged on images that are never asked: `val` where there is
@@ -61,6 +62,9 @@ struct Curve {
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let value = |flag: &str| args.iter().position(|a| a == flag).and_then(|i| args.get(i + 1)).cloned();
+    if args.iter().any(|a| a == "--speed") {
+        return speed();
+    }
     let Some(data) = value("--data").map(PathBuf::from) else {
         println!("give --data DIR (with hymenoptera, flowers, pacs, sign_digits) to measure what labels are worth");
         return;
@@ -135,6 +139,27 @@ fn main() {
     if let Some(path) = value("--svg") {
         std::fs::write(Path::new(&path), svg(&drawn)).expect("the drawing");
     }
+}
+
+/// Time for an order of 10,000 images of 1280 values: what is computed once, and what after each label.
+fn speed() {
+    let mut rng = SplitMix64::new(1);
+    let x = ndarray::Array2::from_shape_fn((10_000, 1280), |_| rng.below(1000) as f32 / 1000.0);
+    let token = CancelToken::new();
+    let started = Instant::now();
+    let coverage = Coverage::new(x.view(), 0, &token).expect("embeddings");
+    println!("once: {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
+    let labelled: Vec<usize> = (0..100).collect();
+    let candidates: Vec<usize> = (100..10_000).collect();
+    let p = ndarray::Array2::from_shape_fn((10_000, 10), |_| 0.1 + rng.below(1000) as f32 / 10_000.0);
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let started = Instant::now();
+        let found = label_next(&coverage, &labelled, &[], &candidates, Some(p.view()), 24, &token);
+        assert_eq!(found.expect("an order").first.len(), 24);
+        best = best.min(started.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("after a label: {best:.1} ms");
 }
 
 /// The head as the window fits it on so few labels, where there are two classes.
