@@ -278,33 +278,34 @@ fn svg(sets: &[Drawn<'_>]) -> String {
     for (x, colour, name) in
         [(LEFT, useful_colour, "in the order of usefulness"), (LEFT + 190.0, random_colour, "at random")]
     {
-        let _ = writeln!(
+        writeln!(
             text,
             "<line x1=\"{x}\" y1=\"12\" x2=\"{}\" y2=\"12\" stroke=\"{colour}\" stroke-width=\"2.5\"/>",
             x + 22.0
-        );
-        let _ = writeln!(text, "<text x=\"{}\" y=\"16\">{name}</text>", x + 28.0);
+        )
+        .ok();
+        writeln!(text, "<text x=\"{}\" y=\"16\">{name}</text>", x + 28.0).ok();
     }
     for (i, (name, useful, random, useful_spread, random_spread)) in sets.iter().enumerate() {
         let left = LEFT + i as f64 * (WIDTH + GAP);
         let x = |step: usize| left + WIDTH * ((step + 1) * STEP) as f64 / MAX_LABELS as f64;
         let y = |accuracy: f64| TOP + HEIGHT * (1.0 - accuracy);
-        let _ = writeln!(text, "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">{name}</text>", TOP - 8.0);
+        writeln!(text, "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">{name}</text>", TOP - 8.0).ok();
         for tenth in [0, 25, 50, 75, 100] {
             let at = y(f64::from(tenth) / 100.0);
-            let _ = writeln!(
+            writeln!(
                 text,
                 "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{:.1}\" y2=\"{at:.1}\" stroke=\"{grey}\" stroke-opacity=\"0.3\"/>",
                 left + WIDTH
-            );
+            ).ok();
             if i == 0 {
                 let (at_x, at_y) = (left - 5.0, at + 4.0);
-                let _ = writeln!(text, "<text x=\"{at_x}\" y=\"{at_y:.1}\" text-anchor=\"end\">{tenth} %</text>");
+                writeln!(text, "<text x=\"{at_x}\" y=\"{at_y:.1}\" text-anchor=\"end\">{tenth} %</text>").ok();
             }
         }
         for labels in [20, 40, 60, 80, 100] {
             let (at_x, at_y) = (x(labels / STEP - 1), TOP + HEIGHT + 14.0);
-            let _ = writeln!(text, "<text x=\"{at_x:.1}\" y=\"{at_y}\" text-anchor=\"middle\">{labels}</text>");
+            writeln!(text, "<text x=\"{at_x:.1}\" y=\"{at_y}\" text-anchor=\"middle\">{labels}</text>").ok();
         }
         for (spread, colour) in [(random_spread, random_colour), (useful_spread, useful_colour)] {
             let upper = spread.iter().enumerate().map(|(i, (_, high))| format!("{:.1},{:.1}", x(i), y(*high)));
@@ -316,14 +317,15 @@ fn svg(sets: &[Drawn<'_>]) -> String {
         for (curve, colour) in [(random, random_colour), (useful, useful_colour)] {
             let points: Vec<String> =
                 curve.iter().enumerate().map(|(i, a)| format!("{:.1},{:.1}", x(i), y(*a))).collect();
-            let _ = writeln!(
+            writeln!(
                 text,
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
                 points.join(" ")
-            );
+            )
+            .ok();
         }
     }
     let (middle, below) = (LEFT + 0.5 * (whole_w - LEFT), TOP + HEIGHT + 32.0);
-    let _ = writeln!(text, "<text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">labels</text>\n</svg>");
+    writeln!(text, "<text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">labels</text>\n</svg>").ok();
     text
 }
