@@ -253,7 +253,7 @@ fn faults(
     let y: Vec<ClassIdx> = input.images.iter().map(|image| image.class).collect();
     reporter.progress(Stage::Fit, 0, 0);
     let found = match suspected(features.view(), &y, input.classes.len(), input.seed, reporter.cancel_token()) {
-        Ok(found) => found,
+        Ok((found, _)) => found,
         Err(HeadError::Cancelled) => return Err(WorkflowError::Cancelled),
         // No class has two images: nothing can be said of labels.
         Err(HeadError::NoValidation) => return Ok(Faults { labels: None, n_labels: 0, copies }),
