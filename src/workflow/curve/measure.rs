@@ -21,6 +21,9 @@ use crate::workflow::zero_shot::ClassTexts;
 /// most of the work.
 const MAX_CHOSEN_ROWS: usize = 120;
 
+/// How texts and examples are mixed is chosen on so many images of a draw, at most: it takes their square, and hardly moves any more.
+const MAX_MIXED_ROWS: usize = 256;
+
 /// What is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::workflow) enum Fitted {
@@ -155,14 +158,21 @@ impl Fitter<'_> {
                 (softmax(&head.head.scores(&judged)?.values), Some(head.record))
             }
             (Fitted::Text(method), Some((joined, texts))) => {
-                let fixed = match &self.settings {
+                let fit = |rows: &[usize], fixed: Option<Mix>| {
+                    let (x, y, config) = (joined.select(rows), of(rows), FewShotConfig { method, fixed });
+                    fit_text(&x, &y, None, self.classes, texts, &config, self.cancel)
+                };
+                let mix = |head: &head::TrainedHead| head.record.text.as_ref().and_then(|text| text.mix.clone());
+                let mut fixed = match &self.settings {
                     Some(Settings::Mix(mix)) => Some(mix.clone()),
                     _ => None,
                 };
-                let config = FewShotConfig { method, fixed };
-                let head = fit_text(&joined.select(&draw.train), &y, None, self.classes, texts, &config, self.cancel)?;
+                if fixed.is_none() && self.shares_settings && y.len() > MAX_MIXED_ROWS {
+                    fixed = mix(&fit(&part_of(&draw.train, &y, MAX_MIXED_ROWS), None)?);
+                }
+                let head = fit(&draw.train, fixed)?;
                 if self.shares_settings && y.len() > MAX_CHOSEN_ROWS {
-                    self.settings = head.record.text.as_ref().and_then(|text| text.mix.clone()).map(Settings::Mix);
+                    self.settings = mix(&head).map(Settings::Mix);
                 }
                 (softmax(&head.head.scores(&joined.select(&draw.judged))?.values), Some(head.record))
             }
@@ -200,6 +210,20 @@ impl Fitter<'_> {
     }
 }
 
+/// About `n` of the rows, which lie class by class: the first of each.
+fn part_of(rows: &[usize], y: &[ClassIdx], n: usize) -> Vec<usize> {
+    let mut kept = Vec::with_capacity(n);
+    for (of_class, rows) in y.chunk_by(|a, b| a == b).scan(0, |start, of_class| {
+        let rows = &rows[*start..*start + of_class.len()];
+        *start += of_class.len();
+        Some((of_class, rows))
+    }) {
+        let share = (of_class.len() * n).div_ceil(y.len().max(1));
+        kept.extend(rows.iter().take(share));
+    }
+    kept
+}
+
 fn zero_shot(joined: &Embeddings, texts: &ClassTexts, rows: &[usize]) -> Array2<f32> {
     let all = joined.select(rows);
     let dim_e = texts.embeddings.ncols();
@@ -214,4 +238,16 @@ pub(in crate::workflow) fn first_part(
     parts: &[EmbeddingSpace],
 ) -> Result<Embeddings, WorkflowError> {
     Ok(joined.part(parts, 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_draw_has_the_first_of_every_class() {
+        let y: Vec<ClassIdx> = [0, 0, 0, 0, 1, 1, 2].into_iter().map(ClassIdx).collect();
+        assert_eq!(part_of(&[9, 4, 7, 1, 3, 8, 5], &y, 4), [9, 4, 7, 3, 8, 5]);
+        assert_eq!(part_of(&[9, 4, 7, 1, 3, 8, 5], &y, 2), [9, 4, 3, 5]);
+    }
 }

@@ -87,28 +87,29 @@ impl Laws {
             PowerLaw::fit(&n[first..], &error, &variance[first..])
         };
         let resampled: Vec<Option<PowerLaw>> = (0..N_RESAMPLES).into_par_iter().map(of_resample).collect();
-        Some(Self { main, resampled: resampled.into_iter().flatten().collect(), n_now })
+        let resampled: Vec<PowerLaw> = resampled.into_iter().flatten().collect();
+        if resampled.is_empty() { None } else { Some(Self { main, resampled, n_now }) }
     }
 
-    /// The accuracy at `n` images a class.
+    /// The accuracy at `n` images a class: the median of the laws.
     pub fn accuracy_at(&self, n: f64) -> Estimate {
-        let right = |law: &PowerLaw| (1.0 - law.error_at(n)).clamp(0.0, 1.0);
-        let value = right(&self.main);
-        let interval = Interval::of(self.resampled.iter().map(right).collect());
-        Estimate { value, interval: around(interval, value) }
+        self.estimate(|law| (1.0 - law.error_at(n)).clamp(0.0, 1.0))
     }
 
     fn gain_at(&self, n: f64) -> Estimate {
-        let gain = |law: &PowerLaw| (law.error_at(self.n_now) - law.error_at(n)).max(0.0);
-        let value = gain(&self.main);
-        let interval = Interval::of(self.resampled.iter().map(gain).collect());
-        Estimate { value, interval: around(interval, value) }
+        self.estimate(|law| (law.error_at(self.n_now) - law.error_at(n)).max(0.0))
     }
-}
 
-/// An interval that has its value in it.
-fn around(interval: Interval, value: f64) -> Interval {
-    Interval { low: interval.low.min(value), high: interval.high.max(value) }
+    /// The law of all sizes leans on the smallest of them, which it need not hold for yet: of the resamples, which leave some of
+    /// them out, the middle one is believed.
+    fn estimate(&self, of: impl Fn(&PowerLaw) -> f64) -> Estimate {
+        let mut values: Vec<f64> = self.resampled.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        match values.get(values.len() / 2) {
+            Some(&value) => Estimate { value, interval: Interval::of(values) },
+            None => Estimate::default(),
+        }
+    }
 }
 
 /// What more images would give, from the laws of all sizes.

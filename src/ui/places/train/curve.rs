@@ -236,21 +236,25 @@ fn needs_ui(ui: &mut Ui, needs: &Needs) {
     if let Some(text) = words::needs(needs) {
         widgets::strong(ui, &text);
     }
-    let is_narrow = ui.available_width() < 520.0;
+    // The last column is what it is about.
+    let (has_counts, has_f1) = (ui.available_width() > 470.0, ui.available_width() > 620.0);
     let all = [
         Column::text("Class").min_width(90.0).sortable(false),
         Column::number("Images", 64.0).sortable(false),
         Column::number("Recall", 72.0).sortable(false),
         Column::number("F1", 56.0).sortable(false),
-        Column::number("10 more images give", if is_narrow { 130.0 } else { 190.0 }).sortable(false),
+        Column::number("10 more images give", 190.0).sortable(false),
     ];
-    let columns = if is_narrow { vec![all[0], all[1], all[2], all[4]] } else { all.to_vec() };
+    let is_shown = [true, has_counts, true, has_f1, true];
+    let columns: Vec<Column<'_>> = all.into_iter().zip(is_shown).filter(|(_, shown)| *shown).map(|(c, _)| c).collect();
     Table::new("classes that need images", &columns).max_height(280.0).show(ui, needs.classes.len(), |idx, row| {
         let need = &needs.classes[idx];
         row.text(&need.class);
-        row.weak(&format::thousands(need.n_images));
+        if has_counts {
+            row.weak(&format::thousands(need.n_images));
+        }
         row.text(&need.recall.map_or("–".to_owned(), |v| percent(v as f32)));
-        if !is_narrow {
+        if has_f1 {
             row.weak(&need.f1.map_or("–".to_owned(), |v| format!("{v:.2}")));
         }
         let gain = need.gain.map_or("not known".to_owned(), |gain| {
