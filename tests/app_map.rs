@@ -349,7 +349,10 @@ fn another_model_has_another_map() {
     // Embedding of the old model ends, and the new one's begins.
     let (embed, request) = app.take_embed();
     app.embed(&request, 0..20);
+    let (id, request) = app.take_map();
+    assert!(matches!(request.task, MapTask::Components), "a sketch first");
     app.finish_embed(embed);
+    app.finish_map(id, &request);
     let (id, request) = app.take_map();
     assert_eq!(request.epoch, app.project().live.epoch);
     app.finish_map(id, &request);

@@ -628,7 +628,6 @@ impl AppState {
         self.embed_if_due(effects);
         self.zero_shot_if_due(effects);
         self.fit_if_due(effects);
-        self.map_if_due(effects);
         self.keep_runs_if_due(effects);
         self.next_if_due(effects);
         self.why_if_due(effects);
@@ -638,6 +637,8 @@ impl AppState {
             project.refresh_if_stale();
             project.refresh_faults();
         }
+        // By the images as they are counted now.
+        self.map_if_due(effects);
     }
 
     fn embed_if_due(&mut self, effects: &mut Vec<Effect>) {
