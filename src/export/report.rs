@@ -1,7 +1,7 @@
 //! A report for people without Graft: one HTML file that needs nothing else, neither scripts nor the network.
 //!
 //! [`Document`] is all that is in it, as plain data; [`Document::html`] writes it. Every text from outside (names of classes
-//! and files, notes) goes through [`page::escape`]; a content security policy in the file forbids whatever might slip
+//! and files, notes) goes through `page::escape`; a content security policy in the file forbids whatever might slip
 //! through. Plots are SVG written here, pictures are small JPEGs inside the file.
 
 mod date;
