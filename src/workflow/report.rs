@@ -260,7 +260,6 @@ fn faults(
         Err(error) => return Err(error.into()),
     };
     let name = |class: ClassIdx| input.classes.name(class).unwrap_or_default().to_owned();
-    let (found, _) = found;
     let n_labels = found.len();
     let mut labels = Vec::new();
     for label in found.into_iter().take(MAX_DOUBTFUL) {
