@@ -173,8 +173,9 @@ fn opened(n: usize, session: Session) -> OpenedProject {
 /// A real map of made-up rows: even ones at one end, odd ones at the other.
 fn answer(request: &MapRequest) -> Mapped {
     let row = |r: u32| {
-        (0..8)
-            .map(move |j| (if r % 2 == 0 { 1.0 } else { -1.0 }) * (j + 1) as f32 + ((r * 7 + j * 3) % 11) as f32 / 9.0)
+        (0..8).map(move |j| {
+            (if r.is_multiple_of(2) { 1.0 } else { -1.0 }) * (j + 1) as f32 + ((r * 7 + j * 3) % 11) as f32 / 9.0
+        })
     };
     let values: Vec<f32> = request.rows.iter().flat_map(|r| row(r.row)).collect();
     let rows = Array2::from_shape_vec((request.rows.len(), 8), values).unwrap();
@@ -290,7 +291,7 @@ fn fewer_than_three_images_make_no_map() {
         let mut app = App::embedded(n);
         app.do_it(Command::Act(Action::ShowMap));
         assert_eq!(app.asks_for_map(), n >= 3, "{n}");
-        assert_eq!(Action::LayOutMap.availability(&app.state).is_ok(), false, "{n}: too few, or under way");
+        assert!(Action::LayOutMap.availability(&app.state).is_err(), "{n}: too few, or under way");
         if n >= 3 {
             let (id, request) = app.take_map();
             app.finish_map(id, &request);

@@ -112,3 +112,18 @@ fn hostile_names_are_only_names() {
     );
     assert!(html.contains("<title>a &lt;b&gt; &amp; &#39;c&#39;</title>"));
 }
+
+#[test]
+fn the_learning_curve_is_drawn_where_it_is_wanted() {
+    let world = World::new();
+    let images = world.colours("set", &RED_GREEN, 12);
+    let out = world.path("report.html").to_string_lossy().into_owned();
+    let args = ["report", "--images", &images, "--model", TINY, "--out", &out];
+    assert_eq!(world.graft(&args).status, 0);
+    assert!(!text(&world, "report.html").contains("Would more images help?"));
+    let drawn = world.graft(&[&args[..], &["--curve"]].concat());
+    assert_eq!(drawn.status, 0, "{}", drawn.stderr);
+    let html = text(&world, "report.html");
+    assert!(html.contains("Would more images help?") && html.contains("Raw pixels, linear"));
+    assert!(html.contains("--curve"), "how to come to the same");
+}

@@ -213,7 +213,9 @@ fn a_folder_without_labels_is_labelled_with_one_key_an_image() {
     let guess = window.project().next.current().unwrap().likely.clone();
     assert_eq!(guess.len(), 2);
 
-    // A class is also clicked, and the rest labelled to the end.
+    // A class is also clicked, and the rest labelled to the end. (The guess would name classes as well.)
+    window.key(Key::G);
+    assert!(!window.project().next.shows_guess);
     let id = window.current();
     window.harness.get_all_by_label("fish").last().unwrap().click();
     window.step();

@@ -14,7 +14,7 @@ use crate::jobs::{ExportRequest, JobRequest, LaneKind, ReportRequest, RowOfRepor
 use crate::project::runs::{Comparison, Run, RunId, RunMarks, Runs, SHORT_HASH, compare};
 use crate::project::{Edit, ImageId};
 use crate::store::project::Write;
-use crate::workflow::report::{ReportedCopies, compared_runs};
+use crate::workflow::report::{ReportedCopies, compared_runs, reported_curve};
 
 /// Images on which two runs differ that are found at once, at most of each kind.
 pub const MAX_DIFFERENCES: usize = 60;
@@ -280,6 +280,10 @@ impl OpenProject {
             val_is_given: output.val_is_given,
             seed: self.data.settings.seed,
             unknown: self.live.rule(),
+            curve: self
+                .drawn_curve()
+                .filter(|drawn| drawn.revision == self.revision)
+                .and_then(|drawn| reported_curve(&drawn.outcome)),
             runs: self.shown_runs().into_iter().map(marked).collect(),
             compared: pair.and_then(|(a, b)| compared_runs(&self.data, &self.runs.kept, a, b)),
             path,

@@ -236,6 +236,9 @@ pub(super) struct ReportArgs {
     /// Two runs of the project to compare, by name or by number
     #[arg(long, value_names = ["A", "B"], num_args = 2, requires = "project")]
     pub(super) runs: Option<Vec<String>>,
+    /// Draw the learning curve as well: what more images would give; takes several times as long
+    #[arg(long)]
+    pub(super) curve: bool,
     /// File to write; an older report is replaced
     #[arg(long, value_name = "F.html")]
     pub(super) out: PathBuf,

@@ -28,7 +28,7 @@ pub(super) fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     check_target(&args.out, args.force).map_err(replaced)?;
     let cache = open_cache(terminal);
     let embed = args.model.run.embed();
-    let (gathered, backbone) = match (&args.images, &args.project) {
+    let (mut gathered, backbone) = match (&args.images, &args.project) {
         (Some(images), _) => {
             let backbone = open_model(args.model.model.as_deref(), args.model.layer.as_deref(), &cache)?;
             let seed = args.seed.unwrap_or(0);
@@ -49,6 +49,9 @@ pub(super) fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
         }
         (None, None) => bail!("either --images or --project is wanted"),
     };
+    if args.curve {
+        gathered.draw_curve(&backbone, &cache, terminal)?;
+    }
     let heads: Vec<_> = gathered.heads().iter().collect();
     let input = gathered.input(&backbone, &heads, command(args), args.full_paths)?;
     let document = document(input, terminal)?;
@@ -131,6 +134,9 @@ fn command(args: &ReportArgs) -> String {
     args.seed.iter().for_each(|seed| say("--seed", seed.to_string()));
     if let Some([a, b]) = args.runs.as_deref() {
         words.extend(["--runs".to_owned(), quoted(a), quoted(b)]);
+    }
+    if args.curve {
+        words.push("--curve".to_owned());
     }
     let mut say = |flag: &str, value: String| words.extend([flag.to_owned(), quoted(&value)]);
     say("--out", shown(&args.out));

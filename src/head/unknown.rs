@@ -185,6 +185,10 @@ pub enum UnknownError {
     NoDistance,
 }
 
+/// How far above the largest distance a threshold lies that keeps all of them: right at it, another implementation of the
+/// same sums would refuse what is kept here.
+const LEAST_MARGIN: f32 = 1e-3;
+
 /// A value between two neighbours, that counts with the upper one.
 fn between(lower: f32, upper: f32) -> f32 {
     let middle = lower + (upper - lower) / 2.0;
@@ -231,7 +235,7 @@ fn for_distance(known: &[KnownImage], keep: f64) -> Result<UnknownRule, UnknownE
     let last = wanted.clamp(1, n) - 1;
     let kept = distances[last];
     let next = distances[last..].iter().find(|d| **d > kept);
-    let above = next.map_or(kept, |next| kept + (next - kept) / 2.0);
+    let above = next.map_or(kept + LEAST_MARGIN, |next| kept + (next - kept) / 2.0);
     Ok(UnknownRule::Distance { above: if next.is_some_and(|next| above >= *next) { kept } else { above } })
 }
 
@@ -282,7 +286,7 @@ mod tests {
         assert_eq!(rule, UnknownRule::Distance { above: 95.5 });
         assert_eq!(rows.iter().filter(|k| rule.is_unknown(1.0, k.distance)).count(), 4);
         let few = (UnknownWish::Distance { keep: 0.95 }).settle(&at(&[1.0, 3.0])).unwrap();
-        assert_eq!(few, UnknownRule::Distance { above: 3.0 }, "too few images: all are kept");
+        assert_eq!(few, UnknownRule::Distance { above: 3.001 }, "too few images: all are kept");
         // All the same: none is refused.
         let same = (UnknownWish::Distance { keep: 0.5 }).settle(&at(&[2.0; 9])).unwrap();
         assert!(!same.is_unknown(1.0, Some(2.0)) && same.is_unknown(1.0, Some(2.1)));

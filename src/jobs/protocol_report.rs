@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ModelChoice;
 use crate::dataset::Split;
+use crate::export::report::LearningCurve;
 use crate::head::UnknownRule;
 use crate::project::runs::{Run, RunMarks};
 use crate::workflow::report::{ComparedRuns, ReportedCopies};
@@ -56,6 +57,8 @@ pub struct ReportRequest {
     pub seed: u64,
     /// When the answer is "unknown".
     pub unknown: UnknownRule,
+    /// The learning curve, where it was drawn on the data as they are.
+    pub curve: Option<LearningCurve>,
     /// Runs, latest first.
     pub runs: Vec<(Run, RunMarks)>,
     /// Two of them against each other.

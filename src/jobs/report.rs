@@ -54,7 +54,7 @@ pub(super) fn report(
         val_is_given: request.val_is_given,
         seed: request.seed,
         unknown: request.unknown,
-        curve: None,
+        curve: request.curve,
         runs: request.runs,
         compared: request.compared,
         command: request.command,

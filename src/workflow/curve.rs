@@ -1,10 +1,10 @@
 //! Learning curves: accuracy over the number of images to train on, what more of them would give, which class most needs
 //! them, and whether pretrained features are worth their while.
 //!
-//! Heads are fitted on nested stratified draws of growing size and judged on the same images throughout ([`pool`]); their
-//! accuracies have intervals for both ([`points`]); a power law through them says what more images would give ([`outlook`]), a
-//! slope for each class which of them most needs more ([`needs`]); raw pixels and the same backbone with random weights
-//! ([`scratch`]) say what pretraining is worth ([`transfer`]).
+//! Heads are fitted on nested stratified draws of growing size and judged on the same images throughout (`pool`); their
+//! accuracies have intervals for both (`points`); a power law through them says what more images would give (`outlook`), a
+//! slope for each class which of them most needs more (`needs`); raw pixels and the same backbone with random weights
+//! (`scratch`) say what pretraining is worth (`transfer`).
 
 pub(super) mod measure;
 mod needs;

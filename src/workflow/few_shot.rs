@@ -173,7 +173,7 @@ pub struct CurvePoint {
 }
 
 /// Accuracy by number of examples a class, from 0, on draws of `data`'s images: those that the user gave to validate on are
-/// judged on, else all that were not drawn (see [`Pool`]).
+/// judged on, else all that were not drawn (see [`crate::workflow::curve`]).
 ///
 /// Numbers of which not every class has one to spare are left out. `parts` are the spaces of the features' columns.
 ///

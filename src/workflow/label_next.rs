@@ -193,7 +193,7 @@ mod tests {
     fn a_question_says_what_the_head_is_torn_between() {
         let (x, token) = (rows(), CancelToken::new());
         let coverage = Coverage::new(x.view(), 0, &token).unwrap();
-        let mut p = Array2::from_shape_fn((100, 3), |(_, class)| if class == 2 { 0.98 } else { 0.01 });
+        let mut p = Array2::from_shape_fn((100, 3), |(_, class)| if class == 2 { 0.9998 } else { 0.0001 });
         for row in 50..75 {
             p.row_mut(row).assign(&array![0.49_f32, 0.02, 0.49]);
         }

@@ -1,5 +1,6 @@
 //! A report: everything that is known of trained heads, gathered for people who have no Graft.
 
+mod curve;
 mod gather;
 mod pictures;
 mod text;
@@ -28,6 +29,7 @@ use crate::progress::{Reporter, Stage};
 use crate::project::runs::{Comparison, Run, RunMarks, SHORT_HASH, compare};
 
 pub use crate::export::report::{ReportError, check_target, write};
+pub use curve::reported_curve;
 pub use gather::{Gathered, compared_runs, from_folder, from_project};
 use pictures::Pictures;
 use text::Names;

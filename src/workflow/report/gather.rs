@@ -11,10 +11,12 @@ use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::split::SplitConfig;
 use crate::dataset::{Sample, SkipReason, Split};
 use crate::embedding::Embeddings;
+use crate::export::report::LearningCurve;
 use crate::head::{self, HeadKind, UnknownRule};
 use crate::progress::{Reporter, Stage};
 use crate::project::Project;
 use crate::project::runs::{Run, RunId, RunMarks, Runs, SHORT_HASH, compare};
+use crate::workflow::curve::{CurveConfig, curve};
 use crate::workflow::embed::EmbedConfig;
 use crate::workflow::study::{StudyConfig, StudyImages};
 use crate::workflow::train::{JudgedHead, Prepared, TrainOutcome, fit_head, prepare_gathered};
@@ -36,6 +38,9 @@ pub struct Gathered {
     unknown: UnknownRule,
     runs: Vec<(Run, RunMarks)>,
     compared: Option<ComparedRuns>,
+    /// On which images.
+    study: StudyConfig,
+    curve: Option<LearningCurve>,
 }
 
 /// Trains heads on a folder of images, as `graft train` does.
@@ -67,6 +72,8 @@ pub fn from_folder(
         unknown: UnknownRule::Off,
         runs: Vec::new(),
         compared: None,
+        study: config,
+        curve: None,
     })
 }
 
@@ -130,6 +137,8 @@ pub fn from_project(
         unknown,
         runs: runs.shown(&project.run_marks).into_iter().map(of).collect(),
         compared: compared.and_then(|(a, b)| compared_runs(project, runs, a, b)),
+        study: config,
+        curve: None,
     })
 }
 
@@ -183,6 +192,22 @@ fn best(heads: &[JudgedHead]) -> usize {
 }
 
 impl Gathered {
+    /// Draws the learning curve of the same images as well.
+    ///
+    /// # Errors
+    /// As [`curve`].
+    pub fn draw_curve(
+        &mut self,
+        backbone: &Backbone,
+        cache: &SharedCache,
+        reporter: &dyn Reporter,
+    ) -> Result<(), WorkflowError> {
+        let outcome = curve(backbone, &CurveConfig::new(self.study.clone()), cache, reporter)?;
+        self.curve = super::reported_curve(&outcome);
+        self.notes.extend(outcome.notes);
+        Ok(())
+    }
+
     /// The heads that were trained.
     pub fn heads(&self) -> &[JudgedHead] {
         &self.outcome.heads
@@ -243,7 +268,7 @@ impl Gathered {
             val_is_given: data.val_is_given,
             seed: self.seed,
             unknown: self.unknown,
-            curve: None,
+            curve: self.curve.clone(),
             runs: self.runs.clone(),
             compared: self.compared.clone(),
             command,
