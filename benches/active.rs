@@ -311,8 +311,7 @@ fn svg(sets: &[Drawn<'_>]) -> String {
             let upper = spread.iter().enumerate().map(|(i, (_, high))| format!("{:.1},{:.1}", x(i), y(*high)));
             let lower = spread.iter().enumerate().rev().map(|(i, (low, _))| format!("{:.1},{:.1}", x(i), y(*low)));
             let points: Vec<String> = upper.chain(lower).collect();
-            let _ =
-                writeln!(text, "<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"0.15\"/>", points.join(" "));
+            writeln!(text, "<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"0.15\"/>", points.join(" ")).ok();
         }
         for (curve, colour) in [(random, random_colour), (useful, useful_colour)] {
             let points: Vec<String> =

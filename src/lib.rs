@@ -109,7 +109,7 @@
 //! keep their answer), which is settled anew on the validation images with every head; numbers ([`head::UnknownRule`]) are
 //! what an export carries. A graph gives the distance to the nearest class beside its logits, so that the rule needs
 //! nothing else, and the proof of an export compares distances and decisions too. Strangers (images of no class) are
-//! only judged on: nothing is fitted to them.
+//! judged on; they choose the threshold only where a false-accept rate is wished for.
 //!
 //! ## Invariants
 //!

@@ -127,6 +127,7 @@ impl App {
             JobOutput::Next(Box::new(NextOutput {
                 revision: request.revision,
                 epoch: request.epoch,
+                shown: Vec::new(),
                 asked: ids.iter().take(8).map(asked).collect(),
                 rest: ids.into_iter().skip(8).collect(),
                 estimate: (request.estimates && n_labelled > 0).then_some(Estimate { value, interval }),
@@ -225,6 +226,7 @@ fn a_key_labels_and_goes_on_and_what_is_in_view_stays() {
     let output = NextOutput {
         revision: request.revision,
         epoch: request.epoch,
+        shown: Vec::new(),
         asked: vec![asked(3), asked(1), asked(28), asked(4)],
         rest,
         estimate: None,

@@ -861,7 +861,7 @@ fn strangers_are_asked_of_every_head_and_judged_by_the_rule() {
     assert_eq!((figures(&app).n_known, figures(&app).n_strangers, figures(&app).false_accept), (6, 3, 1.0));
     // Validation images are at 0.00, 0.01, 0.04, 0.05, 0.08 and 0.09.
     app.do_it(Command::Act(Action::UnknownByDistance));
-    assert_eq!(app.project().live.rule(), UnknownRule::Distance { above: 0.09 });
+    assert_eq!(app.project().live.rule(), UnknownRule::Distance { above: 0.09 + 1e-3 });
     assert_eq!((figures(&app).known_answered, figures(&app).false_accept), (1.0, 1.0 / 3.0));
     assert_eq!(app.project().strangers.as_ref().unwrap().let_in(), [2]);
     app.do_it(Command::SetFilter(Filter { is_unknown: Some(true), ..Filter::default() }));
@@ -1342,6 +1342,9 @@ fn a_filter_from_elsewhere_is_shown_in_the_gallery_and_keys_act_where_images_are
         assert_eq!(app.state.keys_act_on_images(), is_seen);
         assert_eq!(app.state.arrows_move_in_gallery(), view == ImagesView::Gallery);
     }
+    app.do_it(Command::Look(Some(ImageId(3))));
+    assert!(app.state.keys_act_on_images() && !app.state.arrows_move_in_gallery(), "opened from what is asked next");
+    app.do_it(Command::ShowImages(ImagesView::Map));
     app.do_it(Command::Look(Some(ImageId(3))));
     assert!(app.state.arrows_move_in_gallery(), "in the large view");
     // The map stays while its images are filtered; from elsewhere the gallery is meant.

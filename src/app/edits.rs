@@ -131,6 +131,12 @@ impl AppState {
             self.models.self_tests.clear();
             // What is done for the model of before is for nothing.
             project.faults.forget();
+            project.next.forget_model();
+            project.why.forget_model();
+            project.runs.forget_pending();
+            if let Some(strangers) = &mut project.strangers {
+                strangers.forget_answers();
+            }
             effects.extend(
                 [
                     LaneKind::Embed,
@@ -157,6 +163,9 @@ impl AppState {
             project.live.choose_head(&project.data, after.head);
             project.predictions = None;
             project.gallery.is_stale = true;
+            if let Some(strangers) = &mut project.strangers {
+                strangers.forget_answers();
+            }
             effects.push(Effect::Cancel(LaneKind::Predict));
         }
         self.settle_unknown();

@@ -85,6 +85,8 @@ pub struct ProjectMap {
     under_way: Option<Places>,
     /// Images that the last layout was for.
     n_laid_out: Option<usize>,
+    /// Images that there were then, copies included.
+    n_images_then: usize,
     /// Images that have been placed into it since.
     pub n_placed: usize,
     /// Images that components were last computed of.
@@ -233,8 +235,8 @@ impl OpenProject {
     /// Whether the first layout only waits for the end of embedding.
     fn awaits_layout(&self, is_embedding: bool) -> bool {
         let n = self.live.n_embedded.min(self.counts.n_images);
-        let has_grown = |before: usize| n as f64 >= LAYOUT_GROWTH * before as f64;
-        !is_embedding && !self.map.is_cancelled && n >= LEAST_IMAGES && self.map.n_laid_out.is_none_or(has_grown)
+        let has_grown = n as f64 >= LAYOUT_GROWTH * self.map.n_images_then as f64;
+        !is_embedding && !self.map.is_cancelled && n >= LEAST_IMAGES && (self.map.n_laid_out.is_none() || has_grown)
     }
 }
 
@@ -281,8 +283,10 @@ impl AppState {
 
     /// The end of a job of the map.
     pub(super) fn on_mapped(&mut self, mapped: Mapped, lays_out: bool) {
+        let n_images = self.project.as_ref().map_or(0, |p| p.live.n_embedded.min(p.counts.n_images));
         let Some(map) = self.map_of(mapped.epoch, mapped.number) else { return };
         if lays_out {
+            map.n_images_then = n_images;
             (map.n_laid_out, map.n_placed) = (Some(mapped.rows.len() + mapped.left_out.len()), 0);
         }
         map.take(mapped, true);

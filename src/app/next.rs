@@ -141,6 +141,13 @@ impl Next {
         }
     }
 
+    /// What a model that is used no more has said.
+    pub(super) fn forget_model(&mut self) {
+        self.queue.iter_mut().for_each(|asked| asked.likely.clear());
+        self.curve.clear();
+        self.error = None;
+    }
+
     fn ask_first(&mut self, id: ImageId) {
         let at = self.queue.iter().position(|asked| asked.id == id);
         let asked = at.and_then(|at| self.queue.remove(at));
@@ -157,6 +164,11 @@ impl Next {
     /// Takes a new order: what is in view stays, with what is known of it now.
     fn set_order(&mut self, output: NextOutput) {
         self.queue.truncate(N_SHOWN);
+        for (id, likely) in output.shown {
+            if let Some(asked) = self.queue.iter_mut().find(|asked| asked.id == id) {
+                asked.likely = likely;
+            }
+        }
         let in_view: BTreeSet<ImageId> = self.queue.iter().map(|asked| asked.id).collect();
         let put_off: BTreeSet<ImageId> = self.put_off.iter().copied().collect();
         let is_new = |id: &ImageId| !in_view.contains(id) && !put_off.contains(id);
@@ -317,6 +329,13 @@ impl AppState {
 
     fn go_back(&mut self, effects: &mut Vec<Effect>) {
         let Some(project) = &mut self.project else { return };
+        // Images that have left the project, or lost their label elsewhere, are nothing to go back to.
+        let is_there = |id: ImageId| {
+            project.data.image(id).is_some_and(|i| i.is_present && i.skipped.is_none() && i.class.is_some())
+        };
+        while matches!(project.next.done.last(), Some(Done::Labelled(id)) if !is_there(*id)) {
+            project.next.done.pop();
+        }
         match project.next.done.pop() {
             Some(Done::PutOff(id)) => {
                 project.next.put_off.retain(|other| *other != id);
@@ -330,7 +349,13 @@ impl AppState {
                     Change::Guess(_) | Change::Class { .. } => true,
                     _ => false,
                 };
-                match project.history.undoable().is_some_and(|edit| edit.changes.iter().all(is_of_it)) {
+                let labels_it =
+                    |change: &Change| matches!(change, Change::Label(moved) if moved.images.iter().eq([id]));
+                let is_its = project
+                    .history
+                    .undoable()
+                    .is_some_and(|edit| edit.changes.iter().all(is_of_it) && edit.changes.iter().any(labels_it));
+                match is_its {
                     true => self.take_back(effects),
                     false => self.label(&Target::Images(vec![id]), None, effects),
                 }

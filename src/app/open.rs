@@ -99,6 +99,7 @@ impl AppState {
             self.close_file(false, effects);
         }
         self.save_error = None;
+        (self.images_view, self.evaluate_view) = (super::ImagesView::default(), super::EvaluateView::default());
         self.notices.forget_undo();
         self.models.self_tests.clear();
         for lane in [

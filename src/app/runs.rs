@@ -54,6 +54,11 @@ impl RunsState {
         Self { kept, ..Self::default() }
     }
 
+    /// Another model was chosen: what was not kept yet would be called by its name.
+    pub(super) fn forget_pending(&mut self) {
+        self.pending = None;
+    }
+
     /// Notes the runs of a fit; those of an older one are of no interest any more.
     pub(super) fn note(&mut self, runs: Vec<Run>, revision: u64) {
         self.pending = (!runs.is_empty()).then_some((runs, revision));

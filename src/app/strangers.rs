@@ -43,6 +43,11 @@ impl Strangers {
         rows
     }
 
+    /// The answers of a head that is used no more.
+    pub(super) fn forget_answers(&mut self) {
+        (self.answers, self.figures) = (None, None);
+    }
+
     /// Judges the answers anew under a rule.
     pub(super) fn set_rule(&mut self, rule: UnknownRule, known: &[KnownImage]) {
         if let Some(answers) = self.answers.as_mut().filter(|answers| answers.rule != rule) {

@@ -637,6 +637,7 @@ impl AppState {
             project.refresh_if_stale();
             project.refresh_faults();
         }
+        self.drop_unseen_cursor();
         // By the images as they are counted now.
         self.map_if_due(effects);
     }

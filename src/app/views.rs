@@ -67,7 +67,23 @@ impl AppState {
     /// Whether arrows move among thumbnails.
     pub fn arrows_move_in_gallery(&self) -> bool {
         let is_large = self.project.as_ref().is_some_and(|p| p.gallery.large.is_some());
-        self.keys_act_on_images() && (is_large || self.images_view == ImagesView::Gallery)
+        self.keys_act_on_images() && (is_large && self.walks_the_gallery() || self.images_view == ImagesView::Gallery)
+    }
+
+    /// On the map only what is selected is marked: keys act on nothing else.
+    pub(super) fn drop_unseen_cursor(&mut self) {
+        let is_map = self.shows_map();
+        if let Some(project) = self.project.as_mut().filter(|_| is_map) {
+            let gallery = &mut project.gallery;
+            if gallery.large.is_none() && gallery.selection.is_empty() {
+                gallery.cursor = None;
+            }
+        }
+    }
+
+    /// Whether the large view goes on to the next image of the gallery: where it was opened from there, or from the map.
+    pub fn walks_the_gallery(&self) -> bool {
+        matches!(self.images_view, ImagesView::Gallery | ImagesView::Map)
     }
 
     /// Shows images in a view.

@@ -85,6 +85,11 @@ pub struct Why {
 }
 
 impl Why {
+    /// What a model that is used no more sees as near.
+    pub(super) fn forget_model(&mut self) {
+        self.near = None;
+    }
+
     /// The training images that an image is most like, once they are known, or why they cannot be.
     pub fn near(&self, subject: &Subject) -> Option<Result<&Near, &str>> {
         let (of, _, near) = self.near.as_ref()?;

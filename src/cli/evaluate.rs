@@ -45,10 +45,10 @@ pub(super) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<()> {
     list_skipped(&evaluation.skipped, Listing::Short, terminal);
     let mut text = report_text(&evaluation.report, &classifier.meta.classes);
     text.push_str(&calibration_text(&evaluation.calibration));
-    text.push_str(&unknown_text(&evaluation.rule));
+    text.push_str(&unknown_text(&evaluation.rule, false));
     if let (Some(figures), Some(strangers)) = (&figures, &strangers) {
         list_skipped(&strangers.answers.skipped, Listing::Short, terminal);
-        text.push_str(&strangers_text(figures));
+        text.push_str(&strangers_text(figures, false));
     }
     print(text.trim_end())
 }

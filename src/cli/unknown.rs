@@ -39,6 +39,11 @@ pub(super) struct WishArgs {
 }
 
 impl WishArgs {
+    /// Whether strangers choose the threshold.
+    fn is_by_strangers(&self) -> bool {
+        self.unknown_false_accept.is_some()
+    }
+
     /// What is wished; `strangers` where they were given.
     pub(super) fn wish(&self, known: &[KnownImage], strangers: Option<&Predictions>) -> Result<UnknownWish> {
         let distances = strangers.and_then(|s| s.answers.distances.as_deref()).unwrap_or_default();
@@ -109,6 +114,8 @@ pub(super) struct Doubt {
     wish: UnknownWish,
     rule: RuleFigures,
     strangers: Option<(Predictions, Option<StrangerFigures>)>,
+    /// Whether they have chosen the threshold.
+    is_by_strangers: bool,
 }
 
 impl Doubt {
@@ -132,7 +139,7 @@ impl Doubt {
             let figures = StrangerFigures::new(known, &strangers, rule.rule);
             (strangers, figures)
         });
-        Ok(Self { wish, rule, strangers })
+        Ok(Self { wish, rule, strangers, is_by_strangers: args.wish.is_by_strangers() })
     }
 
     /// The rule.
@@ -145,13 +152,14 @@ impl Doubt {
         let mut text = String::new();
         if self.wish != UnknownWish::Off || self.strangers.is_some() {
             text.push_str("\nUnknown\n");
-            text.push_str(&unknown_text(&self.rule));
+            let is_chosen_on = matches!(self.wish, UnknownWish::Precision { .. } | UnknownWish::Distance { .. });
+            text.push_str(&unknown_text(&self.rule, is_chosen_on));
         }
         if let Some((strangers, figures)) = &self.strangers {
             list_skipped(&strangers.answers.skipped, Listing::Short, terminal);
             match figures {
                 Some(figures) => {
-                    text.push_str(&strangers_text(figures));
+                    text.push_str(&strangers_text(figures, self.is_by_strangers));
                     figures.note().iter().for_each(|note| terminal.warn(note));
                 }
                 None => terminal.warn("There are no validation images to compare the strangers with."),
@@ -205,19 +213,19 @@ pub(super) fn rule_json(found: &RuleFigures) -> Value {
 }
 
 /// A rule and what it does to known images, for people.
-pub(super) fn unknown_text(found: &RuleFigures) -> String {
+pub(super) fn unknown_text(found: &RuleFigures, is_chosen_on: bool) -> String {
     let mut text = format!("  {}", rule_text(found.rule));
     if found.n == 0 {
         return text + "\n";
     }
     text.push_str(&format!("\n    answers {} of {}", percent(found.coverage()), count(found.n, "image")));
     if let Some(right) = found.precision() {
-        text.push_str(&format!(
-            ", of which {} are right ({} to {} at 95 %)",
-            percent(right.value),
-            percent(right.interval.low),
-            percent(right.interval.high)
-        ));
+        // Of what chose the threshold an interval would promise more than it keeps.
+        let range = match is_chosen_on {
+            true => "on the images that chose the threshold".to_owned(),
+            false => format!("{} to {} at 95 %", percent(right.interval.low), percent(right.interval.high)),
+        };
+        text.push_str(&format!(", of which {} are right ({range})", percent(right.value)));
     }
     text.push_str(&format!(
         "; refuses {} and {}\n",
@@ -237,7 +245,7 @@ pub(super) fn strangers_json(found: &StrangerFigures, strangers: &Predictions) -
 }
 
 /// How well strangers are told from known images, for people.
-pub(super) fn strangers_text(found: &StrangerFigures) -> String {
+pub(super) fn strangers_text(found: &StrangerFigures, is_chosen_on: bool) -> String {
     let mut text = format!(
         "  {} against {} of the classes\n    by probability  AUROC {:.3}, {} let in with 95 % of the known\n",
         count(found.n_strangers, "stranger"),
@@ -253,10 +261,15 @@ pub(super) fn strangers_text(found: &StrangerFigures) -> String {
         ));
     }
     text.push_str(&format!(
-        "    under the rule  {} let in ({} to {} at 95 %), with {} of the known\n",
+        "    under the rule  {} let in ({}), with {} of the known\n",
         percent(found.false_accept),
-        percent(found.false_accept_interval.low),
-        percent(found.false_accept_interval.high),
+        match is_chosen_on {
+            true => "they chose the threshold".to_owned(),
+            false => {
+                let interval = &found.false_accept_interval;
+                format!("{} to {} at 95 %", percent(interval.low), percent(interval.high))
+            }
+        },
         percent(found.known_answered),
     ));
     text

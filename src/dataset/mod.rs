@@ -25,6 +25,13 @@ pub enum Split {
     Test,
 }
 
+/// Whether copies in these splits are a leak: one of them is judged on and the other is trained on, as images without a split
+/// may be.
+pub fn is_leak(a: Option<Split>, b: Option<Split>) -> bool {
+    let is_judged_on = |split| matches!(split, Some(Split::Val | Split::Test));
+    is_judged_on(a) != is_judged_on(b)
+}
+
 impl Split {
     /// The split that a folder or a table cell of this name means (`train`, `val`, `valid`, `validation`, `test`, …).
     pub fn from_name(name: &str) -> Option<Self> {

@@ -127,6 +127,9 @@ pub struct BeforeScaling {
     pub bins: Vec<CalibrationBin>,
     /// Expected calibration error.
     pub error: f64,
+    /// The diagram and the error as it answers, at temperatures that were fitted without the image, where the judged images
+    /// chose the temperature.
+    pub cross_fitted: Option<(Vec<CalibrationBin>, f64)>,
 }
 
 /// A judged image where the head is wrong.
@@ -167,14 +170,23 @@ pub struct Copies {
 }
 
 /// Faults in the data.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Faults {
-    /// Labels that are probably wrong, the likeliest first; `None` where they were not looked for.
-    pub labels: Option<Vec<DoubtfulLabel>>,
+    /// Labels that are probably wrong, the likeliest first, or why they were not looked for.
+    pub labels: Result<Vec<DoubtfulLabel>, NotLookedFor>,
     /// How many such labels there are.
     pub n_labels: usize,
     /// Pictures that are there more than once.
     pub copies: Vec<Copies>,
+}
+
+/// Why wrong labels were not looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotLookedFor {
+    /// There are too many images for a report.
+    TooMany,
+    /// No class has two images.
+    TooFew,
 }
 
 /// Accuracy over the number of images a class.

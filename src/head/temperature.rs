@@ -51,7 +51,7 @@ pub fn fit_temperature(logits: ArrayView2<'_, f32>, y: &[ClassIdx]) -> f64 {
 /// stratified cross-fitting. What temperature scaling is worth can be judged with these on the rows that choose the
 /// temperature; with the temperature of all rows it would be flattered.
 ///
-/// A row that is the only one of its class is in no fold; it is divided by the temperature of all other rows.
+/// Rows that are the only ones of their class are dealt to the folds in turn, and no temperature is fitted on them.
 /// Without two rows of a class there is nothing to fit on, and the temperature is 1.
 pub fn cross_fitted(logits: ArrayView2<'_, f32>, y: &[ClassIdx], n_classes: usize, seed: u64) -> Array2<f32> {
     let targets: Vec<u32> = y.iter().map(|class| class.0).collect();
@@ -65,13 +65,13 @@ pub fn cross_fitted(logits: ArrayView2<'_, f32>, y: &[ClassIdx], n_classes: usiz
             divided.row_mut(row).mapv_inplace(|v| (f64::from(v) / temperature) as f32);
         }
     };
-    for fold in &folds {
-        divide(&fold.train, &fold.held_out);
-        fold.held_out.iter().for_each(|&row| is_single[row] = false);
-    }
-    for single in (0..y.len()).filter(|&row| is_single[row]) {
-        let others: Vec<usize> = (0..y.len()).filter(|&row| row != single).collect();
-        divide(&others, &[single]);
+    folds.iter().flat_map(|fold| &fold.held_out).for_each(|&row| is_single[row] = false);
+    let singles: Vec<usize> = (0..y.len()).filter(|&row| is_single[row]).collect();
+    for (i, fold) in folds.iter().enumerate() {
+        let train: Vec<usize> = fold.train.iter().copied().filter(|&row| !is_single[row]).collect();
+        let dealt = singles.iter().skip(i).step_by(folds.len());
+        let held_out: Vec<usize> = fold.held_out.iter().chain(dealt).copied().collect();
+        divide(&train, &held_out);
     }
     softmax(&divided)
 }
@@ -155,8 +155,13 @@ mod tests {
         // Whatever a row's own class is, its probabilities stay: only those of the other folds move.
         y[40] = ClassIdx(2);
         let alone = cross_fitted(logits.view(), &y, 3, 0);
-        let others: Vec<ClassIdx> = y[..40].to_vec();
-        let t = fit_temperature(logits.slice(ndarray::s![..40, ..]), &others);
+        // One that is alone in its class is in the first fold.
+        let targets: Vec<u32> = y.iter().map(|class| class.0).collect();
+        let folds = stratified_folds(&targets, 3, 0);
+        let train: Vec<usize> = folds[0].train.iter().copied().filter(|&row| row != 40).collect();
+        assert!(train.len() < 40);
+        let others: Vec<ClassIdx> = train.iter().map(|&row| y[row]).collect();
+        let t = fit_temperature(logits.select(Axis(0), &train).view(), &others);
         assert!((alone[[40, 0]] - (1.0 / (1.0 + 2.0 * (-6.0 / t).exp())) as f32).abs() < 1e-6);
         assert!(before.rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-6));
         let single = cross_fitted(array![[1.0f32, 0.0]].view(), &[ClassIdx(0)], 2, 0);

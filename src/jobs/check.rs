@@ -53,8 +53,11 @@ fn check(
         *kept = Kept { epoch: request.epoch, ..Kept::default() };
     }
     let mut notes = Vec::new();
-    let every = request.images.len().div_ceil(MAX_CHECKED).max(1);
-    let images: Vec<CheckImage> = request.images.iter().step_by(every).copied().collect();
+    // By their numbers, which no edit moves: else each one would have other images looked at.
+    let n_numbers = request.images.iter().map(|image| image.id.as_usize() + 1).max().unwrap_or(0);
+    let every = if request.images.len() > MAX_CHECKED { n_numbers.div_ceil(MAX_CHECKED).max(1) } else { 1 };
+    let images: Vec<CheckImage> =
+        request.images.iter().filter(|image| image.id.as_usize().is_multiple_of(every)).copied().collect();
     if every > 1 {
         notes.push(format!(
             "Of {} images one in {every} is looked at here; `graft clean` looks at all of them.",
@@ -123,14 +126,21 @@ fn faults(
     }
     for group in &found.copies {
         let Some((&kept, extra)) = group.images.split_first() else { continue };
-        let is_judged_on =
-            |idx: usize| matches!(checked[idx].split, Some(crate::dataset::Split::Val | crate::dataset::Split::Test));
+        // What is in no split, or has no class, is neither trained nor judged on.
+        let is_judged_on = |idx: usize| {
+            let split = checked[idx].class.and(checked[idx].split)?;
+            Some(split != crate::dataset::Split::Train)
+        };
+        let is_leak = |a: usize, b: usize| match (is_judged_on(a), is_judged_on(b)) {
+            (Some(a), Some(b)) => a != b,
+            _ => false,
+        };
         for &copy in extra {
             let what = FaultDetail::Copy {
                 of: id(kept),
                 is_exact: checked[copy].row == checked[kept].row,
                 similarity: if checked[copy].row == checked[kept].row { 1.0 } else { group.similarity },
-                is_leak: is_judged_on(copy) != is_judged_on(kept),
+                is_leak: is_leak(copy, kept),
                 disagrees: checked[copy].class.is_some() && checked[copy].class != checked[kept].class,
             };
             faults.push(FoundFault { id: id(copy), what });

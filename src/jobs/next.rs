@@ -13,7 +13,7 @@ use crate::progress::Reporter;
 use crate::project::ImageId;
 use crate::rng::SplitMix64;
 use crate::workflow::WorkflowError;
-use crate::workflow::label_next::{MAX_ROWS, estimate_accuracy, label_next};
+use crate::workflow::label_next::{MAX_ROWS, estimate_accuracy, label_next, likely};
 
 pub(super) fn worker(table: Arc<Table>) -> Work {
     let mut known = None;
@@ -92,6 +92,12 @@ fn next(
             Some(AskedImage { id: image(question.row)?, likely: likely.collect(), stands_for: question.stands_for })
         })
         .collect();
+    let in_view = |&(id, row): &(ImageId, u32)| {
+        let (p, place) = (view.as_ref()?, *known.place.get(&row)?);
+        let said = likely(*p, place).into_iter();
+        Some((id, said.filter_map(|(c, p)| Some((*class_ids.get(c.as_usize())?, p))).collect()))
+    };
+    let shown = request.shown.iter().filter_map(in_view).collect();
     let mut rest: Vec<ImageId> = found.rest.iter().filter_map(|&place| image(place)).collect();
     // Copies of others, and what is beyond the sample.
     taken.extend(request.shown.iter().map(|(id, _)| *id));
@@ -101,6 +107,7 @@ fn next(
         revision: request.revision,
         epoch: request.epoch,
         asked,
+        shown,
         rest,
         estimate,
         n_labelled: request.labelled.len(),

@@ -66,6 +66,8 @@ pub struct NextOutput {
     pub epoch: u64,
     /// The first.
     pub asked: Vec<AskedImage>,
+    /// What the head says now of those that are in view.
+    pub shown: Vec<(ImageId, Vec<(ClassId, f32)>)>,
     /// All others.
     pub rest: Vec<ImageId>,
     /// How often the head would be right on all images, where that was asked for and can be said.

@@ -21,6 +21,8 @@ const LEAST_IN_CLASS: usize = 10;
 const MAX_COMPARED: usize = 2000;
 /// Part of the usual similarity below which an image is an outlier.
 const PART_OF_USUAL: f32 = 0.5;
+/// Least usual cosine with which anything can be said.
+const LEAST_USUAL: f32 = 0.1;
 /// Rows that are compared at a time.
 const BLOCK_ROWS: usize = 256;
 
@@ -80,6 +82,10 @@ pub fn outliers(
     let mut known: Vec<f32> = nearness.iter().flatten().copied().collect();
     known.sort_by(f32::total_cmp);
     let Some(&usual) = known.get(known.len() / 2) else { return Err(OutlierError::TooFew) };
+    // Where neighbours are hardly alike at all, half of that is chance.
+    if usual < LEAST_USUAL {
+        return Ok(Vec::new());
+    }
     let found = (0..rows.len()).filter_map(|i| {
         let similarity = nearness[i]?;
         (similarity < PART_OF_USUAL * usual).then_some(Outlier { row: rows[i], similarity, usual })

@@ -17,7 +17,7 @@ use crate::dataset::{SkipReason, Skipped, Split};
 use crate::export::describe::{FORMAT, Meta};
 use crate::export::files;
 use crate::head::text::TextRecord;
-use crate::head::{KnownImage, UnknownRule, softmax};
+use crate::head::{KnownImage, UnknownError, UnknownRule, softmax};
 use crate::metrics::{Calibration, Estimate, Interval, Report};
 use crate::progress::Reporter;
 use crate::text::labels::{Label, LabelIndex, NONE_OF_THESE};
@@ -263,6 +263,9 @@ pub fn evaluate(
         });
     }
     let (paths, classes): (Vec<PathBuf>, Vec<ClassIdx>) = labelled.into_iter().unzip();
+    if rule.is_some_and(UnknownRule::needs_distance) && !classifier.meta.has_distance {
+        return Err(UnknownError::NoDistance.into());
+    }
     let embedded = embed(&classifier.backbone, &paths, cache, config, reporter)?;
     if embedded.path_idx.is_empty() {
         return Err(WorkflowError::nothing_usable(paths.len(), &embedded.skipped));

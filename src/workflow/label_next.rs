@@ -74,7 +74,8 @@ pub fn label_next(
 }
 
 /// The likeliest two classes of a row, the first of equal ones first.
-fn likely(probabilities: ArrayView2<'_, f32>, row: usize) -> Vec<(ClassIdx, f32)> {
+/// The two likeliest classes of a row of `probabilities` `[n_rows, n_classes]`, likelier first.
+pub fn likely(probabilities: ArrayView2<'_, f32>, row: usize) -> Vec<(ClassIdx, f32)> {
     let mut all: Vec<(ClassIdx, f32)> =
         probabilities.row(row).iter().enumerate().map(|(class, &p)| (ClassIdx::from(class), p)).collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1));

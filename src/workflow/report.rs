@@ -21,7 +21,7 @@ use crate::dataset::Split;
 use crate::embedding::Embeddings;
 use crate::export::report::{
     BeforeScaling, Compared, Copies, Data, Document, DoubtfulLabel, Faults, HeadFigures, LearningCurve, Mistake,
-    Picture, Reproduce, RunRow,
+    NotLookedFor, Picture, Reproduce, RunRow,
 };
 use crate::head::{HeadError, UnknownRule, softmax};
 use crate::metrics::{calibration_bins, expected_calibration_error};
@@ -207,7 +207,11 @@ fn answers(input: &ReportInput<'_>) -> Result<Answers, WorkflowError> {
         let rows: Vec<(f32, bool)> =
             top(unscaled.view()).into_iter().zip(truth).map(|((class, p), truth)| (p, class == truth)).collect();
         let error = expected_calibration_error(rows.iter().copied());
-        Some(BeforeScaling { bins: calibration_bins(rows), error })
+        // Judged on the very images that chose the temperature, it would be flattered.
+        let crossed = input.heads[input.shown].certainty.calibration.as_ref();
+        let crossed = crossed.filter(|c| c.is_cross_fitted && split == Split::Val);
+        let cross_fitted = crossed.map(|c| (c.after.bins.clone(), c.after.error));
+        Some(BeforeScaling { bins: calibration_bins(rows), error, cross_fitted })
     } else {
         None
     };
@@ -250,15 +254,16 @@ fn faults(
         })
         .collect();
     let Some(features) = input.features.as_ref().filter(|f| f.view().nrows() == input.images.len()) else {
-        return Ok(Faults { labels: None, n_labels: 0, copies });
+        return Ok(Faults { labels: Err(NotLookedFor::TooMany), n_labels: 0, copies });
     };
     let y: Vec<ClassIdx> = input.images.iter().map(|image| image.class).collect();
     reporter.progress(Stage::Fit, 0, 0);
     let found = match suspected(features.view(), &y, input.classes.len(), input.seed, reporter.cancel_token()) {
         Ok((found, _)) => found,
         Err(HeadError::Cancelled) => return Err(WorkflowError::Cancelled),
-        // No class has two images: nothing can be said of labels.
-        Err(HeadError::NoValidation) => return Ok(Faults { labels: None, n_labels: 0, copies }),
+        Err(HeadError::NoValidation) => {
+            return Ok(Faults { labels: Err(NotLookedFor::TooFew), n_labels: 0, copies });
+        }
         Err(error) => return Err(error.into()),
     };
     let name = |class: ClassIdx| input.classes.name(class).unwrap_or_default().to_owned();
@@ -272,7 +277,7 @@ fn faults(
             quality: label.quality,
         });
     }
-    Ok(Faults { labels: Some(labels), n_labels, copies })
+    Ok(Faults { labels: Ok(labels), n_labels, copies })
 }
 
 fn compared(runs: &ComparedRuns, backbone: &Backbone, pictures: &mut Pictures<'_>) -> Result<Compared, WorkflowError> {

@@ -44,8 +44,18 @@ pub(super) fn calibration(document: &Document) -> String {
     );
     if let Some(before) = &document.before_scaling {
         figures.push(diagram(&before.bins, &format!("Before temperature scaling: error {}", percent(before.error))));
-        figures.push(diagram(&report.calibration, &format!("As it answers: error {}", percent(error.value))));
+        let (bins, after) = match &before.cross_fitted {
+            Some((bins, after)) => (bins, *after),
+            None => (&report.calibration, error.value),
+        };
+        figures.push(diagram(bins, &format!("As it answers: error {}", percent(after))));
         words += &format!(" Before temperature scaling it was {}.", percent(before.error));
+        if before.cross_fitted.is_some() {
+            words += &format!(
+                " These images chose the temperature; with one that was chosen without the image, the error is {}.",
+                percent(after)
+            );
+        }
     } else {
         figures.push(diagram(&report.calibration, &format!("Calibration error {}", percent(error.value))));
     }

@@ -2,7 +2,7 @@
 
 use super::page::{base64, count, escape, note, p, percent, section, table};
 use super::sections::{RUN_COLUMNS, run_cells};
-use super::{Compared, Copies, Document, Picture};
+use super::{Compared, Copies, Document, NotLookedFor, Picture};
 use crate::project::runs::{Answered, Difference, points};
 
 /// Groups of copies that are listed, at most.
@@ -60,9 +60,12 @@ pub(super) fn faults(document: &Document) -> String {
     let Some(faults) = &document.faults else { return String::new() };
     let mut body = String::new();
     match &faults.labels {
-        None => body += &note("Wrong labels were not looked for: there are too many images for a report."),
-        Some(labels) if labels.is_empty() => body += &p("No label looks wrong."),
-        Some(labels) => {
+        Err(NotLookedFor::TooMany) => {
+            body += &note("Wrong labels were not looked for: there are too many images for a report.");
+        }
+        Err(NotLookedFor::TooFew) => body += &note("Wrong labels were not looked for: no class has two images."),
+        Ok(labels) if labels.is_empty() => body += &p("No label looks wrong."),
+        Ok(labels) => {
             let words = match faults.n_labels {
                 1 => "1 label is probably wrong".to_owned(),
                 n => format!("{n} labels are probably wrong"),

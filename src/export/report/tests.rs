@@ -84,7 +84,7 @@ fn document(name: &str, n_classes: usize) -> Document {
             HeadFigures { record: prototype, val: None, test: None },
         ],
         shown: 0,
-        before_scaling: Some(BeforeScaling { bins: report.calibration.clone(), error: 0.2 }),
+        before_scaling: Some(BeforeScaling { bins: report.calibration.clone(), error: 0.2, cross_fitted: None }),
         answers: (0..20).map(|i| (0.05 * i as f32, i % 3 != 0)).collect(),
         unknown: UnknownRule::Probability { below: 0.4 },
         mistakes: vec![
@@ -93,7 +93,7 @@ fn document(name: &str, n_classes: usize) -> Document {
         ],
         n_mistakes: 3,
         faults: Some(Faults {
-            labels: Some(vec![DoubtfulLabel {
+            labels: Ok(vec![DoubtfulLabel {
                 picture: picture(),
                 given: name.to_owned(),
                 suggested: name.to_owned(),

@@ -106,6 +106,9 @@ impl Search<'_> {
         let cosines = self.x.slice(s![a.clone(), ..]).dot(&self.x.slice(s![b.clone(), ..]).t());
         let mut prepared: BTreeMap<usize, Prepared> = BTreeMap::new();
         let mut pairs = Vec::new();
+        // Frames of one camera are all alike: what is one group already needs no other comparison.
+        let mut joined = Joined::new(a.len() + b.len());
+        let place = |row: usize| if a.contains(&row) { row - first } else { a.len() + row - second };
         for i in a.clone() {
             if self.cancel.is_cancelled() {
                 return Err(SimilarityError::Cancelled);
@@ -115,7 +118,10 @@ impl Search<'_> {
                 // A comparison with what is no number is false.
                 let is_near =
                     length > 0.0 && length.is_finite() && cosines[[i - first, j - second]] >= MIN_COSINE * length;
-                if !is_near || Comparer::glanced(&self.glances[i], &self.glances[j]) < MIN_GLANCE {
+                if !is_near
+                    || joined.are(place(i), place(j))
+                    || Comparer::glanced(&self.glances[i], &self.glances[j]) < MIN_GLANCE
+                {
                     continue;
                 }
                 for row in [i, j] {
@@ -127,11 +133,40 @@ impl Search<'_> {
                 }
                 let similarity = self.comparer.similarity(self.miniatures[i], self.miniatures[j]);
                 if similarity >= MIN_SIMILARITY {
+                    joined.join(place(i), place(j));
                     pairs.push(SimilarPair { a: i, b: j, similarity: similarity.min(1.0) });
                 }
             }
         }
         Ok(pairs)
+    }
+}
+
+/// Which of some items are connected.
+struct Joined {
+    parent: Vec<usize>,
+}
+
+impl Joined {
+    fn new(n: usize) -> Self {
+        Self { parent: (0..n).collect() }
+    }
+
+    fn root(&mut self, mut item: usize) -> usize {
+        while self.parent[item] != item {
+            self.parent[item] = self.parent[self.parent[item]];
+            item = self.parent[item];
+        }
+        item
+    }
+
+    fn are(&mut self, a: usize, b: usize) -> bool {
+        self.root(a) == self.root(b)
+    }
+
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.parent[a.max(b)] = a.min(b);
     }
 }
 

@@ -139,7 +139,9 @@ fn gallery(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
         if take(Modifiers::NONE, digit) {
             out.push(Command::LabelByDigit(i as u8 + 1));
             // In the large view the next image follows, so that a folder is labelled with one key an image.
-            if project.gallery.large.is_some() {
+            if project.gallery.large.is_some() && !state.walks_the_gallery() {
+                out.push(Command::Look(None));
+            } else if project.gallery.large.is_some() {
                 out.push(Command::Select(SelectOp::Move { by: 1, extend: false }));
             }
         }

@@ -201,9 +201,12 @@ fn copy_groups(images: &[CheckedImage], n_rows: usize, pairs: &[SimilarPair]) ->
             copies.sort_by_key(|&idx| (images[idx].rank(), images[idx].class.is_none(), idx));
             let mut classes: Vec<ClassIdx> = copies.iter().filter_map(|&idx| images[idx].class).collect();
             classes.dedup();
+            let has_class = |is_it: &dyn Fn(&CheckedImage) -> bool| {
+                copies.iter().any(|&idx| images[idx].class.is_some() && is_it(&images[idx]))
+            };
             CopyGroup {
-                is_leak: copies.iter().any(|&idx| images[idx].is_judged_on())
-                    && copies.iter().any(|&idx| !images[idx].is_judged_on()),
+                // What has no class is neither trained nor judged on.
+                is_leak: has_class(&|image| image.is_judged_on()) && has_class(&|image| !image.is_judged_on()),
                 disagree: classes.len() > 1,
                 is_exact,
                 similarity,

@@ -190,7 +190,8 @@ impl Fitter<'_> {
         rows: &[usize],
         y: &[ClassIdx],
     ) -> Result<head::TrainedHead, WorkflowError> {
-        // What is judged on has no say in the settings: it would flatter, and large draws more than small ones.
+        // What is judged on has no say in the settings: it would flatter, and large draws more than small ones. (Settings
+        // that larger draws share are an exception: the first draw chose them, on images that the others may judge on.)
         let mut config = TrainConfig { kind, policy: SelectionPolicy::Auto, ..TrainConfig::default() };
         match &self.settings {
             Some(Settings::Strength(c)) => config.strength = Strength::Fixed(*c),

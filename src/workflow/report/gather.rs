@@ -9,7 +9,7 @@ use super::{ComparedRuns, MAX_CHECKED, ReportInput, ReportedCopies, ReportedImag
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::split::SplitConfig;
-use crate::dataset::{Sample, SkipReason, Split};
+use crate::dataset::{Sample, SkipReason, Split, is_leak};
 use crate::embedding::Embeddings;
 use crate::export::report::LearningCurve;
 use crate::head::{self, HeadKind, UnknownRule};
@@ -296,7 +296,7 @@ impl Gathered {
                 .entry(of)
                 .or_insert_with(|| ReportedCopies { paths: vec![of.clone()], ..ReportedCopies::default() });
             group.paths.push(file.path.clone());
-            group.is_leak |= own.is_some() && kept.is_some() && own != kept;
+            group.is_leak |= is_leak(own, kept);
             group.disagree |= disagree;
         }
         (groups.into_values().collect(), left_out)

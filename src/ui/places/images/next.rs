@@ -110,6 +110,22 @@ fn instead(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) -> bool {
         EmptyState::new(icons::WARNING, "The images could not be ordered").text(why).show(ui);
         return true;
     }
+    if project.next.current().is_none() {
+        let (title, words, action) = match (&project.live.pause, &project.next.error) {
+            (Some(EmbedPause::Failed(why)), _) => {
+                ("The model has not seen the others", why.as_str(), &["Try again"][..])
+            }
+            (Some(EmbedPause::Cancelled), _) => {
+                ("The model has not seen the others", "Embedding was cancelled.", &["Resume"][..])
+            }
+            (None, Some(why)) => ("The images could not be ordered", why.as_str(), &[][..]),
+            (None, None) => return false,
+        };
+        if EmptyState::new(icons::WARNING, title).text(words).actions(action).show(ui).is_some() {
+            cx.act(Action::ResumeEmbedding);
+        }
+        return true;
+    }
     false
 }
 
