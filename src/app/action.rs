@@ -1,6 +1,8 @@
 //! Actions: what can be done without saying more. Each has a name, an explanation and perhaps a shortcut; buttons, menus,
 //! the palette, keys and tests share them.
 
+pub use super::shortcut::Shortcut;
+use super::shortcut::{ctrl, ctrl_shift, plain};
 use super::state::{AppState, EmbedPause, Place, Purpose};
 use super::{faults, map, runs, study, zero_shot};
 use crate::head::UnknownWish;
@@ -151,38 +153,6 @@ pub enum Action {
     Shortcuts,
     /// Ends the program.
     Quit,
-}
-
-/// A key with its modifiers. `Ctrl` is the command key on a Mac.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Shortcut {
-    /// With Ctrl.
-    pub ctrl: bool,
-    /// With Shift.
-    pub shift: bool,
-    /// Name of the key: `K`, `Delete`, `1`.
-    pub key: &'static str,
-}
-
-impl Shortcut {
-    /// As it is written: `Ctrl+Shift+Z`.
-    pub fn text(&self) -> String {
-        let ctrl = if self.ctrl { "Ctrl+" } else { "" };
-        let shift = if self.shift { "Shift+" } else { "" };
-        format!("{ctrl}{shift}{}", self.key)
-    }
-}
-
-const fn ctrl(key: &'static str) -> Option<Shortcut> {
-    Some(Shortcut { ctrl: true, shift: false, key })
-}
-
-const fn ctrl_shift(key: &'static str) -> Option<Shortcut> {
-    Some(Shortcut { ctrl: true, shift: true, key })
-}
-
-const fn plain(key: &'static str) -> Option<Shortcut> {
-    Some(Shortcut { ctrl: false, shift: false, key })
 }
 
 /// Why an action cannot be done now, in a few words.

@@ -22,6 +22,7 @@ mod open;
 mod project;
 mod runner;
 mod runs;
+mod shortcut;
 mod state;
 pub mod strangers;
 mod study;
