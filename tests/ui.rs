@@ -3,166 +3,21 @@
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+#[path = "common/window.rs"]
+mod window;
 
-use eframe::egui::{self, Event, Key, Modifiers, vec2};
-use egui_kittest::Harness;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eframe::egui::{self, Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use graft::app::gallery::SelectOp;
 use graft::app::{AppState, Command, DropInto, Place, RuntimeState, Target};
 use graft::head::UnknownWish;
 use graft::jobs::LaneKind;
 use graft::project::ImageId;
-use graft::store::dirs;
 use graft::store::settings::AppSettings;
-use graft::ui::shell::Shell;
-
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// One at a time: they share two cores, and the folders below.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// The folder that this process keeps everything in, for its life.
-fn root() -> &'static Path {
-    static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
-    ROOT.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        dirs::keep_below(dir.path().to_owned());
-        dir
-    })
-    .path()
-}
-
-/// `n` sample photographs of each of three classes, in a folder of their own.
-fn pictures(name: &str, n: usize) -> PathBuf {
-    let dir = root().join(name);
-    for class in ["fish", "tool", "windmill"] {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sample").join(class);
-        std::fs::create_dir_all(dir.join(class)).unwrap();
-        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        for file in files.into_iter().take(n) {
-            std::fs::copy(&file, dir.join(class).join(file.file_name().unwrap())).unwrap();
-        }
-    }
-    dir
-}
-
-#[derive(Debug)]
-struct Dropped(PathBuf);
-
-impl egui::DroppedFile for Dropped {
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, String> {
-        Err("paths are enough".to_owned())
-    }
-}
-
-/// The window in a test.
-struct Window {
-    harness: Harness<'static, Option<Shell>>,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Window {
-    fn open() -> Self {
-        Self::open_with(AppSettings::default())
-    }
-
-    fn open_with(settings: AppSettings) -> Self {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        root();
-        let harness = Harness::builder().with_size(vec2(1280.0, 800.0)).with_max_steps(64).build_ui_state(
-            move |ui, shell: &mut Option<Shell>| {
-                let shell = shell.get_or_insert_with(|| Shell::new(ui.ctx(), settings.clone()).unwrap());
-                shell.logic(ui.ctx());
-                shell.draw(ui);
-            },
-            None,
-        );
-        Self { harness, _alone: alone }
-    }
-
-    /// With a project of `n` photographs of each class, trained.
-    fn trained(name: &str, n: usize) -> Self {
-        let mut window = Self::open();
-        window.drop_paths(&[pictures(name, n)]);
-        window.wait("heads are trained", |s| s.project.as_ref().is_some_and(|p| p.live.fit.is_some()) && is_quiet(s));
-        window
-    }
-
-    fn state(&self) -> &AppState {
-        self.harness.state().as_ref().unwrap().state()
-    }
-
-    fn project(&self) -> &graft::app::OpenProject {
-        self.state().project.as_ref().unwrap()
-    }
-
-    fn step(&mut self) {
-        self.harness.step();
-        self.harness.step();
-    }
-
-    /// Frames until `holds`, each after something has come of the work.
-    fn wait(&mut self, what: &str, holds: impl Fn(&AppState) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        self.step();
-        while !holds(self.state()) {
-            assert!(Instant::now() < deadline, "{what}: {:?}", self.state().activities);
-            let shell = self.harness.state_mut().as_mut().unwrap();
-            shell.runner_mut().wait(Duration::from_millis(200));
-            self.harness.step();
-        }
-        self.step();
-    }
-
-    fn dispatch(&mut self, command: Command) {
-        self.harness.state_mut().as_mut().unwrap().dispatch(command);
-        self.step();
-    }
-
-    fn drop_paths(&mut self, paths: &[PathBuf]) {
-        self.harness.input_mut().dropped_files =
-            paths.iter().map(|p| Arc::new(Dropped(p.clone())) as Arc<dyn egui::DroppedFile + Send + Sync>).collect();
-        self.harness.step();
-        self.harness.input_mut().dropped_files.clear();
-        self.step();
-    }
-
-    fn key(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.step();
-    }
-
-    fn type_text(&mut self, text: &str) {
-        self.harness.event(Event::Text(text.to_owned()));
-        self.step();
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness.get_by_label(label).click();
-        self.step();
-    }
-
-    fn sees(&self, label: &str) -> bool {
-        self.harness.query_all_by_label_contains(label).next().is_some()
-    }
-
-    fn class_of(&self, id: u32) -> Option<String> {
-        let project = self.project();
-        Some(project.data.class(project.data.image(ImageId(id))?.class?)?.name.clone())
-    }
-}
-
-fn is_quiet(state: &AppState) -> bool {
-    state.is_idle()
-}
+use window::{PATIENCE, Window, pictures, root};
 
 #[test]
 fn a_drop_says_what_it_will_do_and_does_it() {
@@ -176,7 +31,7 @@ fn a_drop_says_what_it_will_do_and_does_it() {
     assert!(window.sees("Start a new project with these images. 3 classes: fish, tool, windmill"));
     window.harness.input_mut().hovered_files.clear();
     window.drop_paths(&[folder]);
-    window.wait("heads are trained", |s| s.project.as_ref().is_some_and(|p| p.live.fit.is_some()) && is_quiet(s));
+    window.wait("heads are trained", |s| s.project.as_ref().is_some_and(|p| p.live.fit.is_some()) && s.is_idle());
     assert_eq!(window.project().counts.n_images, 18);
     assert!(window.sees("fish") && window.sees("windmill"));
     assert!(window.project().live.figures().iter().all(|f| f.val.unwrap().accuracy.value > 0.6));
@@ -191,18 +46,18 @@ fn keys_relabel_and_undo_takes_it_back() {
     window.click(&format!("{name}, fish"));
     assert_eq!(window.project().gallery.selection.len(), 1);
     window.key(Modifiers::NONE, Key::Num3);
-    assert_eq!(window.class_of(first.0).as_deref(), Some("windmill"));
+    assert_eq!(window.class_of(first).as_deref(), Some("windmill"));
     assert!(window.sees(&format!("{name}, windmill")));
     window.wait("the heads follow", |s| {
         s.project.as_ref().is_some_and(|p| p.live.fit.as_ref().is_some_and(|f| f.output.revision == p.revision))
     });
     window.key(Modifiers::COMMAND, Key::Z);
-    assert_eq!(window.class_of(first.0).as_deref(), Some("fish"));
+    assert_eq!(window.class_of(first).as_deref(), Some("fish"));
     window.key(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
-    assert_eq!(window.class_of(first.0).as_deref(), Some("windmill"));
+    assert_eq!(window.class_of(first).as_deref(), Some("windmill"));
     window.harness.get_all_by_label("Undo").next().unwrap().click();
     window.step();
-    assert_eq!(window.class_of(first.0).as_deref(), Some("fish"));
+    assert_eq!(window.class_of(first).as_deref(), Some("fish"));
 }
 
 #[test]
@@ -216,7 +71,7 @@ fn arrows_shift_and_enter_work_in_the_gallery() {
     assert_eq!(window.project().gallery.large, Some(ImageId(2)));
     assert!(window.sees("Answer of the head"));
     window.key(Modifiers::NONE, Key::Num2);
-    assert_eq!(window.class_of(2).as_deref(), Some("tool"));
+    assert_eq!(window.class_of(ImageId(2)).as_deref(), Some("tool"));
     assert_eq!(window.project().gallery.large, Some(ImageId(3)), "the next one follows");
     window.click("Previous image");
     assert_eq!(window.project().gallery.large, Some(ImageId(2)));
@@ -301,7 +156,7 @@ fn the_palette_runs_what_is_typed() {
     window.key(Modifiers::COMMAND, Key::K);
     window.type_text("label windmill");
     window.key(Modifiers::NONE, Key::Enter);
-    assert_eq!(window.class_of(0).as_deref(), Some("windmill"));
+    assert_eq!(window.class_of(ImageId(0)).as_deref(), Some("windmill"));
 }
 
 #[test]
@@ -331,11 +186,11 @@ fn images_are_predicted_without_being_added() {
     assert_eq!(window.project().counts.n_images, 15, "nothing was added");
     let csv = root().join("answers.csv");
     window.dispatch(Command::SavePredictions(csv.clone()));
-    window.wait("the table is written", is_quiet);
+    window.wait("the table is written", AppState::is_idle);
     assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 8);
     let dir = root().join("sorted");
     window.dispatch(Command::SortPredictions(dir.clone()));
-    window.wait("the copies are made", is_quiet);
+    window.wait("the copies are made", AppState::is_idle);
     assert!(std::fs::read_dir(dir.join("windmill")).unwrap().count() >= 5);
 }
 
@@ -346,7 +201,7 @@ fn an_export_is_written_and_verified() {
     window.dispatch(Command::SetExportDir(dir.clone()));
     window.key(Modifiers::COMMAND, Key::E);
     assert_eq!(window.state().place, Place::Export);
-    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && is_quiet(s));
+    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && s.is_idle());
     let (_, meta) = window.project().export.done.clone().unwrap();
     assert!(meta.verification.n > 0 && meta.verification.classifier.max_abs_difference < 1e-4);
     for file in ["classifier.onnx", "image_classifier.onnx", "head.onnx", "predict.py", "graft.json", "labels.txt"] {
@@ -366,7 +221,7 @@ fn the_export_goes_where_the_field_says() {
     window.type_text(&dir.display().to_string());
     // Without Enter, and without leaving the field.
     window.key(Modifiers::COMMAND, Key::E);
-    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && is_quiet(s));
+    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && s.is_idle());
     assert!(dir.join("classifier.onnx").is_file());
     window.key(Modifiers::NONE, Key::Enter);
     let before = window.project().export_dir();
@@ -384,7 +239,7 @@ fn what_was_done_is_there_after_a_restart_and_can_still_be_undone() {
     let path = window.project().path.clone();
     window.dispatch(Command::Label { images: graft::app::Target::Images(vec![ImageId(0)]), class: None });
     window.dispatch(Command::SetUnknown(UnknownWish::Precision { at_least: 0.99 }));
-    window.wait("all is saved", is_quiet);
+    window.wait("all is saved", AppState::is_idle);
     let accuracy = window.project().live.figures()[0].val.unwrap().accuracy.value;
     window.harness.state_mut().take().unwrap().shut_down();
     drop(window);
@@ -392,19 +247,19 @@ fn what_was_done_is_there_after_a_restart_and_can_still_be_undone() {
     let mut window = Window::open();
     window.dispatch(Command::OpenProject(path));
     window.wait("the project is open", |s| s.project.is_some());
-    assert_eq!(window.class_of(0), None);
+    assert_eq!(window.class_of(ImageId(0)), None);
     assert_eq!(window.project().data.settings.unknown, UnknownWish::Precision { at_least: 0.99 });
     assert_eq!(window.project().live.figures()[0].val.unwrap().accuracy.value, accuracy, "figures of the last time");
     window.key(Modifiers::COMMAND, Key::Z);
     window.key(Modifiers::COMMAND, Key::Z);
-    assert_eq!(window.class_of(0).as_deref(), Some("fish"));
+    assert_eq!(window.class_of(ImageId(0)).as_deref(), Some("fish"));
     assert_eq!(window.project().data.settings.unknown, UnknownWish::Off);
 }
 
 #[test]
 fn a_project_opened_twice_is_read_only_the_second_time() {
     let mut window = Window::trained("twice", 3);
-    window.wait("all is saved", is_quiet);
+    window.wait("all is saved", AppState::is_idle);
     let path = window.project().path.clone();
     let mut second = graft::app::Runner::new(AppSettings::default(), Arc::new(|| {})).unwrap();
     second.dispatch(Command::OpenProject(path));
@@ -419,7 +274,7 @@ fn a_project_opened_twice_is_read_only_the_second_time() {
 #[test]
 fn a_moved_folder_is_found_again() {
     let mut window = Window::trained("moving", 4);
-    window.wait("all is saved", is_quiet);
+    window.wait("all is saved", AppState::is_idle);
     let path = window.project().path.clone();
     window.harness.state_mut().take().unwrap().shut_down();
     drop(window);
@@ -428,7 +283,7 @@ fn a_moved_folder_is_found_again() {
 
     let mut window = Window::open();
     window.dispatch(Command::OpenProject(path));
-    window.wait("the project is open", |s| s.project.is_some() && is_quiet(s));
+    window.wait("the project is open", |s| s.project.is_some() && s.is_idle());
     assert!(window.sees("is not there any more"));
     assert_eq!(window.project().counts.n_skipped, 0, "a folder that is gone is no damage of its images");
     let root_id = window.project().missing_roots[0];
@@ -436,14 +291,14 @@ fn a_moved_folder_is_found_again() {
     window.wait("all are embedded", |s| s.project.as_ref().is_some_and(|p| p.live.n_embedded == 12));
     assert!(!window.sees("is not there any more"));
     window.drop_paths(&[root().join("elsewhere/moved")]);
-    window.wait("it is known", |s| is_quiet(s) && s.notices.iter().any(|n| n.text.contains("already")));
+    window.wait("it is known", |s| s.is_idle() && s.notices.iter().any(|n| n.text.contains("already")));
     assert_eq!(window.project().counts.n_images, 12, "the same folder again adds nothing");
 }
 
 #[test]
 fn a_moved_folder_is_found_again_by_dropping_it() {
     let mut window = Window::trained("moving too", 4);
-    window.wait("all is saved", is_quiet);
+    window.wait("all is saved", AppState::is_idle);
     let path = window.project().path.clone();
     window.harness.state_mut().take().unwrap().shut_down();
     drop(window);
@@ -451,10 +306,10 @@ fn a_moved_folder_is_found_again_by_dropping_it() {
 
     let mut window = Window::open();
     window.dispatch(Command::OpenProject(path));
-    window.wait("the project is open", |s| s.project.is_some() && is_quiet(s));
+    window.wait("the project is open", |s| s.project.is_some() && s.is_idle());
     assert!(window.sees("is not there any more"));
     window.drop_paths(&[root().join("moved by hand")]);
-    window.wait("all are embedded", |s| is_quiet(s) && s.project.as_ref().is_some_and(|p| p.live.n_embedded == 12));
+    window.wait("all are embedded", |s| s.is_idle() && s.project.as_ref().is_some_and(|p| p.live.n_embedded == 12));
     assert!(!window.sees("is not there any more"));
     assert_eq!(window.project().counts.n_images, 12);
 }
@@ -492,11 +347,11 @@ fn drops_while_busy_are_not_lost() {
     let (a, b) = (pictures("first", 3), pictures("second", 2));
     window.drop_paths(&[a]);
     window.drop_paths(&[b]);
-    window.wait("both are in", |s| s.project.as_ref().is_some_and(|p| p.counts.n_images == 15) && is_quiet(s));
+    window.wait("both are in", |s| s.project.as_ref().is_some_and(|p| p.counts.n_images == 15) && s.is_idle());
     let duplicates = window.project().live.duplicates().len();
     assert_eq!(duplicates, 6, "the same pictures in two folders count once");
     window.dispatch(Command::Drop { paths: vec![root().join("first/fish")], into: DropInto::Auto });
-    window.wait("nothing is added twice", |s| is_quiet(s) && s.notices.iter().any(|n| n.text.contains("already")));
+    window.wait("nothing is added twice", |s| s.is_idle() && s.notices.iter().any(|n| n.text.contains("already")));
     assert_eq!(window.project().counts.n_images, 15);
 }
 
@@ -553,7 +408,7 @@ fn unlabelled_images_are_labelled_one_key_an_image() {
     for key in [Key::Num1, Key::Num2, Key::Num3] {
         window.key(Modifiers::NONE, key);
     }
-    let classes: Vec<_> = (0..6).map(|i| window.class_of(i)).collect();
+    let classes: Vec<_> = (0..6).map(|i| window.class_of(ImageId(i))).collect();
     let expected = [None, Some("fish"), Some("tool"), Some("windmill"), None, None];
     assert_eq!(classes.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
     assert_eq!(window.project().gallery.large, Some(ImageId(4)), "the next one without a label");
@@ -562,7 +417,7 @@ fn unlabelled_images_are_labelled_one_key_an_image() {
 #[test]
 fn changes_that_cannot_be_saved_are_asked_about() {
     let mut window = Window::trained("unsaved", 3);
-    window.wait("all is saved", is_quiet);
+    window.wait("all is saved", AppState::is_idle);
     window.harness.state_mut().as_mut().unwrap().runner_mut().state.save_error = Some("The disk is full.".to_owned());
     window.step();
     assert!(window.sees("Changes are not being saved"));
@@ -590,14 +445,14 @@ fn models_are_looked_at_without_a_project() {
 fn depths_are_probed_and_a_layer_is_chosen_by_its_accuracy() {
     let mut window = Window::trained("depths", 10);
     window.dispatch(Command::Go(Place::Model));
-    window.wait("the model is looked into", |s| s.models.inspected.is_some() && is_quiet(s));
+    window.wait("the model is looked into", |s| s.models.inspected.is_some() && s.is_idle());
     // All of it in view.
     window.harness.set_size(vec2(1280.0, 1600.0));
     window.step();
     window.click("Layers");
     assert!(window.sees("Accuracy over depth") && window.sees("Feature layer"));
     window.click("Probe the layers");
-    window.wait("the layers are probed", |s| s.project.as_ref().unwrap().probed().is_some() && is_quiet(s));
+    window.wait("the layers are probed", |s| s.project.as_ref().unwrap().probed().is_some() && s.is_idle());
     let layers = window.project().probed().unwrap().outcome.layers.clone();
     assert!(layers.len() >= 4 && layers.last().unwrap().is_proposed);
     assert!(layers[0].macs < layers.last().unwrap().macs);
@@ -609,7 +464,7 @@ fn depths_are_probed_and_a_layer_is_chosen_by_its_accuracy() {
     window.click("Use the probed layer");
     assert_eq!(window.project().data.settings.layer.as_deref(), Some(layers[1].layer.as_str()));
     window.wait("the images are embedded again", |s| {
-        s.project.as_ref().is_some_and(|p| p.live.n_embedded == 30 && p.live.fit.is_some()) && is_quiet(s)
+        s.project.as_ref().is_some_and(|p| p.live.n_embedded == 30 && p.live.fit.is_some()) && s.is_idle()
     });
     window.key(Modifiers::COMMAND, Key::Z);
     assert_eq!(window.project().data.settings.layer, None, "choosing a layer is an edit");
@@ -619,14 +474,14 @@ fn depths_are_probed_and_a_layer_is_chosen_by_its_accuracy() {
 fn models_are_compared_on_the_projects_images() {
     let mut window = Window::trained("compared", 8);
     window.dispatch(Command::Go(Place::Model));
-    window.wait("the models are listed", |s| s.models.cards.is_some() && is_quiet(s));
+    window.wait("the models are listed", |s| s.models.cards.is_some() && s.is_idle());
     window.click("Compare models");
     assert!(window.sees("Which model suits these images"));
     window.click("Compare the models");
     let is_done = |s: &AppState| {
         s.project.as_ref().unwrap().studies.compared.as_ref().is_some_and(|c| c.outcome.models.len() == 2)
     };
-    window.wait("both are compared", |s| is_done(s) && is_quiet(s));
+    window.wait("both are compared", |s| is_done(s) && s.is_idle());
     assert!(window.sees("Accuracy against speed"));
     let compared = window.project().studies.compared.clone().unwrap();
     let models: Vec<&str> = compared.outcome.models.iter().map(|m| m.model.as_str()).collect();
@@ -689,7 +544,7 @@ impl Window {
         window.drop_paths(&[folder]);
         window.wait("images are embedded", |s| {
             s.project.as_ref().is_some_and(|p| p.counts.n_images > 0 && p.live.n_embedded == p.counts.n_images)
-                && is_quiet(s)
+                && s.is_idle()
         });
         window.key(Modifiers::COMMAND, Key::Num5);
         assert_eq!(window.state().place, Place::ZeroShot);
@@ -703,7 +558,7 @@ impl Window {
         self.type_text(text);
         let text = text.to_owned();
         self.wait("the labels are read", move |s| {
-            s.project.as_ref().is_some_and(|p| p.zero_shot.text == text && p.zero_shot.is_current()) && is_quiet(s)
+            s.project.as_ref().is_some_and(|p| p.zero_shot.text == text && p.zero_shot.is_current()) && s.is_idle()
         });
     }
 }
@@ -761,7 +616,7 @@ fn the_surest_images_become_classes_and_one_undo_takes_it_back() {
     window.click("Use these as classes");
     window.wait("a text head is trained", |s| {
         s.project.as_ref().is_some_and(|p| p.live.fit.as_ref().is_some_and(|f| f.output.heads.len() == 3))
-            && is_quiet(s)
+            && s.is_idle()
     });
     let names: Vec<String> = window.project().data.sorted_classes().into_iter().map(|(_, c)| c.name.clone()).collect();
     assert_eq!(names, ["fish", "tool", "windmill"]);
@@ -780,10 +635,10 @@ fn the_surest_images_become_classes_and_one_undo_takes_it_back() {
         window.dispatch(Command::Label { images, class: Some(class) });
     }
     assert_eq!(window.project().counts.n_guessed, 0);
-    window.wait("heads are fitted again", is_quiet);
+    window.wait("heads are fitted again", AppState::is_idle);
     window.click("Draw the few-shot curve");
     window
-        .wait("the curve is drawn", |s| s.project.as_ref().is_some_and(|p| p.zero_shot.curve.is_some()) && is_quiet(s));
+        .wait("the curve is drawn", |s| s.project.as_ref().is_some_and(|p| p.zero_shot.curve.is_some()) && s.is_idle());
     let curve = window.project().zero_shot.curve.clone().unwrap();
     assert_eq!(curve.points.iter().map(|p| p.shots).collect::<Vec<_>>(), [0, 1, 2, 4]);
     assert!(window.sees("starts from the labels"));
@@ -801,7 +656,7 @@ fn labels_are_exported_like_any_head() {
     window.dispatch(Command::SetExportDir(dir.clone()));
     window.click("Export zero-shot classifier");
     assert_eq!(window.state().place, Place::Export);
-    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && is_quiet(s));
+    window.wait("the export is there", |s| s.project.as_ref().is_some_and(|p| p.export.done.is_some()) && s.is_idle());
     let (_, meta) = window.project().export.done.clone().unwrap();
     assert_eq!(meta.classes.names(), ["fish", "windmill", "tool"], "in the order in which they were typed");
     assert!(meta.verification.classifier.max_abs_difference < 1e-4 && meta.verification.n == 9);
@@ -831,7 +686,7 @@ fn labels_that_cannot_be_read_say_why() {
     window.dispatch(Command::ChooseModel(Some(cnn.display().to_string())));
     window.dispatch(Command::TypeLabels("fish\ntool".to_owned()));
     window.wait("the model has looked at them", |s| {
-        s.project.as_ref().is_some_and(|p| p.zero_shot.error.is_some()) && is_quiet(s)
+        s.project.as_ref().is_some_and(|p| p.zero_shot.error.is_some()) && s.is_idle()
     });
     assert!(window.sees("has no text tower"));
 }

@@ -3,103 +3,18 @@
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+#[path = "common/window.rs"]
+mod window;
 
 use eframe::egui::{Key, Modifiers, Pos2, Rect, pos2, vec2};
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use graft::app::gallery::SelectOp;
 use graft::app::map::ColourBy;
-use graft::app::{Action, AppState, Command, DropInto, OpenProject};
+use graft::app::{Action, Command, DropInto};
 use graft::project::ImageId;
-use graft::store::dirs;
-use graft::store::settings::AppSettings;
-use graft::ui::shell::Shell;
-
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// `n` sample photographs of each of three classes.
-fn pictures(root: &Path, n: usize) -> PathBuf {
-    let dir = root.join("pictures");
-    for class in ["fish", "tool", "windmill"] {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sample").join(class);
-        std::fs::create_dir_all(dir.join(class)).unwrap();
-        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        for file in files.into_iter().take(n) {
-            std::fs::copy(&file, dir.join(class).join(file.file_name().unwrap())).unwrap();
-        }
-    }
-    dir
-}
-
-struct Window {
-    harness: Harness<'static, Option<Shell>>,
-}
+use window::{Window, pictures};
 
 impl Window {
-    fn open(images: PathBuf) -> Self {
-        let mut first = Some(images);
-        let harness = Harness::builder().with_size(vec2(1280.0, 800.0)).with_max_steps(64).build_ui_state(
-            move |ui, shell: &mut Option<Shell>| {
-                let shell = shell.get_or_insert_with(|| Shell::new(ui.ctx(), AppSettings::default()).unwrap());
-                if let Some(images) = first.take() {
-                    shell.dispatch(Command::Drop { paths: vec![images], into: DropInto::Auto });
-                }
-                shell.logic(ui.ctx());
-                shell.draw(ui);
-            },
-            None,
-        );
-        Self { harness }
-    }
-
-    fn state(&self) -> &AppState {
-        self.harness.state().as_ref().unwrap().state()
-    }
-
-    fn project(&self) -> &OpenProject {
-        self.state().project.as_ref().unwrap()
-    }
-
-    fn step(&mut self) {
-        self.harness.step();
-        self.harness.step();
-    }
-
-    /// Frames until `holds`, each after something has come of the work.
-    fn wait(&mut self, what: &str, holds: impl Fn(&AppState) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        self.step();
-        while !holds(self.state()) {
-            assert!(Instant::now() < deadline, "{what}: {:?}", self.state().activities);
-            let shell = self.harness.state_mut().as_mut().unwrap();
-            shell.runner_mut().wait(Duration::from_millis(200));
-            self.harness.step();
-        }
-        self.step();
-    }
-
-    fn dispatch(&mut self, command: Command) {
-        self.harness.state_mut().as_mut().unwrap().dispatch(command);
-        self.step();
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness.get_by_label(label).click();
-        self.step();
-    }
-
-    fn has(&self, text: &str) -> bool {
-        self.harness.query_all_by_label_contains(text).next().is_some()
-    }
-
-    fn key(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.step();
-    }
-
     /// Where the plot is, and where on the screen an image is, as long as all of the map is shown.
     fn plot(&self) -> Rect {
         self.harness.get_by_label_contains("Map of ").rect()
@@ -134,16 +49,15 @@ impl Window {
 
 #[test]
 fn the_map_shows_selects_and_relabels() {
-    let home = tempfile::tempdir().unwrap();
-    dirs::keep_below(home.path().to_owned());
-    let mut window = Window::open(pictures(home.path(), 8));
+    let mut window = Window::open();
+    window.dispatch(Command::Drop { paths: vec![pictures("map", 8)], into: DropInto::Auto });
     window.wait("a project is open", |s| s.project.is_some());
     window.click("Map");
     window.wait("it is laid out", |s| {
         s.project.as_ref().is_some_and(|p| p.map.is_laid_out() && p.live.fit.is_some()) && s.is_idle()
     });
-    assert!(window.has("Map of 24 images") && window.has("Neighbours look alike to the model"));
-    assert!(window.has("Show only fish, 8 images"));
+    assert!(window.sees("Map of 24 images") && window.sees("Neighbours look alike to the model"));
+    assert!(window.sees("Show only fish, 8 images"));
 
     // Images of a class are mostly each other's neighbours.
     let ids: Vec<ImageId> = window.project().data.present().map(|(id, _)| id).collect();
@@ -162,13 +76,13 @@ fn the_map_shows_selects_and_relabels() {
     let at = window.on_screen(first);
     window.harness.hover_at(at);
     window.step();
-    assert!(window.has(&name), "{name}");
+    assert!(window.sees(&name), "{name}");
     // A click selects it, one beside all dots nothing.
     window.press(at);
     window.harness.drop_at(at);
     window.step();
     assert_eq!(window.project().gallery.selection.iter().collect::<Vec<_>>(), [first]);
-    assert!(window.has("1 image selected"));
+    assert!(window.sees("1 image selected"));
     let beside = window.plot().left_top() + vec2(6.0, 6.0);
     window.press(beside);
     window.harness.drop_at(beside);
@@ -219,10 +133,10 @@ fn the_map_shows_selects_and_relabels() {
         window.click(label);
         assert_eq!(window.project().map.colour_by, by);
         match by {
-            ColourBy::Correctness => assert!(window.has("Show only Right")),
-            ColourBy::Confidence => assert!(window.has("Unsure")),
-            ColourBy::Split => assert!(window.has("Show only Training") && window.has("Show only Validation")),
-            ColourBy::Class => assert!(window.has("Show only tool, 8 images")),
+            ColourBy::Correctness => assert!(window.sees("Show only Right")),
+            ColourBy::Confidence => assert!(window.sees("Unsure")),
+            ColourBy::Split => assert!(window.sees("Show only Training") && window.sees("Show only Validation")),
+            ColourBy::Class => assert!(window.sees("Show only tool, 8 images")),
         }
     }
     window.click("Show only tool, 8 images");

@@ -3,46 +3,26 @@
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+#[path = "common/window.rs"]
+mod window;
 
-use eframe::egui::{self, Event, Key, Modifiers, vec2};
-use egui_kittest::Harness;
+use std::path::PathBuf;
+
+use eframe::egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable as _;
 use graft::app::why::N_NEAR;
 use graft::app::{Action, AppState, Command, DropInto, ImagesView, Place};
 use graft::jobs::Subject;
 use graft::project::ImageId;
-use graft::store::dirs;
-use graft::store::settings::AppSettings;
-use graft::ui::shell::Shell;
-
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// One at a time: they share two cores, and the folder below.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn root() -> &'static Path {
-    static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
-    ROOT.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        dirs::keep_below(dir.path().to_owned());
-        dir
-    })
-    .path()
-}
+use window::{Window, root, sample};
 
 /// `n` sample photographs of each of some classes: in folders of their classes, or all in one.
-fn pictures(name: &str, classes: &[&str], n: usize, in_folders: bool) -> PathBuf {
+fn loose_pictures(name: &str, classes: &[&str], n: usize, in_folders: bool) -> PathBuf {
     let dir = root().join(name);
     for class in classes {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sample").join(class);
         let to = if in_folders { dir.join(class) } else { dir.clone() };
         std::fs::create_dir_all(&to).unwrap();
-        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        for file in files.into_iter().take(n) {
+        for file in sample(class, n) {
             let name = format!("{class}-{}", file.file_name().unwrap().to_string_lossy());
             std::fs::copy(&file, to.join(name)).unwrap();
         }
@@ -50,29 +30,10 @@ fn pictures(name: &str, classes: &[&str], n: usize, in_folders: bool) -> PathBuf
     dir
 }
 
-struct Window {
-    harness: Harness<'static, Option<Shell>>,
-    _alone: MutexGuard<'static, ()>,
-}
-
 impl Window {
-    fn open(side: egui::Vec2) -> Self {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        root();
-        let harness = Harness::builder().with_size(side).with_max_steps(64).build_ui_state(
-            move |ui, shell: &mut Option<Shell>| {
-                let shell = shell.get_or_insert_with(|| Shell::new(ui.ctx(), AppSettings::default()).unwrap());
-                shell.logic(ui.ctx());
-                shell.draw(ui);
-            },
-            None,
-        );
-        Self { harness, _alone: alone }
-    }
-
     /// With the images of a folder, all that follows done.
     fn with(folder: PathBuf) -> Self {
-        let mut window = Self::open(vec2(1280.0, 800.0));
+        let mut window = Self::open();
         window.step();
         window.dispatch(Command::Drop { paths: vec![folder], into: DropInto::Auto });
         window.wait("images are embedded", |s| {
@@ -82,57 +43,8 @@ impl Window {
         window
     }
 
-    fn state(&self) -> &AppState {
-        self.harness.state().as_ref().unwrap().state()
-    }
-
-    fn project(&self) -> &graft::app::OpenProject {
-        self.state().project.as_ref().unwrap()
-    }
-
-    fn step(&mut self) {
-        self.harness.step();
-        self.harness.step();
-    }
-
-    fn wait(&mut self, what: &str, holds: impl Fn(&AppState) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        self.step();
-        while !holds(self.state()) {
-            assert!(Instant::now() < deadline, "{what}: {:?}", self.state().activities);
-            let shell = self.harness.state_mut().as_mut().unwrap();
-            shell.runner_mut().wait(Duration::from_millis(200));
-            self.harness.step();
-        }
-        self.step();
-    }
-
     fn quiet(&mut self) {
         self.wait("all that follows is done", AppState::is_idle);
-    }
-
-    fn dispatch(&mut self, command: Command) {
-        self.harness.state_mut().as_mut().unwrap().dispatch(command);
-        self.step();
-    }
-
-    fn key(&mut self, key: Key) {
-        self.harness.key_press_modifiers(Modifiers::NONE, key);
-        self.step();
-    }
-
-    fn type_text(&mut self, text: &str) {
-        self.harness.event(Event::Text(text.to_owned()));
-        self.step();
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness.get_by_label(label).click();
-        self.step();
-    }
-
-    fn sees(&self, label: &str) -> bool {
-        self.harness.query_all_by_label_contains(label).next().is_some()
     }
 
     fn current(&self) -> ImageId {
@@ -144,16 +56,11 @@ impl Window {
         let rel = &self.project().data.image(id).unwrap().rel;
         rel.file_name().unwrap().to_string_lossy().split('-').next().unwrap().to_owned()
     }
-
-    fn class_of(&self, id: ImageId) -> Option<String> {
-        let project = self.project();
-        Some(project.data.class(project.data.image(id)?.class?)?.name.clone())
-    }
 }
 
 #[test]
 fn a_folder_without_labels_is_labelled_with_one_key_an_image() {
-    let mut window = Window::with(pictures("next", &["fish", "tool", "windmill"], 7, false));
+    let mut window = Window::with(loose_pictures("next", &["fish", "tool", "windmill"], 7, false));
     window.dispatch(Command::Act(Action::ShowNext));
     window.wait("the images are ordered", |s| s.project.as_ref().unwrap().next.is_ordered);
     assert!(window.sees("What is this?") && window.sees("Name the first class"));
@@ -167,12 +74,12 @@ fn a_folder_without_labels_is_labelled_with_one_key_an_image() {
         let truth = window.truth(id);
         named.sort();
         match named.iter().position(|name| *name == truth) {
-            Some(at) => window.key([Key::Num1, Key::Num2, Key::Num3][at]),
+            Some(at) => window.key(Modifiers::NONE, [Key::Num1, Key::Num2, Key::Num3][at]),
             None => {
-                window.key(Key::Slash);
+                window.key(Modifiers::NONE, Key::Slash);
                 window.step();
                 window.type_text(&truth);
-                window.key(Key::Enter);
+                window.key(Modifiers::NONE, Key::Enter);
                 named.push(truth.clone());
             }
         }
@@ -192,7 +99,7 @@ fn a_folder_without_labels_is_labelled_with_one_key_an_image() {
 
     // Back, and on.
     let before = window.current();
-    window.key(Key::Backspace);
+    window.key(Modifiers::NONE, Key::Backspace);
     let undone = window.current();
     assert!(undone != before && window.class_of(undone).is_none());
     window.harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
@@ -201,27 +108,27 @@ fn a_folder_without_labels_is_labelled_with_one_key_an_image() {
     window.harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
     window.step();
     assert_eq!(window.current(), undone);
-    window.key(Key::S);
+    window.key(Modifiers::NONE, Key::S);
     assert_ne!(window.current(), undone);
     assert!(window.sees("1 for later"));
 
     // The guess is hidden until it is asked for.
     window.quiet();
     assert!(!window.project().next.shows_guess);
-    window.key(Key::G);
+    window.key(Modifiers::NONE, Key::G);
     assert!(window.project().next.shows_guess);
     let guess = window.project().next.current().unwrap().likely.clone();
     assert_eq!(guess.len(), 2);
 
     // A class is also clicked, and the rest labelled to the end. (The guess would name classes as well.)
-    window.key(Key::G);
+    window.key(Modifiers::NONE, Key::G);
     assert!(!window.project().next.shows_guess);
     let id = window.current();
     window.harness.get_all_by_label("fish").last().unwrap().click();
     window.step();
     assert_eq!(window.class_of(id).as_deref(), Some("fish"));
     while window.project().counts.n_unlabelled > 0 {
-        window.key(Key::Num1);
+        window.key(Modifiers::NONE, Key::Num1);
     }
     window.quiet();
     assert!(window.sees("Every image has a label"));
@@ -230,7 +137,7 @@ fn a_folder_without_labels_is_labelled_with_one_key_an_image() {
 
 #[test]
 fn there_is_something_to_read_whatever_is_missing() {
-    let mut window = Window::with(pictures("labelled", &["fish", "tool"], 4, true));
+    let mut window = Window::with(loose_pictures("labelled", &["fish", "tool"], 4, true));
     window.dispatch(Command::ShowImages(ImagesView::Next));
     assert!(window.sees("Every image has a label"));
     window.click("Show the gallery");
@@ -239,7 +146,7 @@ fn there_is_something_to_read_whatever_is_missing() {
 
 #[test]
 fn why_shows_alike_images_and_where_the_model_looks() {
-    let mut window = Window::with(pictures("why", &["fish", "tool", "windmill"], 6, true));
+    let mut window = Window::with(loose_pictures("why", &["fish", "tool", "windmill"], 6, true));
     window.quiet();
     let id = window.project().gallery.visible[0];
     window.dispatch(Command::Look(Some(id)));
@@ -252,38 +159,38 @@ fn why_shows_alike_images_and_where_the_model_looks() {
     assert!(window.sees("as the head says") || window.sees("which the head says"));
     assert!(window.sees("similarity"));
 
-    window.key(Key::O);
+    window.key(Modifiers::NONE, Key::O);
     window.wait("it has looked", |s| s.project.as_ref().unwrap().why.map(&subject).is_some());
     let (_, map) = window.project().why.map(&subject).unwrap();
     assert_eq!(map.drops.dim(), (12, 12));
     assert!(map.drops.iter().any(|d| d.abs() > 0.05));
     assert!(window.sees("speaks for it") && window.sees("It shows what the answer rests on"));
     assert!(window.project().why.shows_map);
-    window.key(Key::O);
+    window.key(Modifiers::NONE, Key::O);
     assert!(!window.project().why.shows_map);
-    window.key(Key::O);
+    window.key(Modifiers::NONE, Key::O);
     assert!(window.project().why.shows_map && window.state().is_idle(), "what is known is not looked at again");
 
     // The next image: nothing is drawn over it that is not its own.
-    window.key(Key::ArrowRight);
+    window.key(Modifiers::NONE, Key::ArrowRight);
     assert!(!window.project().why.shows_map);
     window.quiet();
     let other = window.project().gallery.large.unwrap();
     assert!(window.project().why.near(&Subject::Image(other)).is_some(), "while it is open, alike images follow");
-    window.key(Key::W);
+    window.key(Modifiers::NONE, Key::W);
     assert!(!window.project().why.is_open && window.sees("Why?"));
 
     // A file that is gone when the model is to look.
     let path = window.project().data.path(other).unwrap();
     std::fs::remove_file(path).unwrap();
-    window.key(Key::O);
+    window.key(Modifiers::NONE, Key::O);
     window.quiet();
     assert!(window.sees("It could not be found out") && window.sees("cannot be looked at"));
 }
 
 #[test]
 fn a_look_can_be_stopped() {
-    let mut window = Window::with(pictures("stop", &["fish", "tool"], 5, true));
+    let mut window = Window::with(loose_pictures("stop", &["fish", "tool"], 5, true));
     window.quiet();
     let id = window.project().gallery.visible[0];
     window.dispatch(Command::Look(Some(id)));
@@ -298,13 +205,13 @@ fn a_look_can_be_stopped() {
 
 #[test]
 fn a_prediction_says_why_too() {
-    let mut window = Window::with(pictures("trained", &["fish", "tool"], 6, true));
+    let mut window = Window::with(loose_pictures("trained", &["fish", "tool"], 6, true));
     window.quiet();
-    let outside = pictures("outside", &["windmill"], 1, false);
+    let outside = loose_pictures("outside", &["windmill"], 1, false);
     window.dispatch(Command::Drop { paths: vec![outside], into: DropInto::Predict });
     window.quiet();
     assert_eq!(window.state().place, Place::Evaluate);
-    window.key(Key::W);
+    window.key(Modifiers::NONE, Key::W);
     window.quiet();
     assert!(window.project().why.is_open);
     let Some(Subject::File(path)) = window.project().why.subject.clone() else { panic!("a file") };
@@ -317,10 +224,12 @@ fn a_prediction_says_why_too() {
 
 #[test]
 fn a_small_window_still_labels() {
-    let mut window = Window::open(vec2(640.0, 480.0));
+    let mut window = Window::sized(vec2(640.0, 480.0));
     window.step();
-    window
-        .dispatch(Command::Drop { paths: vec![pictures("small", &["fish", "tool"], 3, false)], into: DropInto::Auto });
+    window.dispatch(Command::Drop {
+        paths: vec![loose_pictures("small", &["fish", "tool"], 3, false)],
+        into: DropInto::Auto,
+    });
     window.wait("images are embedded", |s| s.is_idle() && s.project.as_ref().is_some_and(|p| p.live.n_embedded == 6));
     window.dispatch(Command::Act(Action::ShowNext));
     window.quiet();

@@ -3,152 +3,17 @@
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+#[path = "common/window.rs"]
+mod window;
 
-use eframe::egui::{self, Event, Key, Modifiers, vec2};
-use egui_kittest::Harness;
+use eframe::egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
-use graft::app::{Action, AppState, Command, EvaluateView, Place, Target};
+use graft::app::{Action, Command, EvaluateView, Place, Target};
 use graft::project::ImageId;
 use graft::project::runs::RunId;
-use graft::store::dirs;
-use graft::store::settings::AppSettings;
-use graft::ui::shell::Shell;
-
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// One at a time: they share two cores, and the folders below.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// The folder that this process keeps everything in, for its life.
-fn root() -> &'static Path {
-    static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
-    ROOT.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        dirs::keep_below(dir.path().to_owned());
-        dir
-    })
-    .path()
-}
-
-/// `n` sample photographs of each of three classes, in a folder of their own.
-fn pictures(name: &str, n: usize) -> PathBuf {
-    let dir = root().join(name);
-    for class in ["fish", "tool", "windmill"] {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/sample").join(class);
-        std::fs::create_dir_all(dir.join(class)).unwrap();
-        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        for file in files.into_iter().take(n) {
-            std::fs::copy(&file, dir.join(class).join(file.file_name().unwrap())).unwrap();
-        }
-    }
-    dir
-}
-
-#[derive(Debug)]
-struct Dropped(PathBuf);
-
-impl egui::DroppedFile for Dropped {
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, String> {
-        Err("paths are enough".to_owned())
-    }
-}
-
-/// The window in a test.
-struct Window {
-    harness: Harness<'static, Option<Shell>>,
-    _alone: MutexGuard<'static, ()>,
-}
+use window::{Window, root};
 
 impl Window {
-    fn open() -> Self {
-        let settings = AppSettings::default();
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        root();
-        let harness = Harness::builder().with_size(vec2(1280.0, 800.0)).with_max_steps(64).build_ui_state(
-            move |ui, shell: &mut Option<Shell>| {
-                let shell = shell.get_or_insert_with(|| Shell::new(ui.ctx(), settings.clone()).unwrap());
-                shell.logic(ui.ctx());
-                shell.draw(ui);
-            },
-            None,
-        );
-        Self { harness, _alone: alone }
-    }
-
-    /// With a project of `n` photographs of each class, trained.
-    fn trained(name: &str, n: usize) -> Self {
-        let mut window = Self::open();
-        window.drop_paths(&[pictures(name, n)]);
-        window.wait("heads are trained", |s| s.project.as_ref().is_some_and(|p| p.live.fit.is_some()) && is_quiet(s));
-        window
-    }
-
-    fn state(&self) -> &AppState {
-        self.harness.state().as_ref().unwrap().state()
-    }
-
-    fn project(&self) -> &graft::app::OpenProject {
-        self.state().project.as_ref().unwrap()
-    }
-
-    fn step(&mut self) {
-        self.harness.step();
-        self.harness.step();
-    }
-
-    /// Frames until `holds`, each after something has come of the work.
-    fn wait(&mut self, what: &str, holds: impl Fn(&AppState) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        self.step();
-        while !holds(self.state()) {
-            assert!(Instant::now() < deadline, "{what}: {:?}", self.state().activities);
-            let shell = self.harness.state_mut().as_mut().unwrap();
-            shell.runner_mut().wait(Duration::from_millis(200));
-            self.harness.step();
-        }
-        self.step();
-    }
-
-    fn dispatch(&mut self, command: Command) {
-        self.harness.state_mut().as_mut().unwrap().dispatch(command);
-        self.step();
-    }
-
-    fn drop_paths(&mut self, paths: &[PathBuf]) {
-        self.harness.input_mut().dropped_files =
-            paths.iter().map(|p| Arc::new(Dropped(p.clone())) as Arc<dyn egui::DroppedFile + Send + Sync>).collect();
-        self.harness.step();
-        self.harness.input_mut().dropped_files.clear();
-        self.step();
-    }
-
-    fn key(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.step();
-    }
-
-    fn type_text(&mut self, text: &str) {
-        self.harness.event(Event::Text(text.to_owned()));
-        self.step();
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness.get_by_label(label).click();
-        self.step();
-    }
-
-    fn sees(&self, label: &str) -> bool {
-        self.harness.query_all_by_label_contains(label).next().is_some()
-    }
-
     /// In the Runs view.
     fn runs(name: &str, n: usize) -> Self {
         let mut window = Self::trained(name, n);
@@ -162,15 +27,11 @@ impl Window {
     }
 }
 
-fn is_quiet(state: &AppState) -> bool {
-    state.is_idle()
-}
-
 #[test]
 fn runs_are_listed_named_and_deleted() {
     let mut window = Window::open();
     window.dispatch(Command::CreateProject(root().join("none.graft")));
-    window.wait("the project is there", |s| s.project.is_some() && is_quiet(s));
+    window.wait("the project is there", |s| s.project.is_some() && s.is_idle());
     window.dispatch(Command::Act(Action::ShowRuns));
     assert!(window.sees("There are no runs yet"));
     window.click("Go to Images");
@@ -229,7 +90,7 @@ fn two_runs_are_compared_and_their_images_open() {
         .chain(project.data.present().filter(|(id, i)| is_trained(id) && i.class != fish).map(|(id, _)| id).take(9))
         .collect();
     window.dispatch(Command::Label { images: Target::Images(wrong), class: fish });
-    window.wait("a run of it is kept", |s| is_quiet(s) && s.project.as_ref().is_some_and(|p| p.shown_runs().len() > 2));
+    window.wait("a run of it is kept", |s| s.is_idle() && s.project.as_ref().is_some_and(|p| p.shown_runs().len() > 2));
     let latest = window.ids()[0];
     // What was not held gave way, and is chosen no more.
     assert_eq!(window.project().runs.chosen, [RunId(0)]);
@@ -254,11 +115,11 @@ fn a_report_is_written_from_the_window() {
     assert!(window.sees("Write report…"));
     // As the system's dialog answers.
     window.dispatch(Command::WriteReport(path.clone()));
-    window.wait("it is written", |s| s.project.as_ref().is_some_and(|p| p.runs.report.is_some()) && is_quiet(s));
+    window.wait("it is written", |s| s.project.as_ref().is_some_and(|p| p.runs.report.is_some()) && s.is_idle());
     assert!(std::fs::read_to_string(&path).unwrap().contains("Images a class"));
     assert!(window.sees("Written to") && window.sees("Open report"));
     std::fs::write(root().join("mine.html"), "mine").unwrap();
     window.dispatch(Command::WriteReport(root().join("mine.html")));
-    window.wait("it is refused", |s| s.project.as_ref().is_some_and(|p| p.runs.report_error.is_some()) && is_quiet(s));
+    window.wait("it is refused", |s| s.project.as_ref().is_some_and(|p| p.runs.report_error.is_some()) && s.is_idle());
     assert!(window.sees("The report was not written") && window.sees("is no report of Graft"));
 }

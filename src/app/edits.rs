@@ -137,19 +137,7 @@ impl AppState {
             if let Some(strangers) = &mut project.strangers {
                 strangers.forget_answers();
             }
-            effects.extend(
-                [
-                    LaneKind::Embed,
-                    LaneKind::Fit,
-                    LaneKind::Predict,
-                    LaneKind::Strangers,
-                    LaneKind::Map,
-                    LaneKind::Check,
-                    LaneKind::Next,
-                    LaneKind::Explain,
-                ]
-                .map(Effect::Cancel),
-            );
+            effects.extend(LaneKind::OF_MODEL.map(Effect::Cancel));
             (project.studies.probe_error, project.studies.curve_error) = (None, None);
             // Another layer is what probing is for.
             let of_probe = |s: &ProjectSettings| (s.model.clone(), s.preprocess.clone());

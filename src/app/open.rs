@@ -102,20 +102,7 @@ impl AppState {
         (self.images_view, self.evaluate_view) = (super::ImagesView::default(), super::EvaluateView::default());
         self.notices.forget_undo();
         self.models.self_tests.clear();
-        for lane in [
-            LaneKind::Embed,
-            LaneKind::Fit,
-            LaneKind::Predict,
-            LaneKind::Strangers,
-            LaneKind::Text,
-            LaneKind::Study,
-            LaneKind::Map,
-            LaneKind::Next,
-            LaneKind::Explain,
-            LaneKind::Check,
-        ] {
-            effects.push(Effect::Cancel(lane));
-        }
+        effects.extend(LaneKind::OF_PROJECT.map(Effect::Cancel));
         self.last_epoch += 1;
         if let Access::ReadOnly { why } = &opened.access {
             let text = format!("“{}” is open for reading only.", project_name(&opened.path));

@@ -450,21 +450,7 @@ impl AppState {
         if self.project.is_none() {
             return;
         }
-        for lane in [
-            LaneKind::Embed,
-            LaneKind::Fit,
-            LaneKind::Predict,
-            LaneKind::Strangers,
-            LaneKind::Text,
-            LaneKind::Study,
-            LaneKind::Map,
-            LaneKind::Next,
-            LaneKind::Explain,
-            LaneKind::Check,
-            LaneKind::Export,
-        ] {
-            effects.push(Effect::Cancel(lane));
-        }
+        effects.extend(LaneKind::OF_PROJECT.into_iter().chain([LaneKind::Export]).map(Effect::Cancel));
         self.keep_labels(effects);
         self.note_recent(effects);
         self.close_file(discard, effects);

@@ -25,6 +25,7 @@ mod export;
 mod files;
 mod fit;
 mod lane;
+mod lane_kind;
 mod map;
 mod models;
 mod next;

@@ -27,6 +27,7 @@ use crate::workflow::sort::SortOutcome;
 use crate::workflow::train::JudgedHead;
 use crate::workflow::zero_shot::{ClassTexts, DescriptionEffect};
 
+pub use super::lane_kind::LaneKind;
 pub use super::protocol_check::*;
 pub use super::protocol_files::*;
 pub use super::protocol_map::*;
@@ -38,58 +39,6 @@ pub use super::protocol_text::*;
 /// A job, numbered by whoever asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
-
-/// The threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LaneKind {
-    /// Looks at files and models.
-    Files,
-    /// Runs images through the backbone.
-    Embed,
-    /// Fits heads.
-    Fit,
-    /// Answers on images that are not part of the project.
-    Predict,
-    /// Answers on images of none of the classes.
-    Strangers,
-    /// Reads labels and scores images by them.
-    Text,
-    /// Compares layers and models.
-    Study,
-    /// Makes the map of the images.
-    Map,
-    /// Says what to label next.
-    Next,
-    /// Says why an answer is what it is.
-    Explain,
-    /// Looks for faults in the data.
-    Check,
-    /// Writes exports.
-    Export,
-    /// Keeps the project file.
-    Project,
-}
-
-impl LaneKind {
-    /// Name of the thread.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Files => "files",
-            Self::Embed => "embed",
-            Self::Fit => "fit",
-            Self::Predict => "predict",
-            Self::Strangers => "strangers",
-            Self::Text => "text",
-            Self::Study => "study",
-            Self::Map => "map",
-            Self::Next => "next",
-            Self::Explain => "explain",
-            Self::Check => "check",
-            Self::Export => "export",
-            Self::Project => "project",
-        }
-    }
-}
 
 /// Which features: a backbone, its layer, its preprocessing.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -142,7 +142,7 @@ impl Search<'_> {
     }
 }
 
-/// Which of some items are connected.
+/// Which of some items are connected; the first stands for its group.
 struct Joined {
     parent: Vec<usize>,
 }
@@ -172,22 +172,11 @@ impl Joined {
 
 /// Groups of `n_rows` rows that pairs connect, each ascending, by their first row; rows that stand alone are left out.
 pub fn groups(n_rows: usize, pairs: impl IntoIterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
-    let mut parent: Vec<usize> = (0..n_rows).collect();
-    fn root(parent: &mut [usize], mut row: usize) -> usize {
-        while parent[row] != row {
-            parent[row] = parent[parent[row]];
-            row = parent[row];
-        }
-        row
-    }
-    for (a, b) in pairs {
-        let (a, b) = (root(&mut parent, a), root(&mut parent, b));
-        // The earliest row stands for its group.
-        parent[a.max(b)] = a.min(b);
-    }
+    let mut joined = Joined::new(n_rows);
+    pairs.into_iter().for_each(|(a, b)| joined.join(a, b));
     let mut of_root: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for row in 0..n_rows {
-        of_root.entry(root(&mut parent, row)).or_default().push(row);
+        of_root.entry(joined.root(row)).or_default().push(row);
     }
     of_root.into_values().filter(|rows| rows.len() > 1).collect()
 }
