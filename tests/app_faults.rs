@@ -2,46 +2,27 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::HashMap;
-use std::time::Instant;
+#[path = "common/app.rs"]
+mod app;
 
-use graft::app::{Action, AppState, Command, Effect, ImagesView, Place, on_event, update};
+use app::{App, opened};
+use graft::app::{Action, Command, ImagesView};
 use graft::dataset::Split;
 use graft::image::oddity::Oddity;
 use graft::jobs::{
-    Body, CheckRequest, Checked, FaultDetail, FilesRequest, FoundFault, JobData, JobError, JobEvent, JobId, JobOutput,
-    JobRequest, LaneKind, OpenedProject, ProjectRequest, Session, path_key,
+    Body, CheckRequest, Checked, FaultDetail, FoundFault, JobError, JobId, JobOutput, JobRequest, LaneKind,
 };
-use graft::project::{Class, ClassId, FaultKind, History, Image, ImageId, Project, RootId};
-use graft::store::project::{Access, ProjectInfo, Write};
-
-/// The application with what it has asked for.
-#[derive(Default)]
-struct App {
-    state: AppState,
-    asked: Vec<(JobId, JobRequest)>,
-    cancelled: Vec<LaneKind>,
-}
+use graft::project::{ClassId, FaultKind, ImageId};
+use graft::store::project::{Access, Write};
 
 const N: usize = 12;
 
 impl App {
     /// With a project of twelve embedded images, ant and bee in turn, whose lists of faults are shown.
     fn checking(access: Access) -> Self {
-        let mut app = Self::default();
-        app.do_it(Command::Go(Place::Images));
-        let id = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::LoadRuntime { .. }))).0;
-        app.finish(id, JobOutput::Runtime { path: "/lib/ort.so".into(), version: "1.31".into() });
-        app.do_it(Command::OpenProject("/p/pets.graft".into()));
-        let (id, request) = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Open { .. })));
-        let JobRequest::Project(ProjectRequest::Open { session, .. }) = request else { unreachable!() };
-        app.finish(id, JobOutput::Opened(Box::new(opened(access, session))));
-        let (id, request) = app.take(|r| matches!(r, JobRequest::Embed(_)));
-        let JobRequest::Embed(request) = request else { unreachable!() };
-        let rows = request.images.iter().map(|(id, _)| (*id, [id.0 as u8; 32], id.0)).collect();
-        app.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows, skipped: Vec::new() }));
-        app.finish(id, JobOutput::Embedded { n_embedded: N, n_cached: 0, ran_on: None, secs: 1.0 });
-        app.end_fit();
+        let mut app = Self::with(opened(N, access));
+        app.embed_all();
+        app.end_fits();
         app.do_it(Command::ShowImages(ImagesView::Check));
         app
     }
@@ -53,49 +34,8 @@ impl App {
         app
     }
 
-    fn do_it(&mut self, command: Command) {
-        let effects = update(&mut self.state, command);
-        self.note(effects);
-    }
-
-    fn act(&mut self, action: Action) {
-        self.do_it(Command::Act(action));
-    }
-
-    fn event(&mut self, id: JobId, body: Body) {
-        let effects = on_event(&mut self.state, JobEvent { id, at: Instant::now(), body });
-        self.note(effects);
-    }
-
-    fn finish(&mut self, id: JobId, output: JobOutput) {
-        self.event(id, Body::Finished(Ok(output)));
-    }
-
-    fn note(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Job(id, request) => self.asked.push((id, request)),
-                Effect::Cancel(lane) => self.cancelled.push(lane),
-                Effect::Screen(_) | Effect::ForgetEmbeddings => {}
-            }
-        }
-    }
-
-    fn take(&mut self, is_it: impl Fn(&JobRequest) -> bool) -> (JobId, JobRequest) {
-        let idx = self.asked.iter().position(|(_, r)| is_it(r)).unwrap_or_else(|| panic!("among {:?}", self.asked));
-        self.asked.remove(idx)
-    }
-
-    /// Heads are no matter here: a fit that is asked for fails at once.
-    fn end_fit(&mut self) {
-        while let Some(at) = self.asked.iter().position(|(_, r)| matches!(r, JobRequest::Fit(_))) {
-            let (id, _) = self.asked.remove(at);
-            self.event(id, Body::Finished(Err(JobError::Failed { summary: "No head.".into(), details: None })));
-        }
-    }
-
     fn check(&mut self) -> (JobId, CheckRequest) {
-        self.end_fit();
+        self.end_fits();
         let (id, request) = self.take(is_check);
         let JobRequest::Check(request) = request else { unreachable!() };
         (id, *request)
@@ -107,26 +47,7 @@ impl App {
         self.finish(id, JobOutput::Checked(Box::new(checked(&request, faults))));
     }
 
-    fn asks(&self, is_it: impl Fn(&JobRequest) -> bool) -> bool {
-        self.asked.iter().any(|(_, r)| is_it(r))
-    }
-
-    fn writes(&mut self) -> Vec<Write> {
-        let mut all = Vec::new();
-        while self.asks(is_write) {
-            let (id, request) = self.take(is_write);
-            let JobRequest::Project(ProjectRequest::Write { writes, .. }) = request else { unreachable!() };
-            all.extend(writes);
-            self.finish(id, JobOutput::Done);
-        }
-        all
-    }
-
-    fn project(&self) -> &graft::app::OpenProject {
-        self.state.project.as_ref().unwrap()
-    }
-
-    fn open(&self, kind: FaultKind) -> Vec<u32> {
+    fn faults(&self, kind: FaultKind) -> Vec<u32> {
         self.project().faults.open(kind).iter().map(|fault| fault.id.0).collect()
     }
 
@@ -134,7 +55,7 @@ impl App {
         self.project().faults.current().map(|fault| fault.id.0)
     }
 
-    fn class_of(&self, id: u32) -> ClassId {
+    fn label_of(&self, id: u32) -> ClassId {
         self.project().data.image(ImageId(id)).unwrap().class.unwrap()
     }
 
@@ -147,10 +68,6 @@ fn is_check(request: &JobRequest) -> bool {
     matches!(request, JobRequest::Check(_))
 }
 
-fn is_write(request: &JobRequest) -> bool {
-    matches!(request, JobRequest::Project(ProjectRequest::Write { .. }))
-}
-
 fn checked(request: &CheckRequest, faults: Vec<FoundFault>) -> Checked {
     Checked {
         session: request.session,
@@ -160,40 +77,6 @@ fn checked(request: &CheckRequest, faults: Vec<FoundFault>) -> Checked {
         n_images: request.images.len(),
         notes: vec!["A note.".into()],
         unread: Vec::new(),
-    }
-}
-
-fn opened(access: Access, session: Session) -> OpenedProject {
-    let image = |i: usize| Image {
-        root: RootId(0),
-        rel: format!("{i}.png").into(),
-        hash: None,
-        class: Some(ClassId::from(i % 2)),
-        split: None,
-        is_present: true,
-        skipped: None,
-        is_guessed: false,
-    };
-    let class = |name: &str, colour| Some(Class { name: name.into(), colour });
-    let project = Project {
-        roots: vec!["/images".into()],
-        images: (0..N).map(image).collect(),
-        classes: vec![class("ant", 0), class("bee", 1)],
-        ..Project::default()
-    };
-    let id_of_path: HashMap<_, _> =
-        (0..N).map(|i| (path_key(&project.path(ImageId::from(i)).unwrap()), ImageId::from(i))).collect();
-    OpenedProject {
-        session,
-        path: "/p/pets.graft".into(),
-        project,
-        history: History::default(),
-        heads: Vec::new(),
-        runs: graft::project::runs::Runs::default(),
-        access,
-        info: ProjectInfo::default(),
-        id_of_path,
-        is_new: false,
     }
 }
 
@@ -240,7 +123,7 @@ fn the_data_are_looked_at_when_their_faults_are_shown() {
     // Elsewhere nothing is looked at; back here it is.
     app.do_it(Command::ShowImages(ImagesView::Gallery));
     app.do_it(Command::Label { images: graft::app::Target::Images(vec![ImageId(0)]), class: Some(ClassId(1)) });
-    app.end_fit();
+    app.end_fits();
     assert!(!app.asks(is_check));
     app.do_it(Command::ShowImages(ImagesView::Check));
     assert!(app.asks(is_check));
@@ -263,13 +146,13 @@ fn reasons_are_in_words_and_figures() {
 fn mend_and_dismiss(kind: FaultKind, id: u32, is_mended: impl Fn(&App) -> bool) {
     let mut app = App::found();
     app.do_it(Command::ShowFaults(kind));
-    let list = app.open(kind);
+    let list = app.faults(kind);
     assert_eq!(app.current(), Some(id), "the first is chosen");
     app.act(Action::FixFault);
     assert!(is_mended(&app), "{kind:?}");
     assert!(matches!(app.writes().last(), Some(Write::Did(_))));
     let rest: Vec<u32> = list.iter().copied().filter(|other| *other != id).collect();
-    assert_eq!(app.open(kind), rest);
+    assert_eq!(app.faults(kind), rest);
     assert_eq!(app.current(), rest.first().copied(), "the next one is chosen");
     assert_eq!((app.project().faults.n_mended, app.project().faults.n_dismissed), (1, 0));
     // A check in between finds it mended; taking it back shows it where it was.
@@ -278,11 +161,11 @@ fn mend_and_dismiss(kind: FaultKind, id: u32, is_mended: impl Fn(&App) -> bool) 
     app.act(Action::Undo);
     assert!(!is_mended(&app));
     assert!(matches!(app.writes().last(), Some(Write::Undid)));
-    assert_eq!((app.open(kind), app.project().faults.n_mended), (list.clone(), 0));
+    assert_eq!((app.faults(kind), app.project().faults.n_mended), (list.clone(), 0));
     app.act(Action::Redo);
-    assert!(is_mended(&app) && app.open(kind) == rest);
+    assert!(is_mended(&app) && app.faults(kind) == rest);
     app.act(Action::Undo);
-    app.end_fit();
+    app.end_fits();
     // It is none: nothing else changes, and it stays away in the checks to come.
     app.do_it(Command::SelectFault(ImageId(id)));
     let before = app.project().data.images.clone();
@@ -290,17 +173,17 @@ fn mend_and_dismiss(kind: FaultKind, id: u32, is_mended: impl Fn(&App) -> bool) 
     assert!(app.project().data.is_dismissed(ImageId(id), kind));
     assert_eq!(app.project().data.images, before);
     assert!(matches!(app.writes().last(), Some(Write::Did(_))));
-    assert_eq!((app.open(kind), app.project().faults.n_dismissed), (rest, 1));
+    assert_eq!((app.faults(kind), app.project().faults.n_dismissed), (rest, 1));
     app.answer(all());
-    assert!(!app.open(kind).contains(&id), "not listed again");
+    assert!(!app.faults(kind).contains(&id), "not listed again");
     app.act(Action::Undo);
-    assert_eq!((app.open(kind), app.project().faults.n_dismissed), (list, 0));
+    assert_eq!((app.faults(kind), app.project().faults.n_dismissed), (list, 0));
     assert!(!app.project().data.is_dismissed(ImageId(id), kind));
 }
 
 #[test]
 fn a_label_is_mended_or_dismissed_and_taken_back() {
-    mend_and_dismiss(FaultKind::Label, 3, |app| app.class_of(3) == ClassId(0));
+    mend_and_dismiss(FaultKind::Label, 3, |app| app.label_of(3) == ClassId(0));
 }
 
 #[test]
@@ -321,21 +204,21 @@ fn an_odd_image_is_taken_out_or_dismissed_and_taken_back() {
 #[test]
 fn lists_do_not_jump_under_the_hands() {
     let mut app = App::found();
-    assert_eq!(app.open(FaultKind::Label), [3, 1, 6]);
+    assert_eq!(app.faults(FaultKind::Label), [3, 1, 6]);
     app.do_it(Command::MoveFault(1));
     assert_eq!(app.current(), Some(1));
     app.act(Action::FixFault);
-    assert_eq!((app.open(FaultKind::Label), app.current()), (vec![3, 6], Some(6)), "the one behind it");
+    assert_eq!((app.faults(FaultKind::Label), app.current()), (vec![3, 6], Some(6)), "the one behind it");
     // Another check has another order, and a new one.
     app.answer(vec![label(10, 0.99), label(6, 0.98), label(3, 0.6)]);
-    assert_eq!((app.open(FaultKind::Label), app.current()), (vec![3, 6, 10], Some(6)));
+    assert_eq!((app.faults(FaultKind::Label), app.current()), (vec![3, 6, 10], Some(6)));
     let of_six = &app.project().faults.open(FaultKind::Label)[1];
     assert!(of_six.reason(&app.project().data).contains("98 %"), "with its latest figure");
     app.act(Action::FixFault);
     app.act(Action::FixFault);
-    assert_eq!((app.open(FaultKind::Label), app.current()), (vec![3], Some(3)), "at the end the one before");
+    assert_eq!((app.faults(FaultKind::Label), app.current()), (vec![3], Some(3)), "at the end the one before");
     app.act(Action::FixFault);
-    assert_eq!((app.open(FaultKind::Label), app.current()), (vec![], None));
+    assert_eq!((app.faults(FaultKind::Label), app.current()), (vec![], None));
     app.act(Action::FixFault);
     app.do_it(Command::MoveFault(1));
     assert_eq!(app.project().faults.n_mended, 4);
@@ -345,7 +228,7 @@ fn lists_do_not_jump_under_the_hands() {
     for _ in 0..4 {
         app.act(Action::Undo);
     }
-    assert_eq!(app.open(FaultKind::Label), [3, 1, 6, 10], "all back in their places");
+    assert_eq!(app.faults(FaultKind::Label), [3, 1, 6, 10], "all back in their places");
 }
 
 #[test]
@@ -353,11 +236,11 @@ fn what_else_mends_a_fault_counts_too() {
     let mut app = App::found();
     // The other copy goes, the class that was suggested is deleted, an image is labelled by hand.
     app.do_it(Command::Remove(graft::app::Target::Images(vec![ImageId(5)])));
-    assert_eq!(app.open(FaultKind::Copy), [] as [u32; 0]);
+    assert_eq!(app.faults(FaultKind::Copy), [] as [u32; 0]);
     app.do_it(Command::Label { images: graft::app::Target::Images(vec![ImageId(3)]), class: None });
-    assert_eq!(app.open(FaultKind::Label), [1, 6]);
+    assert_eq!(app.faults(FaultKind::Label), [1, 6]);
     app.do_it(Command::DeleteClass(ClassId(0)));
-    assert_eq!(app.open(FaultKind::Label), [] as [u32; 0]);
+    assert_eq!(app.faults(FaultKind::Label), [] as [u32; 0]);
 }
 
 #[test]
@@ -367,7 +250,7 @@ fn a_reader_cannot_mend() {
     assert!(Action::FixFault.availability(&app.state).is_err());
     app.act(Action::FixFault);
     app.act(Action::DismissFault);
-    assert_eq!(app.open(FaultKind::Label), [3, 1, 6]);
+    assert_eq!(app.faults(FaultKind::Label), [3, 1, 6]);
     assert!(app.writes().is_empty());
 }
 

@@ -2,43 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Instant;
+#[path = "common/app.rs"]
+mod app;
 
+use std::sync::Arc;
+
+use app::{App, hash};
 use graft::app::gallery::SelectOp;
-use graft::app::{Action, AppState, Command, Effect, OpenProject, on_event, update};
+use graft::app::{Action, Command};
 use graft::jobs::{
-    Body, EmbedRequest, FilesRequest, JobData, JobError, JobEvent, JobId, JobOutput, JobRequest, LaneKind, MapRequest,
-    MapRow, MapTask, Mapped, OpenedProject, ProjectRequest, Session, path_key,
+    Body, EmbedRequest, JobData, JobError, JobId, JobOutput, JobRequest, LaneKind, MapRequest, MapRow, MapTask, Mapped,
 };
 use graft::progress::CancelToken;
-use graft::project::{Class, ClassId, History, Image, ImageId, Project, RootId};
+use graft::project::ImageId;
 use graft::projection::{EmbeddingMap, Point, Reduction, lay_out};
-use graft::store::project::{Access, ProjectInfo};
 use ndarray::Array2;
 
-/// The application with what it has asked for.
-#[derive(Default)]
-struct App {
-    state: AppState,
-    asked: Vec<(JobId, JobRequest)>,
-    cancelled: Vec<LaneKind>,
-}
-
 impl App {
-    /// With a project of `n` images of the classes ant and bee in turn.
-    fn with_project(n: usize) -> Self {
-        let mut app = Self::default();
-        app.do_it(Command::OpenProject("/p/pets.graft".into()));
-        let (id, _) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::LoadRuntime { .. })));
-        app.finish(id, JobOutput::Runtime { path: "/lib/ort.so".into(), version: "1.31".into() });
-        let (id, request) = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Open { .. })));
-        let JobRequest::Project(ProjectRequest::Open { session, .. }) = request else { unreachable!() };
-        app.finish(id, JobOutput::Opened(Box::new(opened(n, session))));
-        app
-    }
-
     /// And with everything embedded.
     fn embedded(n: usize) -> Self {
         let mut app = Self::with_project(n);
@@ -55,41 +35,6 @@ impl App {
         let (id, request) = app.take_map();
         app.finish_map(id, &request);
         app
-    }
-
-    fn do_it(&mut self, command: Command) {
-        let effects = update(&mut self.state, command);
-        self.note(effects);
-    }
-
-    fn event(&mut self, id: JobId, body: Body) {
-        let effects = on_event(&mut self.state, JobEvent { id, at: Instant::now(), body });
-        self.note(effects);
-    }
-
-    fn finish(&mut self, id: JobId, output: JobOutput) {
-        self.event(id, Body::Finished(Ok(output)));
-    }
-
-    fn note(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Job(id, request) => self.asked.push((id, request)),
-                Effect::Cancel(lane) => self.cancelled.push(lane),
-                Effect::Screen(_) | Effect::ForgetEmbeddings => {}
-            }
-        }
-    }
-
-    fn take(&mut self, is_it: impl Fn(&JobRequest) -> bool) -> (JobId, JobRequest) {
-        let idx = self.asked.iter().position(|(_, r)| is_it(r)).unwrap_or_else(|| panic!("among {:?}", self.asked));
-        self.asked.remove(idx)
-    }
-
-    fn take_embed(&mut self) -> (JobId, EmbedRequest) {
-        let (id, request) = self.take(|r| matches!(r, JobRequest::Embed(_)));
-        let JobRequest::Embed(request) = request else { unreachable!() };
-        (id, request)
     }
 
     fn embed(&mut self, request: &EmbedRequest, ids: std::ops::Range<u32>) {
@@ -116,57 +61,8 @@ impl App {
         self.finish(id, JobOutput::Mapped(Box::new(answer(request))));
     }
 
-    fn project(&self) -> &OpenProject {
-        self.state.project.as_ref().unwrap()
-    }
-
-    fn class_of(&self, id: u32) -> Option<&str> {
-        let project = self.project();
-        Some(&project.data.class(project.data.image(ImageId(id)).unwrap().class?).unwrap().name)
-    }
-
     fn point(&self, id: u32) -> Option<Point> {
         self.project().map_point(ImageId(id))
-    }
-}
-
-fn hash(i: u32) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash[..4].copy_from_slice(&i.to_le_bytes());
-    hash
-}
-
-fn opened(n: usize, session: Session) -> OpenedProject {
-    let image = |i: usize| Image {
-        root: RootId(0),
-        rel: format!("{i}.png").into(),
-        hash: None,
-        class: Some(ClassId::from(i % 2)),
-        split: None,
-        is_present: true,
-        skipped: None,
-        is_guessed: false,
-    };
-    let class = |name: &str, colour| Some(Class { name: name.into(), colour });
-    let project = Project {
-        roots: vec!["/images".into()],
-        images: (0..n).map(image).collect(),
-        classes: vec![class("ant", 0), class("bee", 1)],
-        ..Project::default()
-    };
-    let id_of_path: HashMap<_, _> =
-        (0..n).map(ImageId::from).map(|id| (path_key(&project.path(id).unwrap()), id)).collect();
-    OpenedProject {
-        session,
-        path: "/p/pets.graft".into(),
-        project,
-        history: History::default(),
-        heads: Vec::new(),
-        runs: graft::project::runs::Runs::default(),
-        access: Access::Writable,
-        info: ProjectInfo::default(),
-        id_of_path,
-        is_new: false,
     }
 }
 

@@ -2,28 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::HashMap;
-use std::time::Instant;
+#[path = "common/app.rs"]
+mod app;
 
+use app::{App, opened_of};
 use graft::app::next::reasons;
-use graft::app::{
-    Action, AppState, Command, Effect, ImagesView, NextCommand, Place, Target, WhyCommand, on_event, update,
-};
+use graft::app::{Action, Command, ImagesView, NextCommand, Target, WhyCommand};
 use graft::jobs::{
-    AskedImage, Body, ExplainRequest, Explained, FilesRequest, JobData, JobError, JobEvent, JobId, JobOutput,
-    JobRequest, LaneKind, Near, NextOutput, NextRequest, OpenedProject, ProjectRequest, Session, path_key,
+    AskedImage, Body, ExplainRequest, Explained, JobError, JobId, JobOutput, JobRequest, Near, NextOutput, NextRequest,
 };
 use graft::metrics::{Estimate, Interval};
-use graft::project::{Class, ClassId, History, Image, ImageId, Project, RootId};
-use graft::store::project::{Access, ProjectInfo};
-
-/// The application with what it has asked for.
-#[derive(Default)]
-struct App {
-    state: AppState,
-    asked: Vec<(JobId, JobRequest)>,
-    cancelled: Vec<LaneKind>,
-}
+use graft::project::{Class, ClassId, ImageId};
+use graft::store::project::Access;
 
 impl App {
     /// `n` images without a class, embedded; two classes. "Label next" is shown.
@@ -35,69 +25,13 @@ impl App {
     }
 
     fn opened(n: usize, access: Access, has_classes: bool) -> Self {
-        let mut app = Self::default();
-        app.do_it(Command::Go(Place::Images));
-        let (id, _) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::LoadRuntime { .. })));
-        app.finish(id, JobOutput::Runtime { path: "/lib/ort.so".into(), version: "1.31".into() });
-        app.do_it(Command::OpenProject("/p/pets.graft".into()));
-        let (id, request) = app.take(|r| matches!(r, JobRequest::Project(ProjectRequest::Open { .. })));
-        let JobRequest::Project(ProjectRequest::Open { session, .. }) = request else { unreachable!() };
-        app.finish(id, JobOutput::Opened(Box::new(opened(n, session, access, has_classes))));
-        app
-    }
-
-    fn do_it(&mut self, command: Command) {
-        let effects = update(&mut self.state, command);
-        self.note(effects);
+        let class = |name: &str, colour| Some(Class { name: name.into(), colour });
+        let classes = if has_classes { vec![class("ant", 0), class("bee", 1)] } else { Vec::new() };
+        Self::with(opened_of(n, access, classes, |_| None))
     }
 
     fn next(&mut self, command: NextCommand) {
         self.do_it(Command::Next(command));
-    }
-
-    fn event(&mut self, id: JobId, body: Body) {
-        let effects = on_event(&mut self.state, JobEvent { id, at: Instant::now(), body });
-        self.note(effects);
-    }
-
-    fn finish(&mut self, id: JobId, output: JobOutput) {
-        self.event(id, Body::Finished(Ok(output)));
-    }
-
-    fn note(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Job(id, request) => self.asked.push((id, request)),
-                Effect::Cancel(lane) => self.cancelled.push(lane),
-                Effect::Screen(_) | Effect::ForgetEmbeddings => {}
-            }
-        }
-    }
-
-    fn take(&mut self, is_it: impl Fn(&JobRequest) -> bool) -> (JobId, JobRequest) {
-        let idx = self.asked.iter().position(|(_, r)| is_it(r)).unwrap_or_else(|| panic!("among {:?}", self.asked));
-        self.asked.remove(idx)
-    }
-
-    fn asks(&self, is_it: impl Fn(&JobRequest) -> bool) -> bool {
-        self.asked.iter().any(|(_, r)| is_it(r))
-    }
-
-    fn embed_all(&mut self) {
-        let (id, request) = self.take(|r| matches!(r, JobRequest::Embed(_)));
-        let JobRequest::Embed(request) = request else { unreachable!() };
-        let hash = |id: u32| std::array::from_fn(|i| id.to_le_bytes().get(i).copied().unwrap_or(0));
-        let rows = request.images.iter().map(|(id, _)| (*id, hash(id.0), id.0)).collect();
-        self.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows, skipped: Vec::new() }));
-        self.finish(id, JobOutput::Embedded { n_embedded: request.images.len(), n_cached: 0, ran_on: None, secs: 1.0 });
-    }
-
-    /// Fits end without a result, as if the heads could not be fitted.
-    fn end_fits(&mut self) {
-        while self.asks(|r| matches!(r, JobRequest::Fit(_))) {
-            let (id, _) = self.take(|r| matches!(r, JobRequest::Fit(_)));
-            self.event(id, Body::Finished(Err(JobError::Failed { summary: "no".into(), details: None })));
-        }
     }
 
     fn next_request(&mut self) -> (JobId, NextRequest) {
@@ -137,48 +71,8 @@ impl App {
         );
     }
 
-    fn project(&self) -> &graft::app::OpenProject {
-        self.state.project.as_ref().unwrap()
-    }
-
     fn shown(&self) -> Vec<u32> {
         self.project().next.shown().map(|asked| asked.id.0).collect()
-    }
-
-    fn class_of(&self, id: u32) -> Option<&str> {
-        let project = self.project();
-        Some(&project.data.class(project.data.image(ImageId(id)).unwrap().class?)?.name)
-    }
-}
-
-fn opened(n: usize, session: Session, access: Access, has_classes: bool) -> OpenedProject {
-    let image = |i: usize| Image {
-        root: RootId(0),
-        rel: format!("{i}.png").into(),
-        hash: None,
-        class: None,
-        split: None,
-        is_present: true,
-        skipped: None,
-        is_guessed: false,
-    };
-    let class = |name: &str, colour| Some(Class { name: name.into(), colour });
-    let classes = if has_classes { vec![class("ant", 0), class("bee", 1)] } else { Vec::new() };
-    let project =
-        Project { roots: vec!["/images".into()], images: (0..n).map(image).collect(), classes, ..Project::default() };
-    let ids = (0..n).map(ImageId::from);
-    let id_of_path: HashMap<_, _> = ids.map(|id| (path_key(&project.path(id).unwrap()), id)).collect();
-    OpenedProject {
-        session,
-        path: "/p/pets.graft".into(),
-        project,
-        history: History::default(),
-        heads: Vec::new(),
-        runs: graft::project::runs::Runs::default(),
-        access,
-        info: ProjectInfo::default(),
-        id_of_path,
-        is_new: false,
     }
 }
 

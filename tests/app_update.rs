@@ -2,58 +2,33 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::HashMap;
+#[path = "common/app.rs"]
+mod app;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
+use app::{App, hash, is_write, opened};
 use graft::app::gallery::{ClassFilter, Filter, SelectOp, SortBy};
 use graft::app::{
-    Action, AppState, Command, DropInto, Effect, EvaluateView, ImagesView, Place, RuntimeState, ScreenEffect, Target,
-    drops, on_event, update,
+    Action, Command, DropInto, EvaluateView, ImagesView, Place, RuntimeState, ScreenEffect, Target, drops,
 };
 use graft::classes::{ClassIdx, ClassSet};
 use graft::dataset::Split;
 use graft::embedding::{EmbeddingSpace, Embeddings};
 use graft::head::{HeadKind, TrainConfig, UnknownRule, UnknownWish};
 use graft::jobs::{
-    Body, DropKind, ExportRequest, FilesRequest, FitOutput, FittedHead, JobData, JobError, JobEvent, JobId, JobOutput,
-    JobRequest, LaneKind, NewFolder, NewImage, OpenedProject, Peek, Prediction, ProjectRequest, Scanned, Session,
-    SkippedImage, path_key,
+    Body, DropKind, ExportRequest, FilesRequest, FitOutput, FittedHead, JobData, JobError, JobId, JobOutput,
+    JobRequest, LaneKind, NewFolder, NewImage, Peek, Prediction, ProjectRequest, Scanned, SkippedImage, path_key,
 };
 use graft::progress::CancelToken;
-use graft::project::{Class, ClassId, History, Image, ImageId, Project, RootId};
-use graft::store::project::{Access, ProjectInfo, ReadOnlyReason, Write};
+use graft::project::{ClassId, ImageId, RootId};
+use graft::store::project::{Access, ReadOnlyReason, Write};
 use graft::workflow::evaluate::Answers;
 use graft::workflow::predict::Predictions;
 use graft::workflow::train::{FitData, LabelledEmbeddings, fit_head};
 
-/// The application with what it has asked for.
-#[derive(Default)]
-struct App {
-    state: AppState,
-    asked: Vec<(JobId, JobRequest)>,
-    cancelled: Vec<LaneKind>,
-    screen: Vec<ScreenEffect>,
-}
-
 impl App {
-    /// Ready to work, with a project of `n` images of the classes ant and bee in turn.
-    fn with_project(n: usize) -> Self {
-        let mut app = Self::ready();
-        app.do_it(Command::OpenProject("/p/pets.graft".into()));
-        app.open(opened(n, Access::Writable));
-        app
-    }
-
-    fn ready() -> Self {
-        let mut app = Self::default();
-        app.do_it(Command::Go(Place::Images));
-        let (id, _) = app.take(|r| matches!(r, JobRequest::Files(FilesRequest::LoadRuntime { .. })));
-        app.finish(id, JobOutput::Runtime { path: "/lib/ort.so".into(), version: "1.31".into() });
-        app
-    }
-
     /// And with everything embedded and fitted: the head is wrong on image 0 and 1.
     fn trained(n: usize) -> Self {
         let mut app = Self::with_project(n);
@@ -62,84 +37,11 @@ impl App {
         app
     }
 
-    fn do_it(&mut self, command: Command) {
-        let effects = update(&mut self.state, command);
-        self.note(effects);
-    }
-
-    fn event(&mut self, id: JobId, body: Body) {
-        let effects = on_event(&mut self.state, JobEvent { id, at: Instant::now(), body });
-        self.note(effects);
-    }
-
-    fn finish(&mut self, id: JobId, output: JobOutput) {
-        self.event(id, Body::Finished(Ok(output)));
-    }
-
-    /// Answers the request for a project, opened or new.
-    fn open(&mut self, mut opened: OpenedProject) {
-        let is_it = |r: &JobRequest| {
-            matches!(r, JobRequest::Project(ProjectRequest::Open { .. } | ProjectRequest::Create { .. }))
-        };
-        let (id, request) = self.take(is_it);
-        if let JobRequest::Project(ProjectRequest::Open { session, .. } | ProjectRequest::Create { session, .. }) =
-            request
-        {
-            opened.session = session;
-        }
-        self.finish(id, JobOutput::Opened(Box::new(opened)));
-    }
-
-    fn fail(&mut self, id: JobId, summary: &str) {
-        self.event(id, Body::Finished(Err(JobError::Failed { summary: summary.into(), details: None })));
-    }
-
     /// What comes of dropping paths, scanned.
     fn drop_folder(&mut self, found: NewFolder) {
         self.do_it(Command::Drop { paths: vec![found.root.clone()], into: DropInto::Auto });
         let (id, _) = self.take(is_scan);
         self.finish(id, JobOutput::Scanned(Scanned::Images(vec![found])));
-    }
-
-    fn note(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Job(id, request) => self.asked.push((id, request)),
-                Effect::Cancel(lane) => self.cancelled.push(lane),
-                Effect::Screen(effect) => self.screen.push(effect),
-                Effect::ForgetEmbeddings => {}
-            }
-        }
-    }
-
-    /// The first request of this kind, which is no longer waiting then.
-    fn take(&mut self, is_it: impl Fn(&JobRequest) -> bool) -> (JobId, JobRequest) {
-        let idx = self.asked.iter().position(|(_, r)| is_it(r)).unwrap_or_else(|| panic!("among {:?}", self.asked));
-        self.asked.remove(idx)
-    }
-
-    fn asks(&self, is_it: impl Fn(&JobRequest) -> bool) -> bool {
-        self.asked.iter().any(|(_, r)| is_it(r))
-    }
-
-    /// Everything that is written to the project file, confirmed.
-    fn writes(&mut self) -> Vec<Write> {
-        let mut all = Vec::new();
-        while self.asks(is_write) {
-            let (id, request) = self.take(is_write);
-            let JobRequest::Project(ProjectRequest::Write { writes, .. }) = request else { unreachable!() };
-            all.extend(writes);
-            self.finish(id, JobOutput::Done);
-        }
-        all
-    }
-
-    fn embed_all(&mut self) {
-        let (id, request) = self.take(|r| matches!(r, JobRequest::Embed(_)));
-        let JobRequest::Embed(request) = request else { unreachable!() };
-        let rows = request.images.iter().map(|(id, _)| (*id, hash(id.0), id.0)).collect();
-        self.event(id, Body::Data(JobData::Embedded { epoch: request.epoch, rows, skipped: Vec::new() }));
-        self.finish(id, JobOutput::Embedded { n_embedded: request.images.len(), n_cached: 0, ran_on: None, secs: 1.0 });
     }
 
     /// Answers the latest fit that was asked for.
@@ -184,57 +86,8 @@ impl App {
         );
     }
 
-    fn project(&self) -> &graft::app::OpenProject {
-        self.state.project.as_ref().unwrap()
-    }
-
-    fn class_of(&self, id: u32) -> Option<&str> {
-        let project = self.project();
-        Some(&project.data.class(project.data.image(ImageId(id)).unwrap().class?).unwrap().name)
-    }
-
     fn notices(&self) -> Vec<&str> {
         self.state.notices.iter().map(|n| n.text.as_str()).collect()
-    }
-}
-
-fn hash(i: u32) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash[..4].copy_from_slice(&i.to_le_bytes());
-    hash
-}
-
-fn opened(n: usize, access: Access) -> OpenedProject {
-    let image = |i: usize| Image {
-        root: RootId(0),
-        rel: format!("{i}.png").into(),
-        hash: None,
-        class: Some(ClassId::from(i % 2)),
-        split: None,
-        is_present: true,
-        skipped: None,
-        is_guessed: false,
-    };
-    let class = |name: &str, colour| Some(Class { name: name.into(), colour });
-    let project = Project {
-        roots: vec!["/images".into()],
-        images: (0..n).map(image).collect(),
-        classes: vec![class("ant", 0), class("bee", 1)],
-        ..Project::default()
-    };
-    let id_of_path: HashMap<_, _> =
-        (0..n).map(ImageId::from).map(|id| (path_key(&project.path(id).unwrap()), id)).collect();
-    OpenedProject {
-        session: Session::default(),
-        path: "/p/pets.graft".into(),
-        project,
-        history: History::default(),
-        heads: Vec::new(),
-        runs: graft::project::runs::Runs::default(),
-        access,
-        info: ProjectInfo::default(),
-        id_of_path,
-        is_new: false,
     }
 }
 
@@ -284,10 +137,6 @@ fn is_fit(request: &JobRequest) -> bool {
 
 fn is_scan(request: &JobRequest) -> bool {
     matches!(request, JobRequest::Files(FilesRequest::Scan(_)))
-}
-
-fn is_write(request: &JobRequest) -> bool {
-    matches!(request, JobRequest::Project(ProjectRequest::Write { .. }))
 }
 
 fn is_close(request: &JobRequest) -> bool {
