@@ -9,10 +9,8 @@
 //! Frames are those of the real window under Xvfb with Mesa's software OpenGL; `--keep DIR` keeps its images and embeddings.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement may")]
 
-#[cfg(target_os = "linux")]
-#[allow(dead_code, reason = "of a test that needs more of it")]
-#[path = "../tests/desktop/display.rs"]
-mod display;
+#[path = "common/screen.rs"]
+mod screen;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,6 +24,7 @@ use graft::store::dirs;
 use graft::workflow::models::{at_layer, open_cache, open_model};
 use ndarray::Array2;
 use rayon::prelude::*;
+use screen::Screen;
 
 const N_ROWS: usize = 5000;
 const DIM: usize = 1280;
@@ -227,40 +226,4 @@ fn make_images(dir: &Path, n: usize) {
         encoder.write_header().unwrap().write_image_data(&rgb).unwrap();
     });
     fs::rename(&making, dir).unwrap();
-}
-
-/// A display without a screen, if there is an X server to be had.
-struct Screen {
-    #[cfg(target_os = "linux")]
-    display: display::Display,
-}
-
-impl Screen {
-    #[cfg(target_os = "linux")]
-    fn start() -> Option<Self> {
-        match display::Display::start(1280, 800) {
-            Ok(display) => Some(Self { display }),
-            Err(why) => {
-                println!("frames are not measured: {why}");
-                None
-            }
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn start() -> Option<Self> {
-        println!("frames are not measured: windows are measured under Xvfb");
-        None
-    }
-
-    /// Runs the program on the display, in folders of its own.
-    fn graft(&self, home: &Path, args: &[&str]) -> String {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_graft"));
-        #[cfg(target_os = "linux")]
-        process.env("DISPLAY", &self.display.name).env_remove("WAYLAND_DISPLAY").env("LIBGL_ALWAYS_SOFTWARE", "1");
-        process.env("GRAFT_CACHE_DIR", home.join("cache")).env("GRAFT_DATA_DIR", home.join("data"));
-        let out = process.args(args).stderr(Stdio::inherit()).output().unwrap();
-        assert!(out.status.success(), "graft {args:?} failed");
-        String::from_utf8(out.stdout).unwrap()
-    }
 }

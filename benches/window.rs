@@ -9,10 +9,8 @@
 //! each line means and what was wanted.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement may")]
 
-#[cfg(target_os = "linux")]
-#[allow(dead_code, reason = "of a test that needs more of it")]
-#[path = "../tests/desktop/display.rs"]
-mod display;
+#[path = "common/screen.rs"]
+mod screen;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
@@ -26,6 +24,7 @@ use graft::rng::SplitMix64;
 use graft::store::dirs;
 use graft::store::settings::AppSettings;
 use rayon::prelude::*;
+use screen::Screen;
 
 const PATIENCE: Duration = Duration::from_secs(7200);
 const N_CLASSES: usize = 10;
@@ -107,7 +106,7 @@ fn launches(scratch: &Path) {
     // The first one fills the disk's cache.
     screen.graft(&home, &["open", "--profile-frames", "0.2"]);
     let mut secs: Vec<f64> = (0..N_LAUNCHES)
-        .map(|_| screen.graft(&home, &["open", "--profile-frames", "0.2"]).number("First frame after"))
+        .map(|_| Printed(screen.graft(&home, &["open", "--profile-frames", "0.2"])).number("First frame after"))
         .collect();
     println!("launch to the first frame: {} s ({})", median(&mut secs), list(&secs));
 }
@@ -120,7 +119,7 @@ fn large(dir: &Path, n: usize) {
     let screen = Screen::start();
     if let Some(screen) = &screen {
         fs::remove_dir_all(&home).ok();
-        let out = screen.graft(&home, &["open", images.to_str().unwrap(), "--profile-frames", "30"]);
+        let out = Printed(screen.graft(&home, &["open", images.to_str().unwrap(), "--profile-frames", "30"]));
         println!("{n} images dropped, scrolling while they are embedded:\n{}", out.indented());
     }
     let figures = in_child("embed", &home, &images);
@@ -131,7 +130,7 @@ fn large(dir: &Path, n: usize) {
     if let Some(screen) = &screen {
         let project = only_project(&home);
         for _ in 0..2 {
-            let out = screen.graft(&home, &["open", project.to_str().unwrap(), "--profile-frames", "30"]);
+            let out = Printed(screen.graft(&home, &["open", project.to_str().unwrap(), "--profile-frames", "30"]));
             println!("{n} images opened again, scrolling:\n{}", out.indented());
         }
     }
@@ -281,43 +280,7 @@ fn in_child(what: &str, home: &Path, images: &Path) -> std::collections::BTreeMa
         .collect()
 }
 
-/// A display without a screen, if there is an X server to be had.
-struct Screen {
-    #[cfg(target_os = "linux")]
-    display: display::Display,
-}
-
 struct Printed(String);
-
-impl Screen {
-    #[cfg(target_os = "linux")]
-    fn start() -> Option<Self> {
-        match display::Display::start(1280, 800) {
-            Ok(display) => Some(Self { display }),
-            Err(why) => {
-                println!("not measured: {why}");
-                None
-            }
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn start() -> Option<Self> {
-        println!("not measured: windows are measured under Xvfb");
-        None
-    }
-
-    /// Runs the program on the display, in folders of its own.
-    fn graft(&self, home: &Path, args: &[&str]) -> Printed {
-        let mut process = Process::new(env!("CARGO_BIN_EXE_graft"));
-        #[cfg(target_os = "linux")]
-        process.env("DISPLAY", &self.display.name).env_remove("WAYLAND_DISPLAY").env("LIBGL_ALWAYS_SOFTWARE", "1");
-        process.env("GRAFT_CACHE_DIR", home.join("cache")).env("GRAFT_DATA_DIR", home.join("data"));
-        let out = process.args(args).stderr(Stdio::inherit()).output().unwrap();
-        assert!(out.status.success(), "graft {args:?} failed");
-        Printed(String::from_utf8(out.stdout).unwrap())
-    }
-}
 
 impl Printed {
     fn number(&self, after: &str) -> f64 {

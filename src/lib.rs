@@ -12,6 +12,7 @@
 //! | level | module | what it is |
 //! | --- | --- | --- |
 //! | 0 | [`classes`] | class names and their stable indices |
+//! | 0 | [`eigen`] | eigenvalues and eigenvectors of a symmetric matrix |
 //! | 0 | [`embedding`] | embeddings and the space that they live in |
 //! | 0 | [`progress`] | progress and cancellation as values |
 //! | 0 | [`rng`] | a seeded generator whose sequence never changes |
@@ -140,6 +141,7 @@ pub mod backbone;
 pub mod classes;
 pub mod cli;
 pub mod dataset;
+pub mod eigen;
 pub mod embedding;
 pub mod export;
 pub mod head;

@@ -9,7 +9,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Modules by level; arrows point down.
 const LEVELS: [&[&str]; 9] = [
-    &["classes", "embedding", "progress", "rng"],
+    &["classes", "eigen", "embedding", "progress", "rng"],
     &["image", "dataset", "head", "metrics", "projection"],
     &["project"],
     &["onnx", "backbone", "text", "store", "export"],

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/bitmap.rs"]
+mod bitmap;
 mod common;
 
 use std::fs;
 use std::path::PathBuf;
 
+use bitmap::bitmap;
 use common::{RED_GREEN, SAMPLE, World, assert_fails, bmp};
 use serde_json::Value;
 
@@ -100,24 +103,6 @@ fn every_kind_of_fault_is_found_in_photographs() {
     assert!(said.stderr.contains("broken.jpg"), "{}", said.stderr);
     let again = world.json(&["clean", "--images", &images, "--json"]);
     assert_eq!(again, json, "the same input gives the same result");
-}
-
-/// A picture as a file of BMP.
-fn bitmap(image: &graft::image::Rgb8Image) -> Vec<u8> {
-    let (width, height) = (image.width_px() as usize, image.height_px() as usize);
-    let row_len = (width * 3).next_multiple_of(4);
-    let mut bytes = b"BM".to_vec();
-    for value in [54 + row_len * height, 0, 54, 40, width, height] {
-        bytes.extend((value as u32).to_le_bytes());
-    }
-    bytes.extend([1, 0, 24, 0]);
-    bytes.extend([0; 24]);
-    for row in image.pixels().chunks_exact(width * 3).rev() {
-        let mut stored: Vec<u8> = row.chunks_exact(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
-        stored.resize(row_len, 0);
-        bytes.extend(stored);
-    }
-    bytes
 }
 
 #[test]

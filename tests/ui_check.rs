@@ -3,11 +3,14 @@
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/bitmap.rs"]
+mod bitmap;
 #[path = "common/window.rs"]
 mod window;
 
 use std::path::PathBuf;
 
+use bitmap::bitmap;
 use eframe::egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use graft::app::{Command, ImagesView};
@@ -69,23 +72,6 @@ fn faulty(name: &str) -> PathBuf {
     let blank = vec![180; 240 * 240 * 3];
     std::fs::write(dir.join("windmill/blank.bmp"), bitmap(&Rgb8Image::new(240, 240, blank).unwrap())).unwrap();
     dir
-}
-
-fn bitmap(image: &Rgb8Image) -> Vec<u8> {
-    let (width, height) = (image.width_px() as usize, image.height_px() as usize);
-    let row_len = (width * 3).next_multiple_of(4);
-    let mut bytes = b"BM".to_vec();
-    for value in [54 + row_len * height, 0, 54, 40, width, height] {
-        bytes.extend((value as u32).to_le_bytes());
-    }
-    bytes.extend([1, 0, 24, 0]);
-    bytes.extend([0; 24]);
-    for row in image.pixels().chunks_exact(width * 3).rev() {
-        let mut stored: Vec<u8> = row.chunks_exact(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
-        stored.resize(row_len, 0);
-        bytes.extend(stored);
-    }
-    bytes
 }
 
 #[test]

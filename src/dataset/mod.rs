@@ -28,8 +28,12 @@ pub enum Split {
 /// Whether copies in these splits are a leak: one of them is judged on and the other is trained on, as images without a split
 /// may be.
 pub fn is_leak(a: Option<Split>, b: Option<Split>) -> bool {
-    let is_judged_on = |split| matches!(split, Some(Split::Val | Split::Test));
     is_judged_on(a) != is_judged_on(b)
+}
+
+/// Whether images in this split are judged on rather than trained on.
+pub fn is_judged_on(split: Option<Split>) -> bool {
+    matches!(split, Some(Split::Val | Split::Test))
 }
 
 impl Split {

@@ -9,7 +9,7 @@ use super::models::OpenModels;
 use super::protocol::{CheckImage, CheckRequest, Checked, FaultDetail, FoundFault, JobError, JobOutput, JobRequest};
 use super::table::Table;
 use crate::classes::ClassIdx;
-use crate::dataset::SkipReason;
+use crate::dataset::{self, SkipReason};
 use crate::image::miniature::Miniature;
 use crate::image::oddity::Oddity;
 use crate::image::similarity::SimilarPair;
@@ -127,14 +127,9 @@ fn faults(
     for group in &found.copies {
         let Some((&kept, extra)) = group.images.split_first() else { continue };
         // What is in no split, or has no class, is neither trained nor judged on.
-        let is_judged_on = |idx: usize| {
-            let split = checked[idx].class.and(checked[idx].split)?;
-            Some(split != crate::dataset::Split::Train)
-        };
-        let is_leak = |a: usize, b: usize| match (is_judged_on(a), is_judged_on(b)) {
-            (Some(a), Some(b)) => a != b,
-            _ => false,
-        };
+        let split = |idx: usize| checked[idx].class.and(checked[idx].split);
+        let is_leak =
+            |a: usize, b: usize| split(a).is_some() && split(b).is_some() && dataset::is_leak(split(a), split(b));
         for &copy in extra {
             let what = FaultDetail::Copy {
                 of: id(kept),

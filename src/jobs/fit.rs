@@ -12,8 +12,8 @@ use super::protocol::{
 use super::runs::runs;
 use super::table::Table;
 use crate::classes::{ClassIdx, ClassSet};
-use crate::dataset::Split;
 use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
+use crate::dataset::{Split, is_leak};
 use crate::head::few_shot::FewShotConfig;
 use crate::head::{HeadKind, TrainConfig};
 use crate::progress::{Reporter, Stage};
@@ -285,7 +285,7 @@ fn without_duplicates(images: &[FitImage]) -> (Vec<FitImage>, Vec<Duplicate>) {
                 id: image.id,
                 of: kept.id,
                 is_conflict: kept.class != image.class,
-                is_leak: kept.split.is_some() && image.split.is_some() && kept.split != image.split,
+                is_leak: kept.split.is_some() && image.split.is_some() && is_leak(kept.split, image.split),
             }),
             _ => unique.push(*image),
         }

@@ -15,7 +15,6 @@ pub mod paired;
 mod power_law;
 mod reliability;
 mod report;
-mod spectrum;
 pub mod strangers;
 pub mod transfer;
 mod weighted;

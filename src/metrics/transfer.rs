@@ -11,8 +11,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::Serialize;
 
 use super::MetricsError;
-use super::spectrum::spectrum;
 use crate::classes::ClassIdx;
+use crate::eigen::spectrum;
 
 /// Directions whose eigenvalue is a smaller share of the largest are none.
 const LEAST_EIGENVALUE: f64 = 1e-10;

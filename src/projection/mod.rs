@@ -14,7 +14,6 @@
 //! UMAP as the crate `umap-rs` has it draws from an unseeded generator and lets its threads race, so that no two maps are
 //! the same.
 
-mod eigen;
 mod map;
 mod neighbours;
 mod place;

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis, s};
 
 use super::ProjectionError;
-use super::eigen::symmetric_eigen;
+use crate::eigen::eigenvectors;
 use crate::progress::CancelToken;
 use crate::rng::SplitMix64;
 
@@ -62,7 +62,7 @@ impl Reduction {
         orthonormalise(&mut along);
         go_on()?;
         let small = along.dot(&x).mapv(f64::from);
-        let (values, vectors) = symmetric_eigen(small.dot(&small.t()));
+        let (values, vectors) = eigenvectors(small.dot(&small.t()));
         let largest = values.first().copied().unwrap_or(0.0).max(0.0).sqrt();
         let is_real = |value: &&f64| value.max(0.0).sqrt() > LEAST * largest && **value > 0.0;
         let n_found = values.iter().take(N_COMPONENTS).take_while(is_real).count();
@@ -168,7 +168,7 @@ mod tests {
                 row.mapv_inplace(|v| v / length);
             }
             let unit = &unit - &unit.mean_axis(Axis(0)).unwrap();
-            let (values, vectors) = symmetric_eigen(unit.t().dot(&unit));
+            let (values, vectors) = eigenvectors(unit.t().dot(&unit));
             let reduced = reduction.reduce(x.view()).unwrap();
             for (idx, value) in values.iter().enumerate().take(10) {
                 let found: f64 = reduced.column(idx).iter().map(|v| f64::from(*v).powi(2)).sum();

@@ -178,15 +178,7 @@ impl ProjectFile {
     /// # Errors
     /// When there is none, when it is something else, damaged or of a newer Graft: then nothing is changed.
     pub fn open(path: &Path) -> Result<Opened, ProjectFileError> {
-        let path = match fs::canonicalize(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(ProjectFileError::Missing { path: path.to_owned() });
-            }
-            other => other.map_err(io_at(path))?,
-        };
-        if !path.is_file() {
-            return Err(ProjectFileError::NotAProject { path });
-        }
+        let path = existing(path)?;
         let dir = path.parent().unwrap_or(&path).to_owned();
         let check_header = || match schema::check_header(&path) {
             Ok(checked) => checked.map_err(|failure| failure.at(&path)),
@@ -215,15 +207,7 @@ impl ProjectFile {
     /// # Errors
     /// As [`ProjectFile::open`].
     pub fn read(path: &Path) -> Result<Opened, ProjectFileError> {
-        let path = match fs::canonicalize(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(ProjectFileError::Missing { path: path.to_owned() });
-            }
-            other => other.map_err(io_at(path))?,
-        };
-        if !path.is_file() {
-            return Err(ProjectFileError::NotAProject { path });
-        }
+        let path = existing(path)?;
         schema::check_header(&path).map_err(io_at(&path))?.map_err(|failure| failure.at(&path))?;
         let dir = path.parent().unwrap_or(&path).to_owned();
         Self::open_read_only(path, dir, ReadOnlyReason::Reading)
@@ -381,4 +365,15 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// The file at `path`, by its own name.
+fn existing(path: &Path) -> Result<PathBuf, ProjectFileError> {
+    let path = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ProjectFileError::Missing { path: path.to_owned() });
+        }
+        other => other.map_err(io_at(path))?,
+    };
+    if path.is_file() { Ok(path) } else { Err(ProjectFileError::NotAProject { path }) }
 }

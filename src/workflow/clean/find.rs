@@ -6,7 +6,7 @@ use ndarray::{ArrayView2, Axis};
 
 use super::labels::{Suspected, suspected};
 use crate::classes::ClassIdx;
-use crate::dataset::Split;
+use crate::dataset::{Split, is_judged_on};
 use crate::head::{HeadError, OutOfSample};
 use crate::image::miniature::Miniature;
 use crate::image::oddity::{Oddity, note_on_sizes, odd_images};
@@ -38,7 +38,7 @@ impl CheckedImage {
     }
 
     fn is_judged_on(&self) -> bool {
-        matches!(self.split, Some(Split::Val | Split::Test))
+        is_judged_on(self.split)
     }
 }
 

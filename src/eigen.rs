@@ -14,10 +14,21 @@ const MAX_STEPS: usize = 60;
 ///
 /// Householder's reduction to a tridiagonal matrix and the implicit QL iteration (Golub and Van Loan, Matrix Computations,
 /// 8.3), with every rotation applied to `y` alone.
-pub(super) fn spectrum(mut a: Array2<f64>, mut y: Array2<f64>) -> (Vec<f64>, Array2<f64>) {
+pub fn spectrum(mut a: Array2<f64>, mut y: Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     let (mut diagonal, mut beside) = tridiagonal(&mut a, y.view_mut());
     iterate(&mut diagonal, &mut beside, y.view_mut());
     (diagonal, y)
+}
+
+/// Eigenvalues of the symmetric `a` `[n, n]`, largest first, and its eigenvectors as the columns of `[n, n]`.
+pub fn eigenvectors(a: Array2<f64>) -> (Vec<f64>, Array2<f64>) {
+    let n = a.nrows();
+    // What the basis vectors are along each eigenvector is that eigenvector.
+    let (values, rows) = spectrum(a, Array2::eye(n));
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&i, &j| values[j].total_cmp(&values[i]).then(i.cmp(&j)));
+    let sorted = order.iter().map(|&i| values[i]).collect();
+    (sorted, rows.select(Axis(0), &order).reversed_axes())
 }
 
 /// The diagonal, and what stands beside it, of a tridiagonal matrix with the same eigenvalues; `y` turned into its basis.
@@ -120,15 +131,23 @@ fn iterate(d: &mut [f64], e: &mut [f64], mut y: ArrayViewMut2<'_, f64>) {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::rng::SplitMix64;
+
+    /// Numbers between -1 and 1 that are the same every time.
+    fn numbers(seed: u64) -> impl FnMut() -> f64 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / f64::from(1_u32 << 30) - 1.0
+        }
+    }
 
     #[test]
     fn the_matrix_acts_as_its_eigenvalues_do() {
         for n in [1, 2, 3, 17, 300] {
-            let mut rng = SplitMix64::new(n as u64);
-            let half = Array2::from_shape_simple_fn((n, n), || f64::from(rng.below(2001) as i32 - 1000) / 1000.0);
+            let mut number = numbers(n as u64);
+            let half = Array2::from_shape_simple_fn((n, n), &mut number);
             let a = half.dot(&half.t());
-            let y = Array2::from_shape_simple_fn((n, 3), || f64::from(rng.below(2001) as i32 - 1000) / 1000.0);
+            let y = Array2::from_shape_simple_fn((n, 3), &mut number);
             let (values, along) = spectrum(a.clone(), y.clone());
             // yᵀ Aᵖ y by the matrix itself and by its spectrum.
             let mut applied = y.clone();
@@ -142,5 +161,23 @@ mod tests {
                 applied = a.dot(&applied);
             }
         }
+    }
+
+    #[test]
+    fn vectors_are_orthonormal_and_make_the_matrix_again() {
+        for n in [1, 2, 3, 20, 60] {
+            let mut number = numbers(n as u64);
+            let half = Array2::from_shape_simple_fn((n, n), &mut number);
+            let a = half.dot(&half.t());
+            let (values, v) = eigenvectors(a.clone());
+            assert!(values.windows(2).all(|w| w[0] >= w[1]));
+            let again = v.dot(&Array2::from_diag(&ndarray::Array1::from(values))).dot(&v.t());
+            let worst = |x: &Array2<f64>, y: &Array2<f64>| (x - y).iter().fold(0.0_f64, |m, e| m.max(e.abs()));
+            assert!(worst(&again, &a) < 1e-10, "{n}");
+            assert!(worst(&v.t().dot(&v), &Array2::eye(n)) < 1e-12, "{n}");
+        }
+        let (values, v) = eigenvectors(Array2::zeros((3, 3)));
+        assert_eq!((values, v), (vec![0.0; 3], Array2::eye(3)));
+        assert!(eigenvectors(Array2::zeros((0, 0))).0.is_empty());
     }
 }
