@@ -1,17 +1,20 @@
 //! A scatter plot of very many points: zoomed, panned, lassoed.
 
+mod picture;
 mod raster;
+mod view;
 
 use eframe::egui::Color32;
 use eframe::egui::{
-    ColorImage, CursorIcon, Id, Modifiers, PointerButton, Pos2, Rect, Response, Role, Sense, Shape, Stroke,
-    TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo, pos2, vec2,
+    CursorIcon, Id, Modifiers, PointerButton, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo,
+    vec2,
 };
 
-use self::raster::{Brush, Raster};
+use self::picture::{Dots, Picture};
+use self::view::{View, ZOOMS};
 use super::paint::focus_ring;
 use crate::rng::SplitMix64;
-use crate::ui::theme::{Theme, tokens};
+use crate::ui::theme::tokens;
 
 /// Which points lie over which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,84 +65,19 @@ pub struct ScatterResponse {
     pub event: ScatterEvent,
 }
 
-/// Room around the points in points of the screen.
-const MARGIN: f32 = 20.0;
 /// How near the pointer must be to a point, in points of the screen.
 const REACH: f32 = 9.0;
-/// Magnification, 1 being all that there is.
-const ZOOMS: std::ops::RangeInclusive<f32> = 0.5..=400.0;
-/// Up to so many points each has a rim that keeps it apart from its neighbours.
-const MAX_RIMMED: usize = 8000;
 /// Steps of a lasso are so long, in points of the screen.
 const LASSO_STEP: f32 = 3.0;
-
-/// What is seen of the plane.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct View {
-    centre: [f32; 2],
-    zoom: f32,
-    /// Half the width and half the height of what there is: fitted, it fills the plot.
-    half: [f32; 2],
-}
-
-impl Default for View {
-    fn default() -> Self {
-        Self { centre: [0.0, 0.0], zoom: 1.0, half: [1.0, 1.0] }
-    }
-}
-
-impl View {
-    /// Points of the screen for one unit of the plane.
-    fn scale(&self, rect: Rect) -> f32 {
-        let fitted = (rect.width() / 2.0 - MARGIN) / self.half[0];
-        fitted.min((rect.height() / 2.0 - MARGIN) / self.half[1]).max(8.0) * self.zoom
-    }
-
-    fn seen(&self, rect: Rect, at: [f32; 2]) -> Pos2 {
-        let scale = self.scale(rect);
-        rect.center() + vec2(at[0] - self.centre[0], self.centre[1] - at[1]) * scale
-    }
-
-    fn meant(&self, rect: Rect, at: Pos2) -> [f32; 2] {
-        let from = (at - rect.center()) / self.scale(rect);
-        [self.centre[0] + from.x, self.centre[1] - from.y]
-    }
-
-    fn pan(&mut self, rect: Rect, by: Vec2) {
-        let by = by / self.scale(rect);
-        // The middle never leaves what there is.
-        self.centre = [(self.centre[0] - by.x).clamp(-1.0, 1.0), (self.centre[1] + by.y).clamp(-1.0, 1.0)];
-    }
-
-    /// What is at `anchor` stays there.
-    fn zoom_by(&mut self, rect: Rect, factor: f32, anchor: Pos2) {
-        let before = self.meant(rect, anchor);
-        self.zoom = (self.zoom * factor).clamp(*ZOOMS.start(), *ZOOMS.end());
-        let after = self.meant(rect, anchor);
-        self.centre = [0, 1].map(|axis| (self.centre[axis] + before[axis] - after[axis]).clamp(-1.0, 1.0));
-    }
-}
-
-/// What the picture was painted from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Painted {
-    view: View,
-    size_px: [usize; 2],
-    pixels_per_point: f32,
-    theme: Theme,
-}
 
 /// The plot, with what it remembers from frame to frame.
 #[derive(Default)]
 pub struct Scatter {
-    dots: Vec<Dot>,
+    dots: Dots,
     /// Indices of the dots in a fixed disorder.
     shuffled: Vec<u32>,
-    /// And in the order in which they are painted.
-    order: Vec<u32>,
     view: View,
-    texture: Option<TextureHandle>,
-    painted: Option<Painted>,
+    picture: Picture,
     /// The way of the lasso on the screen.
     lasso: Option<Vec<Pos2>>,
     /// A drag without a key draws a lasso.
@@ -154,19 +92,18 @@ impl Scatter {
             self.shuffled = (0..u32::try_from(dots.len()).unwrap_or(u32::MAX)).collect();
             SplitMix64::new(1).shuffle(&mut self.shuffled);
         }
-        self.order.clear();
+        let mut order = Vec::with_capacity(dots.len());
         for layer in [Layer::Behind, Layer::Middle, Layer::Front, Layer::Selected] {
-            self.order.extend(self.shuffled.iter().filter(|i| dots[**i as usize].layer == layer));
+            order.extend(self.shuffled.iter().filter(|i| dots[**i as usize].layer == layer));
         }
         let reach = |axis: usize| dots.iter().fold(0.05_f32, |most, dot| most.max(dot.at[axis].abs()));
         self.view.half = [reach(0), reach(1)];
-        self.dots = dots;
-        self.painted = None;
+        self.dots = Dots { dots: dots.into(), order: order.into(), generation: self.dots.generation + 1 };
     }
 
     /// The points.
     pub fn dots(&self) -> &[Dot] {
-        &self.dots
+        &self.dots.dots
     }
 
     /// Shows all of them.
@@ -193,7 +130,7 @@ impl Scatter {
 
     /// Brings a point into view, if it is not.
     pub fn follow(&mut self, idx: usize) {
-        let Some(dot) = self.dots.get(idx) else { return };
+        let Some(dot) = self.dots.dots.get(idx) else { return };
         let reach = 0.9 / self.view.zoom;
         for axis in [0, 1] {
             let low = dot.at[axis] - reach;
@@ -204,7 +141,7 @@ impl Scatter {
     /// The nearest point from `from` towards a direction (right and down are positive), within 45 degrees of it; points behind
     /// are passed over.
     pub fn towards(&self, from: usize, direction: Vec2) -> Option<usize> {
-        let at = self.dots.get(from)?.at;
+        let at = self.dots.dots.get(from)?.at;
         let along = |dot: &Dot| {
             let d = [dot.at[0] - at[0], at[1] - dot.at[1]];
             (d[0] * direction.x + d[1] * direction.y, d[0].hypot(d[1]))
@@ -213,7 +150,7 @@ impl Scatter {
             let (ahead, far) = along(dot);
             *i != from && dot.layer != Layer::Behind && far > 0.0 && ahead >= far * 0.7
         };
-        let candidates = self.dots.iter().enumerate().filter(is_there);
+        let candidates = self.dots.dots.iter().enumerate().filter(is_there);
         candidates.min_by(|a, b| along(a.1).1.total_cmp(&along(b.1).1)).map(|(i, _)| i)
     }
 
@@ -221,14 +158,8 @@ impl Scatter {
     pub fn middle(&self) -> Option<usize> {
         let centre = self.view.centre;
         let far = |dot: &Dot| (dot.at[0] - centre[0]).hypot(dot.at[1] - centre[1]);
-        let candidates = self.dots.iter().enumerate().filter(|(_, dot)| dot.layer != Layer::Behind);
+        let candidates = self.dots.dots.iter().enumerate().filter(|(_, dot)| dot.layer != Layer::Behind);
         candidates.min_by(|a, b| far(a.1).total_cmp(&far(b.1))).map(|(i, _)| i)
-    }
-
-    /// Radius of a dot in points of the screen: the denser they are in view, the smaller.
-    fn radius(&self, rect: Rect) -> f32 {
-        let in_view = self.dots.len().max(1) as f32 / (self.view.zoom * self.view.zoom).max(1.0);
-        (0.22 * (rect.area() / in_view).sqrt()).clamp(1.3, 5.0)
     }
 
     /// Draws it over all that is available. `label` is its accessible name.
@@ -238,7 +169,7 @@ impl Scatter {
         response.widget_info(|| WidgetInfo::labeled(Role::Canvas, response.enabled(), label));
         self.move_view(ui, rect, &response);
         let lassoed = self.lasso(ui, rect, &response);
-        self.paint(ui, rect);
+        self.picture.ui(ui, rect, &self.view, &self.dots);
         self.paint_lasso(ui, rect);
         focus_ring(ui, rect.shrink(2.0), eframe::egui::CornerRadius::ZERO, &response);
         let pointer = response.hover_pos().filter(|_| self.lasso.is_none() && !response.dragged());
@@ -300,7 +231,7 @@ impl Scatter {
         }
         let way = self.lasso.take()?;
         let polygon: Vec<[f32; 2]> = way.iter().map(|at| self.view.meant(rect, *at)).collect();
-        Some(ScatterEvent::Lasso(within(&polygon, &self.dots), modifiers.command))
+        Some(ScatterEvent::Lasso(within(&polygon, &self.dots.dots), modifiers.command))
     }
 
     fn paint_lasso(&self, ui: &Ui, rect: Rect) {
@@ -315,10 +246,10 @@ impl Scatter {
 
     /// The point at a place of the screen: the nearest within reach, those behind last.
     fn hit(&self, rect: Rect, at: Pos2) -> Option<usize> {
-        let reach = REACH.max(self.radius(rect) + 3.0) / self.view.scale(rect);
+        let reach = REACH.max(self.view.radius(self.dots.dots.len(), rect) + 3.0) / self.view.scale(rect);
         let meant = self.view.meant(rect, at);
         let mut nearest: Option<(bool, f32, usize)> = None;
-        for (i, dot) in self.dots.iter().enumerate() {
+        for (i, dot) in self.dots.dots.iter().enumerate() {
             let (dx, dy) = (dot.at[0] - meant[0], dot.at[1] - meant[1]);
             let squared = dx * dx + dy * dy;
             let is_behind = dot.layer == Layer::Behind;
@@ -327,63 +258,6 @@ impl Scatter {
             }
         }
         nearest.map(|(_, _, i)| i)
-    }
-
-    fn paint(&mut self, ui: &Ui, rect: Rect) {
-        let pixels_per_point = ui.ctx().pixels_per_point();
-        let most = ui.input(|i| i.max_texture_side);
-        let px = |points: f32| ((points * pixels_per_point).ceil().max(1.0) as usize).min(most);
-        let t = tokens(ui);
-        let now = Painted {
-            view: self.view,
-            size_px: [px(rect.width()), px(rect.height())],
-            pixels_per_point,
-            theme: t.theme,
-        };
-        if self.painted != Some(now) {
-            self.painted = Some(now);
-            let raster = self.raster(rect, now, t.surface, t.text_strong);
-            let image = ColorImage::new([raster.width, raster.height], raster.pixels);
-            match &mut self.texture {
-                Some(texture) => texture.set(image, TextureOptions::NEAREST),
-                none => *none = Some(ui.ctx().load_texture("scatter", image, TextureOptions::NEAREST)),
-            }
-        }
-        if let Some(texture) = &self.texture {
-            let [width, height] = now.size_px.map(|side| side as f32 / pixels_per_point);
-            let corner = (rect.min * pixels_per_point).round() / pixels_per_point;
-            let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-            let at = Rect::from_min_size(corner, vec2(width, height));
-            ui.painter().with_clip_rect(rect).image(texture.id(), at, uv, Color32::WHITE);
-        }
-    }
-
-    fn raster(&self, rect: Rect, now: Painted, ground: Color32, ring: Color32) -> Raster {
-        let Painted { size_px: [width, height], pixels_per_point: scale, .. } = now;
-        let mut raster = Raster::new(width, height);
-        let radius = self.radius(rect) * scale;
-        let dot = Brush::new(radius);
-        let rim = Brush::new(radius + 0.8 * scale);
-        let [wide_ring, inner_ring] = [3.0, 1.4].map(|beyond| Brush::new(radius + beyond * scale));
-        let is_rimmed = self.dots.len() <= MAX_RIMMED;
-        let reach = radius + 4.0 * scale;
-        for &i in &self.order {
-            let Some(Dot { at, colour, layer }) = self.dots.get(i as usize).copied() else { continue };
-            let at = (self.view.seen(rect, at) - rect.min) * scale;
-            let is_in =
-                (-reach..width as f32 + reach).contains(&at.x) && (-reach..height as f32 + reach).contains(&at.y);
-            if !is_in {
-                continue;
-            }
-            if layer == Layer::Selected {
-                raster.dot(&wide_ring, at.x, at.y, ring);
-                raster.dot(&inner_ring, at.x, at.y, ground);
-            } else if is_rimmed && layer != Layer::Behind {
-                raster.dot(&rim, at.x, at.y, ground);
-            }
-            raster.dot(&dot, at.x, at.y, colour);
-        }
-        raster
     }
 }
 
@@ -444,29 +318,13 @@ pub fn beside(ui: &Ui, id: Id, at: Pos2, add: impl FnOnce(&mut Ui)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eframe::egui::pos2;
 
     fn dots(at: &[[f32; 2]]) -> Vec<Dot> {
         at.iter().map(|at| Dot { at: *at, colour: Color32::WHITE, layer: Layer::Middle }).collect()
     }
 
     const RECT: Rect = Rect { min: pos2(100.0, 50.0), max: pos2(500.0, 350.0) };
-
-    #[test]
-    fn zooming_keeps_what_is_under_the_pointer() {
-        let mut view = View::default();
-        for (factor, anchor) in [(3.0, pos2(320.0, 180.0)), (2.0, pos2(290.0, 210.0)), (0.4, pos2(310.0, 200.0))] {
-            let meant = view.meant(RECT, anchor);
-            view.zoom_by(RECT, factor, anchor);
-            assert!((view.seen(RECT, meant) - anchor).length() < 1e-3);
-        }
-        let before = view.seen(RECT, [0.1, 0.2]);
-        view.pan(RECT, vec2(7.0, -4.0));
-        assert!((view.seen(RECT, [0.1, 0.2]) - before - vec2(7.0, -4.0)).length() < 1e-3);
-        view.zoom_by(RECT, 1e9, RECT.center());
-        assert_eq!(view.zoom, *ZOOMS.end());
-        view.pan(RECT, vec2(1e9, 1e9));
-        assert_eq!(view.centre, [-1.0, 1.0], "not beyond what there is");
-    }
 
     #[test]
     fn a_lasso_takes_what_is_within_it() {
@@ -511,13 +369,13 @@ mod tests {
         let mut all = dots(&at);
         let mut plot = Scatter::default();
         plot.set(all.clone());
-        let order = plot.order.clone();
+        let order = plot.dots.order.clone();
         all[7].layer = Layer::Front;
         plot.set(all.clone());
-        assert_eq!(plot.order.last(), Some(&7));
+        assert_eq!(plot.dots.order.last(), Some(&7));
         all[7].layer = Layer::Middle;
         plot.set(all);
-        assert_eq!(plot.order, order);
+        assert_eq!(plot.dots.order, order);
         assert_ne!(order[..5], [0, 1, 2, 3, 4], "shuffled");
     }
 }
