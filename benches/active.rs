@@ -266,7 +266,7 @@ type Drawn<'a> = (&'a str, Vec<f64>, Vec<f64>, Vec<(f64, f64)>, Vec<(f64, f64)>)
 fn svg(sets: &[Drawn<'_>]) -> String {
     const WIDTH: f64 = 168.0;
     const HEIGHT: f64 = 150.0;
-    const LEFT: f64 = 42.0;
+    const LEFT: f64 = 50.0;
     const TOP: f64 = 48.0;
     const GAP: f64 = 18.0;
     let (useful_colour, random_colour, grey) = ("#2f7fd6", "#d9822b", "#808080");

@@ -139,8 +139,9 @@ fn begin(ctx: &Context, of: Look, paint: impl FnOnce() -> Raster + Send + 'stati
     let ctx = ctx.clone();
     let work = move || {
         // The plot may be gone meanwhile.
-        let _ = to.send(paint());
-        ctx.request_repaint();
+        if to.send(paint()).is_ok() {
+            ctx.request_repaint();
+        }
     };
     std::thread::Builder::new().name("scatter".into()).spawn(work).ok()?;
     Some(Coming { of, from })
