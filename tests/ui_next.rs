@@ -234,4 +234,24 @@ fn a_small_window_still_labels() {
     window.dispatch(Command::Act(Action::ShowNext));
     window.quiet();
     assert!(window.sees("What is this?") && window.sees("Find or add a class"));
+
+    // In the smallest one too, all that answers is within the window and not under the picture.
+    window.harness.set_size(vec2(560.0, 380.0));
+    window.step();
+    let picture = window.harness.get_by_label_contains("Asked: ").rect();
+    for label in ["Find or add a class", "Later", "Back", "Show its guess (G)"] {
+        let rect = window.harness.get_by_label(label).rect();
+        assert!(rect.left() > picture.right() && rect.right() <= 560.0, "{label}: {rect}, the picture {picture}");
+    }
+
+    // A class that is added from the menu is named in the list, which is there for as long.
+    assert!(!window.sees("Unlabelled"));
+    window.dispatch(Command::Act(Action::AddClass));
+    window.step();
+    assert!(window.sees("Unlabelled"));
+    window.type_text("fish");
+    window.key(Modifiers::NONE, Key::Enter);
+    window.step();
+    assert!(window.project().data.sorted_classes().iter().any(|(_, class)| class.name == "fish"));
+    assert!(!window.sees("Unlabelled") && window.sees("What is this?"));
 }

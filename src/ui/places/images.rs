@@ -72,8 +72,9 @@ impl ImagesPlace {
             .resizable(!is_small)
             .default_size(if is_small { 148.0 } else { 212.0 })
             .size_range(widths);
-        // What is labelled next has the classes with it, and the room is needed.
-        if !(is_small && cx.state.images_view == ImagesView::Next) {
+        // What is labelled next has the classes with it, and the room is needed; a name is edited in the list alone.
+        let goes_without = is_small && cx.state.images_view == ImagesView::Next && !self.classes.is_editing();
+        if !goes_without {
             list.show(ui, |ui| self.classes.ui(cx, ui));
         }
         CentralPanel::default().frame(Frame::new().fill(t.surface)).show(ui, |ui| {

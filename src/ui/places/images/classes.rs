@@ -42,6 +42,11 @@ impl ClassList {
         self.begin_rename = Some(id);
     }
 
+    /// Whether a name is being edited, or is about to be, or something is asked.
+    pub(super) fn is_editing(&self) -> bool {
+        self.new_name.is_some() || self.renaming.is_some() || self.begin_rename.is_some() || self.deleting.is_some()
+    }
+
     pub(super) fn ask_delete(&mut self, id: ClassId) {
         self.deleting = Some(id);
     }

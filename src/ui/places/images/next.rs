@@ -38,7 +38,7 @@ impl NextView {
             return spinner_at(ui, ui.max_rect().center(), 12.0);
         };
         let t = tokens(ui);
-        let width = if ui.available_width() < 560.0 { 186.0 } else { 264.0 };
+        let width = if ui.available_width() < 560.0 { 206.0 } else { 264.0 };
         Panel::right("label next")
             .frame(Frame::new().fill(t.surface).inner_margin(Margin { left: 12, right: 12, top: 4, bottom: 8 }))
             .resizable(false)

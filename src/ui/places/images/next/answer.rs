@@ -103,7 +103,8 @@ impl AnswerPanel {
     /// What the head says: hidden until it is asked for, since one agrees too easily with what one has been told.
     fn guess(&mut self, cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         let mut on = project.next.shows_guess;
-        let response = toggle(ui, &mut on, "Show the head's guess (G)");
+        let words = if ui.available_width() < 220.0 { "Show its guess (G)" } else { "Show the head's guess (G)" };
+        let response = toggle(ui, &mut on, words);
         if response.changed() {
             cx.send(Command::Next(NextCommand::ShowGuess(on)));
         }
