@@ -67,11 +67,12 @@ pub(super) fn rail_ui(cx: &mut Cx<'_>, ui: &mut Ui) {
 
 fn project_menu(cx: &mut Cx<'_>, ui: &mut Ui, is_narrow: bool) {
     let name = cx.project().map_or_else(|| "Graft".to_owned(), |p| p.name());
-    let shown = if is_narrow { String::new() } else { shortened(&name, 15) };
     let button = if is_narrow {
         Button::icon_only(icons::FOLDER_OPEN, "Project menu")
     } else {
-        Button::new(&shown).label("Project menu").quiet().icon(icons::FOLDER_OPEN).trailing_icon(icons::CARET_DOWN)
+        let room = ui.available_width();
+        let button = Button::new(&name).label("Project menu").max_width(room).quiet();
+        button.icon(icons::FOLDER_OPEN).trailing_icon(icons::CARET_DOWN)
     };
     let groups = [
         &[Action::NewProject, Action::OpenProject, Action::SaveCopy][..],
@@ -177,13 +178,4 @@ pub(in crate::ui) fn icon_of(action: Action) -> &'static str {
         Action::GoExport => icons::EXPORT,
         _ => "",
     }
-}
-
-fn shortened(text: &str, n: usize) -> String {
-    if text.chars().count() <= n {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(n - 1).collect();
-    short.push('…');
-    short
 }

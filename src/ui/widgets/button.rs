@@ -5,7 +5,7 @@ use eframe::egui::{
     Widget, WidgetInfo, pos2, vec2,
 };
 
-use super::paint::{focus_ring, galley_in, icon, line, veil};
+use super::paint::{cut_line, focus_ring, galley_in, icon, line, veil};
 use super::tip::{Tip, tip};
 use crate::ui::icons;
 use crate::ui::theme::colour::mix;
@@ -38,6 +38,7 @@ pub struct Button<'a> {
     kind: Kind,
     height: f32,
     min_width: f32,
+    max_width: f32,
     fill_width: bool,
     selected: bool,
     enabled: bool,
@@ -57,6 +58,7 @@ impl<'a> Button<'a> {
             kind: Kind::Secondary,
             height: height::CONTROL,
             min_width: 0.0,
+            max_width: f32::INFINITY,
             fill_width: false,
             selected: false,
             enabled: true,
@@ -119,6 +121,12 @@ impl<'a> Button<'a> {
     /// At least this wide.
     pub fn min_width(mut self, width_pt: f32) -> Self {
         self.min_width = width_pt;
+        self
+    }
+
+    /// At most so wide: the text is cut, with `…`.
+    pub fn max_width(mut self, width_pt: f32) -> Self {
+        self.max_width = width_pt;
         self
     }
 
@@ -209,7 +217,6 @@ impl<'a> Button<'a> {
         let size_pt = if self.height > height::CONTROL { 14.0 } else { size::BODY };
         let icon_pt = if self.height < height::CONTROL { 15.0 } else { size::ICON };
         // Colours follow the response, which follows the size: text is laid out in a placeholder colour.
-        let text = (!self.text.is_empty()).then(|| line(ui, self.text, size_pt, Weight::Medium, Color32::PLACEHOLDER));
         let lead = self.icon.map(|i| icon(ui, i, icon_pt, Color32::PLACEHOLDER));
         let trail = self.trailing.map(|i| icon(ui, i, 12.0, Color32::PLACEHOLDER));
         let gap = 6.0;
@@ -219,6 +226,11 @@ impl<'a> Button<'a> {
             (_, false) if self.height < height::CONTROL => space::S,
             _ => space::M,
         };
+        let around: f32 = [&lead, &trail].into_iter().flatten().map(|g| g.size().x + gap).sum::<f32>() + 2.0 * pad;
+        let text = (!self.text.is_empty()).then(|| {
+            let room = self.max_width - around;
+            cut_line(ui, self.text, size_pt, Weight::Medium, Color32::PLACEHOLDER, room)
+        });
         let parts: Vec<_> = [&lead, &text, &trail].into_iter().flatten().map(|g| g.size().x).collect();
         let content = parts.iter().sum::<f32>() + gap * parts.len().saturating_sub(1) as f32;
         let square = text.is_none() && trail.is_none();

@@ -17,18 +17,20 @@ pub struct ChartAxis<'a> {
     pub step: Option<f64>,
     /// How its ticks read.
     pub format: fn(f64) -> String,
+    /// At least so thick, in points: charts under one another with as much room at the left share their lines.
+    pub least_pt: f32,
 }
 
 impl<'a> ChartAxis<'a> {
     /// Plain numbers.
     pub fn new(label: &'a str) -> Self {
-        Self { label, bounds: None, step: None, format: |value| format!("{value}") }
+        Self { label, bounds: None, step: None, format: |value| format!("{value}"), least_pt: 0.0 }
     }
 
     /// From 0 to 1, read in per cent.
     pub fn fraction(label: &'a str) -> Self {
         let format = |value| format!("{:.0} %", value * 100.0);
-        Self { label, bounds: Some((0.0, 1.0)), step: Some(0.25), format }
+        Self { label, bounds: Some((0.0, 1.0)), step: Some(0.25), format, least_pt: 0.0 }
     }
 
     /// Ends that are always in view.
@@ -49,10 +51,17 @@ impl<'a> ChartAxis<'a> {
         self
     }
 
+    /// At least so thick, in points.
+    pub fn least(mut self, least_pt: f32) -> Self {
+        self.least_pt = least_pt;
+        self
+    }
+
     fn hints(self, ui: &Ui, hints: AxisHints<'a>) -> AxisHints<'a> {
         let t = tokens(ui);
         let format = self.format;
         hints
+            .min_thickness(self.least_pt)
             .label(RichText::new(self.label).font(font(size::SMALL, Weight::Regular)).color(t.text_weak))
             .tick_label_color(t.text_weak)
             .tick_label_font(font(size::CAPTION, Weight::Regular))

@@ -9,6 +9,9 @@ use crate::ui::format::{images, interval};
 use crate::ui::theme::tokens;
 use crate::ui::widgets::{self, Card, ChartAxis, chart, legend, percent, stat};
 
+/// Room at the left of the charts in points, so that the places of how sure an answer is stand under one another.
+const LEFT: f32 = 68.0;
+
 /// How sure the head is against how often it is right.
 pub(super) fn card(ui: &mut Ui, project: &OpenProject, report: &Report) {
     let head = project.live.fit.as_ref().and_then(|fit| fit.head());
@@ -49,7 +52,7 @@ fn diagram(ui: &mut Ui, after: &[CalibrationBin], before: Option<&[CalibrationBi
     let marks = before.unwrap_or_default().iter().filter(|b| b.n_rows > 0);
     let marks: Vec<[f64; 2]> = marks.map(|b| [b.mean_confidence, b.accuracy]).collect();
     let has_before = !marks.is_empty();
-    let axes = (ChartAxis::fraction("How sure"), ChartAxis::fraction("How often right"));
+    let axes = (ChartAxis::fraction("How sure"), ChartAxis::fraction("How often right").least(LEFT));
     let (grey, warm) = (t.text_weak, t.warning.solid);
     chart(ui, "Reliability diagram", 200.0, axes, move |plot| {
         plot.bar_chart(BarChart::new("after", bars));
@@ -85,7 +88,7 @@ fn counts(ui: &mut Ui, bins: &[CalibrationBin]) {
         })
         .collect();
     let x = ChartAxis::fraction("How sure");
-    let y = ChartAxis::new("Images").bounds(0.0, f64::from(most)).step(f64::from(most.div_ceil(2).max(1)));
+    let y = ChartAxis::new("Images").least(LEFT).bounds(0.0, f64::from(most)).step(f64::from(most.div_ceil(2).max(1)));
     chart(ui, "Images by how sure the answer is", 84.0, (x, y), move |plot| {
         plot.bar_chart(BarChart::new("images", bars));
     });
