@@ -88,7 +88,14 @@ impl AppState {
     }
 
     fn on_finished(&mut self, id: JobId, result: Result<JobOutput, JobError>, effects: &mut Vec<Effect>) {
+        let lane = self.activities.iter().find(|a| a.id == id).map(|a| a.lane);
         self.activities.retain(|a| a.id != id);
+        // What came to its end before it could be cancelled was not cancelled, nor is what follows it.
+        if let Some(lane) = lane.filter(|lane| self.activity(*lane).is_none())
+            && !matches!(result, Err(JobError::Cancelled))
+        {
+            self.ended.remove(&lane);
+        }
         let Some(purpose) = self.purposes.remove(&id) else { return };
         if let (Purpose::Embed { epoch }, Some(project)) = (&purpose, &mut self.project)
             && project.live.epoch == *epoch

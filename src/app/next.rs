@@ -9,7 +9,7 @@ use super::views::ImagesView;
 use super::words::n_images;
 use crate::dataset::Split;
 use crate::head::HeadKind;
-use crate::jobs::{AskedImage, FitImage, HeadOf, JobRequest, NextOutput, NextRequest};
+use crate::jobs::{AskedImage, FitImage, HeadOf, JobRequest, LaneKind, NextOutput, NextRequest};
 use crate::project::{Change, ClassId, Edit, ImageId};
 
 /// Images that are in view: the one that is asked, and those after it, which stay as they are while others are ordered anew.
@@ -447,8 +447,11 @@ impl AppState {
         }
     }
 
-    /// It was ended: what is due is asked for again.
+    /// It was ended: what is due is asked for again, unless it was the user who ended it.
     pub(super) fn next_cancelled(&mut self, epoch: u64, revision: u64) {
+        if self.ended.remove(&LaneKind::Next) {
+            return self.next_failed(epoch, "Ordering was cancelled: another label begins it again".to_owned());
+        }
         let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) else { return };
         if project.next.asked.as_ref().is_some_and(|asked| asked.revision == revision) {
             project.next.asked = None;

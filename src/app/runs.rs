@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::command::Effect;
-use super::live::model_choice;
+use super::live::{Fit, model_choice};
 use super::notices::{Remedy, Tone};
 use super::project::OpenProject;
 use super::state::{AppState, Purpose};
 use super::{Action, EvaluateView, Place};
+use crate::head::HeadKind;
 use crate::jobs::{ExportRequest, JobRequest, LaneKind, ReportRequest, RowOfReport};
 use crate::project::runs::{Comparison, Run, RunId, RunMarks, Runs, SHORT_HASH, compare};
 use crate::project::{Edit, ImageId};
@@ -230,6 +231,9 @@ pub(super) fn can_report(state: &AppState) -> Result<(), super::action::Reason> 
     if project.live.fit.as_ref().is_none_or(|fit| fit.head().is_none()) {
         return Err("There is no trained head yet: label images of two classes");
     }
+    if state.activity(LaneKind::Fit).is_some() {
+        return Err("Heads are being fitted: the report would be of those before");
+    }
     let is_at_it =
         state.activity(LaneKind::Export).is_some() && state.is_busy_with(|p| matches!(p, Purpose::Report { .. }));
     if is_at_it { Err("A report is being written") } else { Ok(()) }
@@ -273,6 +277,7 @@ impl OpenProject {
         Some(ReportRequest {
             title: self.name(),
             command: self.report_command(),
+            differs: self.report_differs(fit),
             folders: self.data.roots.clone(),
             epoch: self.live.epoch,
             model,
@@ -304,6 +309,24 @@ impl OpenProject {
             command += &format!(" --runs {} {}", quoted(pair.a), quoted(pair.b));
         }
         command + " --out report.html"
+    }
+
+    /// In what the command's report would be another one than the window's.
+    fn report_differs(&self, fit: &Fit) -> Vec<String> {
+        let mut differs = Vec::new();
+        if self.counts.n_guessed > 0 {
+            differs.push("It leaves out the images whose class is only what typed labels say.");
+        }
+        if fit.output.n_beyond > 0 {
+            differs.push("It trains on all images, and not on a part of them.");
+        }
+        if fit.head().is_some_and(|head| !HeadKind::OF_EXAMPLES.contains(&head.kind())) {
+            differs.push("It trains the heads that start from images alone, and reports the better of them.");
+        }
+        if self.drawn_curve().is_some_and(|drawn| drawn.revision == self.revision) {
+            differs.push("The learning curve was drawn in the window; the command draws its own with --curve.");
+        }
+        differs.into_iter().map(str::to_owned).collect()
     }
 
     fn copies(&self) -> Vec<ReportedCopies> {

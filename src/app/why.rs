@@ -294,8 +294,11 @@ impl AppState {
         }
     }
 
-    /// It was ended by a look: it is asked for again after that.
+    /// It was ended by a look: it is asked for again after that. Where the user ended it, it is not.
     pub(super) fn near_cancelled(&mut self, id: JobId) {
+        if self.ended.remove(&LaneKind::Explain) {
+            return self.on_near(id, Err("It was cancelled".to_owned()));
+        }
         if let Some(project) = &mut self.project {
             project.why.near_asked.take_if(|(asked, _, _)| *asked == id);
         }

@@ -244,6 +244,8 @@ pub struct Compared {
 pub struct Reproduce {
     /// The command.
     pub command: String,
+    /// In what its report would be another one, in sentences.
+    pub differs: Vec<String>,
     /// Name and value: versions, seed.
     pub facts: Vec<(String, String)>,
 }

@@ -46,6 +46,8 @@ pub struct Coverage {
     similar: Array2<f32>,
     /// The rows that stand for all, ascending.
     references: Vec<usize>,
+    /// How many images each of them stands for.
+    n_images: Vec<f64>,
 }
 
 /// An image that is to be labelled.
@@ -55,8 +57,8 @@ pub struct Asked {
     pub row: usize,
     /// By how much it covers doubt that nothing before it covers, in references.
     pub gain: f32,
-    /// Part of all images that are nearer to it than to anything that is labelled or comes before it, 0..1.
-    pub stands_for: f32,
+    /// Images that are nearer to it than to anything that is labelled or comes before it.
+    pub stands_for: f64,
 }
 
 /// Images in the order of their usefulness.
@@ -77,7 +79,7 @@ impl Coverage {
         check::finite(x)?;
         let references = references(x.nrows(), seed);
         if x.nrows() == 0 {
-            return Ok(Self { similar: Array2::zeros((0, 0)), references });
+            return Ok(Self { similar: Array2::zeros((0, 0)), references, n_images: Vec::new() });
         }
         let mean = means(x, None).mapv(|v| v as f32);
         let scale = norm(mean.view()).max(x.outer_iter().map(norm).sum::<f32>() / x.nrows() as f32);
@@ -105,7 +107,27 @@ impl Coverage {
                 }
                 product(similar, Update::Overwrite, unit.view(), of_references.t());
             });
-        if cancel.is_cancelled() { Err(HeadError::Cancelled) } else { Ok(Self { similar, references }) }
+        if cancel.is_cancelled() {
+            return Err(HeadError::Cancelled);
+        }
+        let coverage = Self { similar, references, n_images: Vec::new() };
+        let each = vec![1.0; x.nrows()];
+        Ok(coverage.counting(&each))
+    }
+
+    /// Where rows are a sample in which not all images were as likely to be: each row counts for so many images, the inverse
+    /// of how likely it was (D. G. Horvitz, D. J. Thompson, 1952). One each without this.
+    pub fn counting(mut self, n_images: &[f64]) -> Self {
+        let of = |row: usize| n_images.get(row).copied().unwrap_or(1.0);
+        let drawn: f64 = self.references.iter().map(|&row| of(row)).sum();
+        let scale = if drawn > 0.0 { (0..self.n_rows()).map(of).sum::<f64>() / drawn } else { 0.0 };
+        self.n_images = self.references.iter().map(|&row| of(row) * scale).collect();
+        self
+    }
+
+    /// Number of images that the rows stand for together.
+    pub fn n_images(&self) -> f64 {
+        self.n_images.iter().sum()
     }
 
     /// Number of rows.
@@ -158,8 +180,8 @@ impl Coverage {
                 heap.push(Entry { gain: self.gain(row, &covered, &weights), at: asked.len(), ..top });
                 continue;
             }
-            let n_nearer = self.similar.row(row).iter().zip(&covered).filter(|(s, c)| s > c).count();
-            let stands_for = n_nearer as f32 / self.references.len().max(1) as f32;
+            let nearer = self.similar.row(row).into_iter().zip(&covered).zip(&self.n_images);
+            let stands_for = nearer.filter(|((s, c), _)| s > c).map(|(_, n)| n).sum();
             asked.push(Asked { row, gain: top.gain, stands_for });
             self.cover(row, &mut covered);
         }
@@ -172,7 +194,7 @@ impl Coverage {
     }
 
     /// For each of `labelled`, how many images it stands for: those that are nearer to it than to any other of them. They
-    /// are [`Self::n_rows`] together, where there is a labelled one.
+    /// are [`Self::n_images`] together, where there is a labelled one.
     ///
     /// Images that were labelled because they are hard are no fair sample. Counted like this they are weighed as the
     /// images around them are frequent, so that accuracy on them says more of accuracy on all.
@@ -181,7 +203,6 @@ impl Coverage {
         if labelled.is_empty() || self.references.is_empty() {
             return counts;
         }
-        let each = self.n_rows() as f64 / self.references.len() as f64;
         let mut nearest = vec![(f32::NEG_INFINITY, 0); self.references.len()];
         for (i, &row) in labelled.iter().enumerate() {
             for (near, &s) in nearest.iter_mut().zip(self.similar.row(row)) {
@@ -190,8 +211,8 @@ impl Coverage {
                 }
             }
         }
-        for (_, i) in nearest {
-            counts[i] += each;
+        for ((_, i), n) in nearest.into_iter().zip(&self.n_images) {
+            counts[i] += n;
         }
         counts
     }
@@ -306,7 +327,7 @@ mod tests {
         of.sort_unstable();
         assert_eq!(of, [0, 1, 2, 3]);
         assert_eq!(order.rest.len(), 36);
-        assert!(order.asked[0].stands_for == 1.0, "nothing else is there yet");
+        assert!(order.asked[0].stands_for == 40.0, "nothing else is there yet");
         assert!(order.asked.windows(2).all(|w| w[0].gain >= w[1].gain));
         // What is labelled is covered: the other clusters come first.
         let order = coverage.order(&[0, 10], &all(40)[20..], &[1.0; 40], 2, &token).unwrap();
@@ -410,6 +431,26 @@ mod tests {
         let two = coverage.stands_for(&[0, 10, 11]);
         assert_eq!(two.iter().sum::<f64>(), 30.0);
         assert!(two[1] + two[2] >= 10.0);
+    }
+
+    #[test]
+    fn rows_of_a_sample_count_for_those_that_were_not_drawn() {
+        // The first cluster is one row in a hundred of what there is, the others are all there is of them.
+        let x = clusters(&[[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]], 10);
+        let n_images: Vec<f64> = (0..30).map(|row| if row < 10 { 100.0 } else { 1.0 }).collect();
+        let token = CancelToken::new();
+        let coverage = Coverage::new(x.view(), 0, &token).unwrap().counting(&n_images);
+        assert_eq!(coverage.n_images(), 1020.0);
+        assert_eq!(coverage.stands_for(&[0, 10, 20]), [1000.0, 10.0, 10.0]);
+        let order = coverage.order(&[10], &all(10), &[1.0; 30], 1, &token).unwrap();
+        assert!(order.asked[0].stands_for >= 1000.0, "{:?}", order.asked);
+        // Where references are drawn, all together still stand for all.
+        let many = clusters(&[[4.0, 0.0, 0.0], [0.0, 4.0, 0.0]], 1000);
+        let n_images: Vec<f64> = (0..2000).map(|row| if row < 1000 { 9.0 } else { 1.0 }).collect();
+        let coverage = Coverage::new(many.view(), 0, &token).unwrap().counting(&n_images);
+        assert!((coverage.n_images() - 10_000.0).abs() < 1e-6);
+        let counts = coverage.stands_for(&[0, 1000]);
+        assert!((counts[0] / 9000.0 - 1.0).abs() < 0.02, "{counts:?}");
     }
 
     #[test]

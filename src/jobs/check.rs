@@ -34,10 +34,32 @@ pub(super) fn worker(models: Arc<OpenModels>, table: Arc<Table>) -> Work {
 #[derive(Default)]
 struct Kept {
     epoch: u64,
-    /// By row.
-    made: BTreeMap<u32, Result<Miniature, SkipReason>>,
-    /// The rows that were compared, and the pairs among them, as positions in that list.
-    pairs: Option<(Vec<u32>, Vec<SimilarPair>)>,
+    /// By row. What could not be read is not kept: it is tried again, the drive may be back.
+    made: BTreeMap<u32, Miniature>,
+    compared: Compared,
+}
+
+/// Pictures that were compared with one another.
+#[derive(Default)]
+struct Compared {
+    /// Their rows, ascending.
+    rows: Vec<u32>,
+    /// The pairs, as positions in that list.
+    pairs: Vec<SimilarPair>,
+}
+
+impl Compared {
+    /// The pairs among `rows`, ascending, as positions in them; `None` where a row that can be compared was not. Images
+    /// that are gone need no new search, which grows with the square of their number.
+    fn among(&self, rows: &[u32], can_be_compared: impl Fn(usize) -> bool) -> Option<Vec<SimilarPair>> {
+        let is_known = |at: usize| !can_be_compared(at) || self.rows.binary_search(&rows[at]).is_ok();
+        if !(0..rows.len()).all(is_known) {
+            return None;
+        }
+        let place = |at: usize| rows.binary_search(self.rows.get(at)?).ok();
+        let pair = |pair: &SimilarPair| Some(SimilarPair { a: place(pair.a)?, b: place(pair.b)?, ..*pair });
+        Some(self.pairs.iter().filter_map(pair).collect())
+    }
 }
 
 fn check(
@@ -74,14 +96,26 @@ fn check(
     let (of, files): (Vec<u32>, Vec<(PathBuf, [u8; 32])>) = files.into_iter().unzip();
     let config = EmbedConfig::default();
     let made = miniatures(&files, &cache, (&config.limits, config.max_file_bytes), reporter)?;
-    kept.made.extend(of.into_iter().zip(made));
-    let x = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
-    let known: Vec<Option<&Miniature>> =
-        rows.iter().map(|row| kept.made.get(row).and_then(|made| made.as_ref().ok())).collect();
-    if kept.pairs.as_ref().is_none_or(|(compared, _)| *compared != rows) {
-        kept.pairs = Some((rows.clone(), near_copies(x.view(), &known, reporter)?));
+    let mut unread: BTreeMap<u32, SkipReason> = BTreeMap::new();
+    for (row, made) in of.into_iter().zip(made) {
+        match made {
+            Ok(made) => drop(kept.made.insert(row, made)),
+            Err(why) => drop(unread.insert(row, why)),
+        }
     }
-    let pairs = kept.pairs.as_ref().map_or(&[][..], |(_, pairs)| pairs);
+    let x = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
+    let known: Vec<Option<&Miniature>> = rows.iter().map(|row| kept.made.get(row)).collect();
+    let pairs = match kept.compared.among(&rows, |at| known[at].is_some()) {
+        Some(pairs) => pairs,
+        None => {
+            let found = near_copies(x.view(), &known, reporter)?;
+            let compared: Vec<usize> = (0..rows.len()).filter(|&at| known[at].is_some()).collect();
+            let place = |at: usize| compared.binary_search(&at).unwrap_or(usize::MAX);
+            let pairs = found.iter().map(|pair| SimilarPair { a: place(pair.a), b: place(pair.b), ..*pair }).collect();
+            kept.compared = Compared { rows: compared.iter().map(|&at| rows[at]).collect(), pairs };
+            found
+        }
+    };
     reporter.progress(Stage::Check, 0, 0);
     let checked: Vec<CheckedImage> = images
         .iter()
@@ -90,12 +124,12 @@ fn check(
             Some(CheckedImage { row, class: image.class.map(ClassIdx), split: image.split })
         })
         .collect();
-    let mut found = find(&checked, x.view(), pairs, request.classes.len(), request.seed, reporter.cancel_token())?;
+    let mut found = find(&checked, x.view(), &pairs, request.classes.len(), request.seed, reporter.cancel_token())?;
     let input_px = input_px(&*models.open(&request.model, &cache)?);
     let (odd, note) = find_odd(&checked, &known, input_px);
     notes.append(&mut found.notes);
     notes.extend(note);
-    let unread = |image: &CheckImage| Some((image.id, kept.made.get(&image.row)?.as_ref().err()?.to_string()));
+    let of_image = |image: &CheckImage| Some((image.id, unread.get(&image.row)?.to_string()));
     Ok(JobOutput::Checked(Box::new(Checked {
         session: request.session,
         revision: request.revision,
@@ -103,7 +137,7 @@ fn check(
         faults: faults(&found, odd, &images, &checked, request),
         n_images: images.len(),
         notes,
-        unread: images.iter().filter_map(unread).collect(),
+        unread: images.iter().filter_map(of_image).collect(),
     })))
 }
 

@@ -70,7 +70,7 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
             None => fit_head(&data, kind, &config, seed, cancel)?,
         });
     }
-    heads.extend(text_head(table, request, &plan, reporter)?);
+    heads.extend(text_head(table, request, &plan, !is_chosen_anew, reporter)?);
     // The copies of the rows are no longer needed, and answering takes memory of its own.
     drop(data);
     let heads: Vec<FittedHead> = heads
@@ -95,11 +95,13 @@ fn fit(table: &Table, request: &FitRequest, reporter: &JobReporter) -> Result<Fi
     })
 }
 
-/// The head that starts from texts, where every class has one and the model is a dual encoder.
+/// The head that starts from texts, where every class has one and the model is a dual encoder. `goes_on`: with the mix of
+/// before, as the heads of examples have gone on from theirs.
 fn text_head(
     table: &Table,
     request: &FitRequest,
     plan: &Plan,
+    goes_on: bool,
     reporter: &JobReporter,
 ) -> Result<Option<JudgedHead>, JobError> {
     let Some(FitTexts { texts, label_of_class }) = &request.texts else { return Ok(None) };
@@ -118,7 +120,8 @@ fn text_head(
         val_is_given: plan.val_is_given,
     };
     // Where heads go on from those before, so does this one: its mix is chosen anew with theirs.
-    let before = request.before.as_ref().filter(|b| b.class_ids == plan.class_ids).map_or(&[][..], |b| &b.heads);
+    let before = request.before.as_ref().filter(|b| goes_on && b.class_ids == plan.class_ids);
+    let before = before.map_or(&[][..], |b| &b.heads);
     let mix = before.iter().find_map(|head| head.record.text.as_ref()?.mix.clone());
     let config = FewShotConfig { fixed: mix, ..FewShotConfig::default() };
     Ok(Some(fit_text_head(&data, &texts, &config, request.seed, reporter.cancel_token())?))

@@ -126,13 +126,12 @@ fn estimate(
     for image in request.labelled.iter().filter(|image| !image.is_guessed) {
         class_of.entry(image.row).or_insert(image);
     }
-    let rows: Vec<u32> = class_of.keys().copied().take(MAX_ROWS).collect();
+    // Of very many labels those of the sample.
+    class_of.retain(|row, _| known.place.contains_key(row));
+    let rows: Vec<u32> = class_of.keys().copied().collect();
     let x = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
     let of_coverage: Vec<usize> = rows.iter().filter_map(|row| known.place.get(row).copied()).collect();
-    if of_coverage.len() != rows.len() {
-        return Ok(None);
-    }
-    let y: Vec<ClassIdx> = class_of.values().take(rows.len()).map(|image| ClassIdx(image.class)).collect();
+    let y: Vec<ClassIdx> = class_of.values().map(|image| ClassIdx(image.class)).collect();
     let (labelled, cancel) = ((&x, &y[..]), reporter.cancel_token());
     let (n_classes, c, seed) = (request.n_classes, request.c, request.seed);
     Ok(estimate_accuracy(&known.coverage, &of_coverage, labelled, n_classes, c, seed, cancel)?)
@@ -145,7 +144,16 @@ fn of_rows(request: &NextRequest) -> (Vec<u32>, BTreeMap<u32, ImageId>) {
     for (id, row) in &request.images {
         image_of.entry(*row).or_insert(*id);
     }
-    (labelled.into_iter().take(MAX_ROWS).collect(), image_of)
+    (sample(labelled.into_iter().collect(), request.seed), image_of)
+}
+
+/// At most [`MAX_ROWS`] of some rows, drawn by the seed; a row more or less changes at most one other.
+fn sample(mut rows: Vec<u32>, seed: u64) -> Vec<u32> {
+    if rows.len() > MAX_ROWS {
+        rows.sort_by_key(|&row| (SplitMix64::at(seed, u64::from(row)), row));
+        rows.truncate(MAX_ROWS);
+    }
+    rows
 }
 
 impl Known {
@@ -156,20 +164,24 @@ impl Known {
         images: impl Iterator<Item = u32>,
         reporter: &JobReporter,
     ) -> Result<Self, JobError> {
-        let mut drawn: Vec<u32> = images.collect();
-        if drawn.len() > MAX_ROWS {
-            SplitMix64::new(request.seed).shuffle(&mut drawn);
-            drawn.truncate(MAX_ROWS);
-        }
+        let images: Vec<u32> = images.collect();
+        let n_unlabelled = images.len();
+        let drawn = sample(images, request.seed);
         let shown = request.shown.iter().map(|(_, row)| *row);
-        let rows: BTreeSet<u32> = drawn.into_iter().chain(labelled.iter().copied()).chain(shown).collect();
-        let rows: Vec<u32> = rows.into_iter().collect();
+        let all: BTreeSet<u32> = request.labelled.iter().map(|image| image.row).collect();
+        // How many images a row of each kind stands for; of rows of two kinds the last kind counts.
+        let each = |n: usize, n_drawn: usize| n as f64 / n_drawn.max(1) as f64;
+        let mut n_images: BTreeMap<u32, f64> = shown.map(|row| (row, 1.0)).collect();
+        n_images.extend(drawn.iter().map(|row| (*row, each(n_unlabelled, drawn.len()))));
+        n_images.extend(labelled.iter().map(|row| (*row, each(all.len(), labelled.len()))));
+        let (rows, n_images): (Vec<u32>, Vec<f64>) = n_images.into_iter().unzip();
         let x = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
         let made = Coverage::new(x.view(), request.seed, reporter.cancel_token());
         let coverage = made.map_err(|error| match error {
             crate::head::HeadError::Cancelled => JobError::Cancelled,
             error => WorkflowError::from(error).into(),
         })?;
+        let coverage = coverage.counting(&n_images);
         if reporter.cancelled() {
             return Err(JobError::Cancelled);
         }

@@ -33,6 +33,8 @@ pub struct ReportRequest {
     pub title: String,
     /// The command that gives such a report.
     pub command: String,
+    /// In what that would be another one, in sentences.
+    pub differs: Vec<String>,
     /// Folders of the images.
     pub folders: Vec<PathBuf>,
     /// The choice of model that the rows belong to.

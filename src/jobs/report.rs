@@ -58,6 +58,7 @@ pub(super) fn report(
         runs: request.runs,
         compared: request.compared,
         command: request.command,
+        differs: request.differs,
     };
     let document = document(input, reporter)?;
     if reporter.cancelled() {

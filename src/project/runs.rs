@@ -191,12 +191,14 @@ impl Run {
         format!("{} {} {}", self.data.val_fraction, self.data.seed, self.data.val_is_given)
     }
 
-    /// Whether it may be a step on the way to `next`: all but the data agree.
+    /// Whether it may be a step on the way to `next`: all but the data and the texts, which are typed little by little, agree.
     fn leads_to(&self, next: &Self) -> bool {
         self.space == next.space
             && self.kind() == next.kind()
-            && (self.data.val_fraction, self.data.seed) == (next.data.val_fraction, next.data.seed)
-            && next.unix_secs.saturating_sub(self.unix_secs) < REST_SECS
+            && self.settings() == next.settings()
+            && self.record.class_weight == next.record.class_weight
+            // A clock that went back tells nothing: a run from later than now is no step.
+            && next.unix_secs.checked_sub(self.unix_secs).is_some_and(|secs| secs < REST_SECS)
     }
 }
 

@@ -43,6 +43,11 @@ impl MadeFromProject {
         Self { epoch: project.live.epoch, generation: project.gallery.generation, fit }
     }
 
+    /// Whether it was of this project with the model that it has now.
+    pub(super) fn is_of_model(&self, project: &OpenProject) -> bool {
+        self.epoch == project.live.epoch
+    }
+
     pub(super) fn is(&self, project: &OpenProject) -> bool {
         let (epoch, generation) = (project.live.epoch, project.gallery.generation);
         (self.epoch, self.generation) == (epoch, generation) && self.fit.is(project.live.fit.as_ref())

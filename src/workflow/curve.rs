@@ -234,6 +234,12 @@ pub fn curve(
     let joined = dual.as_ref().map_or_else(|| backbone.clone(), |dual| dual.joined(backbone));
     let Prepared { data, skipped, notes: more, .. } = config.study.prepare(&joined, cache, reporter)?;
     notes.splice(0..0, more);
+    let n_all = data.train.len() + data.val.len() + data.test.len();
+    let data = pool::limited(data, MAX_TRAINED as usize, config.study.split.seed);
+    let n_taken = data.train.len() + data.val.len() + data.test.len();
+    if n_taken < n_all {
+        notes.push(format!("Curves are drawn on {n_taken} of the {n_all} images: more would hardly change them."));
+    }
     let pool = Pool::new(&data)?;
     let all = Pool::rows(&data)?;
     let texts = match &mut dual {

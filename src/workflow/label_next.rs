@@ -68,12 +68,11 @@ pub fn label_next(
     let question = |Asked { row, stands_for, .. }: Asked| Question {
         row,
         likely: probabilities.map_or_else(Vec::new, |p| likely(p, row)),
-        stands_for: (stands_for * coverage.n_rows() as f32).round() as usize,
+        stands_for: stands_for.round() as usize,
     };
     Ok(Questions { first: order.asked.into_iter().map(question).collect(), rest: order.rest })
 }
 
-/// The likeliest two classes of a row, the first of equal ones first.
 /// The two likeliest classes of a row of `probabilities` `[n_rows, n_classes]`, likelier first.
 pub fn likely(probabilities: ArrayView2<'_, f32>, row: usize) -> Vec<(ClassIdx, f32)> {
     let mut all: Vec<(ClassIdx, f32)> =

@@ -118,6 +118,8 @@ pub struct ReportInput<'a> {
     pub compared: Option<ComparedRuns>,
     /// The command that gives such a report.
     pub command: String,
+    /// In what that would be another one, in sentences.
+    pub differs: Vec<String>,
 }
 
 /// The images that figures are of: the validation images, without any the test images.
@@ -180,6 +182,7 @@ pub fn document(input: ReportInput<'_>, reporter: &dyn Reporter) -> Result<Docum
         runs,
         reproduce: Reproduce {
             command: input.command.clone(),
+            differs: input.differs.clone(),
             facts: text::versions(input.backbone, input.heads.get(input.shown).copied(), input.seed),
         },
     })

@@ -11,7 +11,8 @@ use crate::metrics::CalibrationBin;
 const N_THRESHOLDS: usize = 101;
 /// Points of a loss curve that are drawn, at most.
 const MAX_POINTS: usize = 300;
-const SERIES: [&str; 4] = ["s0", "s1", "s2", "s3"];
+/// As many as there are curves at the most: three heads on pretrained features, two each on pixels and on random weights.
+const SERIES: [&str; 7] = ["s0", "s1", "s2", "s3", "s4", "s5", "s6"];
 
 /// A plot's figures beside each other.
 fn plots(figures: &[String]) -> String {

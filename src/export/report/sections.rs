@@ -212,6 +212,11 @@ pub(super) fn reproduce(document: &Document) -> String {
     let reproduce = &document.reproduce;
     let known = facts(reproduce.facts.iter().map(|(name, value)| (name.as_str(), value.clone())));
     let command = format!("<pre>{}</pre>\n", escape(&reproduce.command));
-    let text = "With the same images, model and seed this command gives the same figures to the last digit.";
-    section("reproduce", "How to come to the same", &(p(text) + &command + &known))
+    let text = match reproduce.differs.is_empty() {
+        true => {
+            "With the same images, model and seed this command gives the same figures to the last digit.".to_owned()
+        }
+        false => format!("This command makes a report of the same project. {}", reproduce.differs.join(" ")),
+    };
+    section("reproduce", "How to come to the same", &(p(&text) + &command + &known))
 }

@@ -119,7 +119,11 @@ fn document(name: &str, n_classes: usize) -> Document {
             pictures: BTreeMap::from([([1; SHORT_HASH], picture())]),
         }),
         runs: vec![row(name)],
-        reproduce: Reproduce { command: name.to_owned(), facts: vec![("Graft".to_owned(), name.to_owned())] },
+        reproduce: Reproduce {
+            command: name.to_owned(),
+            differs: Vec::new(),
+            facts: vec![("Graft".to_owned(), name.to_owned())],
+        },
     }
 }
 

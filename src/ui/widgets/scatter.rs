@@ -78,6 +78,8 @@ pub struct Scatter {
     shuffled: Vec<u32>,
     view: View,
     picture: Picture,
+    /// Size of the plot on the screen when it was last drawn.
+    size: Vec2,
     /// The way of the lasso on the screen.
     lasso: Option<Vec<Pos2>>,
     /// A drag without a key draws a lasso.
@@ -99,6 +101,11 @@ impl Scatter {
         let reach = |axis: usize| dots.iter().fold(0.05_f32, |most, dot| most.max(dot.at[axis].abs()));
         self.view.half = [reach(0), reach(1)];
         self.dots = Dots { dots: dots.into(), order: order.into(), generation: self.dots.generation + 1 };
+    }
+
+    /// No picture of other points is to be seen until there is one of those to come.
+    pub fn forget(&mut self) {
+        self.picture = Picture::default();
     }
 
     /// The points.
@@ -131,8 +138,9 @@ impl Scatter {
     /// Brings a point into view, if it is not.
     pub fn follow(&mut self, idx: usize) {
         let Some(dot) = self.dots.dots.get(idx) else { return };
-        let reach = 0.9 / self.view.zoom;
-        for axis in [0, 1] {
+        let seen = self.size / self.view.scale(Rect::from_min_size(Pos2::ZERO, self.size));
+        for (axis, seen) in [seen.x, seen.y].into_iter().enumerate() {
+            let reach = 0.45 * seen;
             let low = dot.at[axis] - reach;
             self.view.centre[axis] = self.view.centre[axis].clamp(low, low + 2.0 * reach);
         }
@@ -165,6 +173,7 @@ impl Scatter {
     /// Draws it over all that is available. `label` is its accessible name.
     pub fn ui(&mut self, ui: &mut Ui, label: &str) -> ScatterResponse {
         let rect = ui.available_rect_before_wrap();
+        self.size = rect.size();
         let response = ui.allocate_rect(rect, Sense::click_and_drag());
         response.widget_info(|| WidgetInfo::labeled(Role::Canvas, response.enabled(), label));
         self.move_view(ui, rect, &response);
@@ -358,9 +367,18 @@ mod tests {
         assert_eq!((to(1.0, 0.0), to(-1.0, 0.0), to(0.0, -1.0), to(0.0, 1.0)), (Some(1), Some(3), Some(2), Some(4)));
         assert_eq!(plot.towards(1, vec2(1.0, 0.0)), None);
         assert_eq!(plot.middle(), Some(0));
+        plot.size = RECT.size();
         plot.zoom_by(8.0);
         plot.follow(2);
-        assert!(plot.view.seen(RECT, [0.2, 0.9]).y > RECT.top());
+        assert!(RECT.contains(plot.view.seen(RECT, [0.2, 0.9])));
+        // Also where the plot is wider than what there is, or lower.
+        let wide = Rect::from_min_size(Pos2::ZERO, vec2(1600.0, 300.0));
+        plot.set(dots(&[[0.0, 0.0], [1.0, 0.0], [0.9, 0.4]]));
+        (plot.size, plot.view.zoom, plot.view.centre) = (wide.size(), 4.0, [0.0, 0.0]);
+        for (idx, at) in [(2, [0.9, 0.4]), (0, [0.0, 0.0])] {
+            plot.follow(idx);
+            assert!(wide.contains(plot.view.seen(wide, at)), "{at:?}");
+        }
     }
 
     #[test]

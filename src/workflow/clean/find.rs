@@ -197,8 +197,8 @@ fn copy_groups(images: &[CheckedImage], n_rows: usize, pairs: &[SimilarPair]) ->
         .map(|(rows, is_exact, similarity)| {
             let mut copies: Vec<usize> =
                 rows.iter().flat_map(|row| of_row.get(row).into_iter().flatten().copied()).collect();
-            // What nobody has given a class has least to lose.
-            copies.sort_by_key(|&idx| (images[idx].rank(), images[idx].class.is_none(), idx));
+            // What nobody has given a class has least to lose, whatever folder it lies in.
+            copies.sort_by_key(|&idx| (images[idx].class.is_none(), images[idx].rank(), idx));
             let mut classes: Vec<ClassIdx> = copies.iter().filter_map(|&idx| images[idx].class).collect();
             classes.dedup();
             let has_class = |is_it: &dyn Fn(&CheckedImage) -> bool| {
@@ -271,6 +271,8 @@ mod tests {
             image(4, 1, None),
             CheckedImage { class: None, ..image(5, 0, None) },
             image(5, 0, None),
+            CheckedImage { class: None, ..image(6, 0, Some(Split::Test)) },
+            image(6, 2, None),
         ];
         let found = copy_groups(&images, 9, &[pair(1, 0, 0.97), pair(2, 3, 0.96), pair(3, 8, 0.99)]);
         let facts: Vec<(&[usize], bool, bool, bool, f32)> =
@@ -282,6 +284,7 @@ mod tests {
                 (&[1, 0, 2][..], false, true, false, 0.97),
                 (&[5, 6][..], true, false, false, 1.0),
                 (&[8, 7][..], true, false, false, 1.0),
+                (&[10, 9][..], true, false, false, 1.0),
             ]
         );
     }

@@ -85,7 +85,7 @@ pub(super) fn points(sizes: &[SizeRuns], y: &[ClassIdx], n_classes: usize, is_gi
 }
 
 fn mean_accuracy(size: &SizeRuns, y: &[ClassIdx]) -> f64 {
-    size.draws.iter().map(|draw| accuracy(draw, y, None)).sum::<f64>() / size.draws.len().max(1) as f64
+    size.draws.iter().map(|draw| accuracy(draw, y)).sum::<f64>() / size.draws.len().max(1) as f64
 }
 
 /// `s_n^2` of each size.
@@ -98,7 +98,7 @@ fn variance_of_sets(sizes: &[SizeRuns], y: &[ClassIdx], is_given: bool) -> Vec<f
     let told: Vec<(f64, f64)> = sizes
         .iter()
         .map(|size| {
-            let accuracies: Vec<f64> = size.draws.iter().map(|draw| accuracy(draw, y, None)).collect();
+            let accuracies: Vec<f64> = size.draws.iter().map(|draw| accuracy(draw, y)).collect();
             let n_draws = accuracies.len() as f64;
             let mut of_draws = sample_variance(&accuracies);
             if !is_given {
@@ -130,15 +130,20 @@ fn sample_variance(values: &[f64]) -> f64 {
     values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
 }
 
-/// Share of the rows that were right; with weights, of rows that count so often.
-pub(super) fn accuracy(draw: &Judged, y: &[ClassIdx], weights: Option<&[u32]>) -> f64 {
+/// Share of the rows that were right.
+pub(super) fn accuracy(draw: &Judged, y: &[ClassIdx]) -> f64 {
+    weighted(draw, y, |_| 1.0).unwrap_or(0.0)
+}
+
+/// Share of the rows that were right, of rows that count so much; `None` where none counts.
+fn weighted(draw: &Judged, y: &[ClassIdx], weight: impl Fn(usize) -> f64) -> Option<f64> {
     let (mut right, mut all) = (0.0, 0.0);
     for (&row, found) in draw.rows.iter().zip(&draw.found) {
-        let weight = weights.map_or(1.0, |weights| f64::from(weights[row]));
+        let weight = weight(row);
         all += weight;
         right += if y[row] == *found { weight } else { 0.0 };
     }
-    if all > 0.0 { right / all } else { 0.0 }
+    (all > 0.0).then(|| right / all)
 }
 
 /// How often each judged row was right, 0..1, by row.
@@ -201,8 +206,10 @@ impl Resample {
     /// Mean accuracy of a size.
     pub fn accuracy(&self, size_idx: usize, size: &SizeRuns, y: &[ClassIdx]) -> f64 {
         let picked = &self.draws[size_idx];
-        let sum: f64 = picked.iter().map(|&draw| accuracy(&size.draws[draw], y, Some(&self.weights))).sum();
-        sum / picked.len().max(1) as f64
+        // A fold of a few images may have none of those that were picked: it says nothing then.
+        let of = |&draw: &usize| weighted(&size.draws[draw], y, |row| f64::from(self.weights[row]));
+        let (sum, n) = picked.iter().filter_map(of).fold((0.0, 0.0), |(sum, n), accuracy| (sum + accuracy, n + 1.0));
+        if n > 0.0 { sum / n } else { mean_accuracy(size, y) }
     }
 
     /// Recall of each class at a size.

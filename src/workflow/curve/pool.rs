@@ -43,6 +43,50 @@ pub(in crate::workflow) struct Pool {
     takes_rest: bool,
 }
 
+/// As many images of each part as are trained on and judged on at most, a stratified draw by the seed: features from scratch
+/// are made of what remains.
+pub(super) fn limited(data: FitData, max_trained: usize, seed: u64) -> FitData {
+    let n_classes = data.classes.len();
+    let (n_train, n_val) = (data.train.len(), data.val.len());
+    let is_given = data.val_is_given && n_val > 0;
+    let (train, val, test) = if is_given {
+        // Those of the test folder have no part then.
+        (max_trained, MAX_JUDGED, 0)
+    } else {
+        // Both are drawn from; without a test folder both are judged on in turn.
+        let most = if data.test.is_empty() { max_trained + MAX_JUDGED } else { max_trained };
+        let share = (most as f64 / (n_train + n_val).max(1) as f64).min(1.0);
+        let part = |n: usize| (share * n as f64).round() as usize;
+        (part(n_train), part(n_val), MAX_JUDGED)
+    };
+    let draw = |of: LabelledEmbeddings, most: usize| stratified_part(of, most, n_classes, seed);
+    FitData { train: draw(data.train, train), val: draw(data.val, val), test: draw(data.test, test), ..data }
+}
+
+/// About `most` rows, each class by its share, one of each at least; none where none is wanted.
+fn stratified_part(of: LabelledEmbeddings, most: usize, n_classes: usize, seed: u64) -> LabelledEmbeddings {
+    if of.len() <= most {
+        return of;
+    }
+    let mut of_class = vec![Vec::new(); n_classes];
+    for (row, class) in of.classes.iter().enumerate() {
+        of_class[class.as_usize()].push(row);
+    }
+    let share = most as f64 / of.len() as f64;
+    let mut kept: Vec<usize> = Vec::new();
+    for (class, mut rows) in of_class.into_iter().enumerate() {
+        SplitMix64::new(SplitMix64::at(seed ^ 0x9a27, class as u64)).shuffle(&mut rows);
+        let n = (share * rows.len() as f64).round() as usize;
+        kept.extend(rows.into_iter().take(if most == 0 { 0 } else { n.max(1) }));
+    }
+    kept.sort_unstable();
+    LabelledEmbeddings {
+        embeddings: of.embeddings.select(&kept),
+        classes: kept.iter().map(|&row| of.classes[row]).collect(),
+        paths: kept.iter().filter_map(|&row| of.paths.get(row).cloned()).collect(),
+    }
+}
+
 impl Pool {
     /// Of labelled images: those that are given to validate on are judged on, else those of the test folder; where there are
     /// neither, five folds of all are, each in turn.
@@ -262,6 +306,23 @@ pub(in crate::workflow) mod tests {
         assert!(draw.judged.iter().all(|row| !draw.train.contains(row)));
         let given = Pool::new(&data(&[0, 0, 1, 1], &[0, 1], &[], true)).unwrap().judged_on_rest();
         assert_eq!(given.draw(Amount::Each(1), 0, 0).judged, [4, 5]);
+    }
+
+    #[test]
+    fn of_very_many_a_stratified_part_is_taken() {
+        let many: Vec<usize> = (0..1000).map(|i| usize::from(i % 10 == 0) + 2 * usize::from(i == 7)).collect();
+        let whole = data(&many, &[0, 1], &[0, 1, 1], true);
+        let same = limited(whole.clone(), 1000, 0);
+        assert_eq!((&same.train.classes, same.val.len(), same.test.len()), (&whole.train.classes, 2, 0));
+        let part = limited(whole.clone(), 100, 0);
+        let n = |class: usize| part.train.classes.iter().filter(|c| c.as_usize() == class).count();
+        assert_eq!((n(0), n(1), n(2)), (90, 10, 1), "by share, and the only one of its class");
+        assert_eq!((part.train.embeddings.n_rows(), part.val.len()), (101, 2));
+        assert_eq!(part.train.classes, limited(whole.clone(), 100, 0).train.classes, "seeded");
+        assert_ne!(part.train.embeddings.view(), limited(whole, 100, 1).train.embeddings.view());
+        // Without images to judge on, training and validation images are one lot.
+        let split = limited(data(&many, &many, &[], false), 0, 0);
+        assert_eq!((split.train.len(), split.val.len()), (1000, 1000), "ten thousand are judged on");
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub(super) fn transfer(curves: &[(HeadCurve, Vec<SizeRuns>)], y: &[ClassIdx]) ->
 fn difference(one: &SizeRuns, other: &SizeRuns, y: &[ClassIdx]) -> Estimate {
     let (a, b) = (right_by_row(one, y), right_by_row(other, y));
     let by_image: Vec<f64> = a.iter().filter_map(|(row, right)| Some(right - b.get(row)?)).collect();
-    let of = |draw: &Judged| accuracy(draw, y, None);
+    let of = |draw: &Judged| accuracy(draw, y);
     let by_draw: Vec<f64> = one.draws.iter().zip(&other.draws).map(|(a, b)| of(a) - of(b)).collect();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let of_mean = |values: &[f64]| match values.len() {

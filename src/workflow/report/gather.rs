@@ -272,6 +272,7 @@ impl Gathered {
             runs: self.runs.clone(),
             compared: self.compared.clone(),
             command,
+            differs: Vec::new(),
         })
     }
 

@@ -77,6 +77,9 @@ impl MapView {
         }
         let theme = Theme::of(ui);
         if !self.made_of.as_ref().is_some_and(|made_of| made_of.is(project, theme)) {
+            if self.made_of.as_ref().is_none_or(|made_of| !made_of.project.is_of_model(project)) {
+                self.plot.forget();
+            }
             self.made_of = Some(MadeOf::new(project, theme));
             self.painted = Painted::new(project, ui);
             self.plot.set(std::mem::take(&mut self.painted.dots));

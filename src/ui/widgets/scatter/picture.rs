@@ -33,7 +33,8 @@ struct Look {
     /// Size in points of the screen.
     size: Vec2,
     size_px: [usize; 2],
-    pixels_per_point: f32,
+    /// Pixels of the picture for one point of the screen.
+    scale: f32,
     theme: Theme,
     generation: u64,
 }
@@ -71,14 +72,16 @@ impl Picture {
     /// Draws what `view` shows of `dots` at `rect`.
     pub(super) fn ui(&mut self, ui: &Ui, rect: Rect, view: &View, dots: &Dots) {
         let pixels_per_point = ui.ctx().pixels_per_point();
+        // What is larger than a texture can be is painted smaller.
         let most = ui.input(|i| i.max_texture_side);
-        let px = |points: f32| ((points * pixels_per_point).ceil().max(1.0) as usize).min(most);
+        let scale = pixels_per_point.min(most as f32 / rect.size().max_elem().max(1.0));
+        let px = |points: f32| ((points * scale).ceil().max(1.0) as usize).min(most);
         let t = tokens(ui);
         let look = Look {
             view: *view,
             size: rect.size(),
             size_px: [px(rect.width()), px(rect.height())],
-            pixels_per_point,
+            scale,
             theme: t.theme,
             generation: dots.generation,
         };
@@ -95,10 +98,10 @@ impl Picture {
             }
         }
         let Some((shown, texture)) = &self.shown else { return };
-        let at = if shown.view == look.view && shown.size == look.size {
+        let at = if (shown.view, shown.size, shown.scale) == (look.view, look.size, look.scale) {
             // Pixel on pixel.
             let corner = (rect.min * pixels_per_point).round() / pixels_per_point;
-            let [width, height] = shown.size_px.map(|side| side as f32 / pixels_per_point);
+            let [width, height] = shown.size_px.map(|side| side as f32 / scale);
             Rect::from_min_size(corner, vec2(width, height))
         } else {
             shown.place(rect, view)
@@ -148,7 +151,7 @@ fn begin(ctx: &Context, of: Look, paint: impl FnOnce() -> Raster + Send + 'stati
 }
 
 fn paint(look: &Look, of: &Dots, ground: Color32, ring: Color32) -> Raster {
-    let Look { size_px: [width, height], pixels_per_point: scale, .. } = *look;
+    let Look { size_px: [width, height], scale, .. } = *look;
     let rect = look.rect();
     let mut raster = Raster::new(width, height);
     let radius = look.view.radius(of.dots.len(), rect) * scale;
@@ -181,7 +184,7 @@ mod tests {
 
     fn look(view: View, size: Vec2) -> Look {
         let size_px = [size.x as usize, size.y as usize];
-        Look { view, size, size_px, pixels_per_point: 1.0, theme: Theme::Dark, generation: 0 }
+        Look { view, size, size_px, scale: 1.0, theme: Theme::Dark, generation: 0 }
     }
 
     #[test]
