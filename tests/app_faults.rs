@@ -136,7 +136,7 @@ fn reasons_are_in_words_and_figures() {
     assert_eq!(reason(FaultKind::Label), "labelled bee, looks like ant, 97 %");
     assert_eq!(
         reason(FaultKind::Copy),
-        "ant here, bee there: trained and judged on: the same picture as 5.png, alike by 0.97"
+        "ant here, bee there: on both sides of the split: the same picture as 5.png, alike by 0.97"
     );
     assert!(reason(FaultKind::Outlier).contains("0.20") && reason(FaultKind::Outlier).contains("0.50"));
     assert!(reason(FaultKind::Odd).contains("nearly one colour") && reason(FaultKind::Odd).contains("9.0 times"));
@@ -162,6 +162,7 @@ fn mend_and_dismiss(kind: FaultKind, id: u32, is_mended: impl Fn(&App) -> bool) 
     assert!(!is_mended(&app));
     assert!(matches!(app.writes().last(), Some(Write::Undid)));
     assert_eq!((app.faults(kind), app.project().faults.n_mended), (list.clone(), 0));
+    assert_eq!(app.current(), Some(id), "the keys go on with what was taken back");
     app.act(Action::Redo);
     assert!(is_mended(&app) && app.faults(kind) == rest);
     app.act(Action::Undo);

@@ -244,7 +244,10 @@ fn an_image_says_why_it_is_asked() {
     app.order_now();
     let of = |app: &App| reasons(app.project(), app.project().next.current().unwrap());
     let said = of(&app);
-    assert_eq!(said[0], "The head is torn between “ant” (51 %) and “bee” (49 %).");
+    assert_eq!(said[0], "The head is torn between two classes.", "which ones is its guess");
+    app.next(NextCommand::ShowGuess(true));
+    assert_eq!(of(&app)[0], "The head is torn between “ant” (51 %) and “bee” (49 %).");
+    app.next(NextCommand::ShowGuess(false));
     assert!(said[1].starts_with("It is typical: about 3 images"), "{}", said[1]);
     app.next(NextCommand::Digit(1));
     assert!(of(&app)[1].starts_with("It is new: about 3 images"));

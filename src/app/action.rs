@@ -274,7 +274,7 @@ impl Action {
             Self::DismissFault => "Leave it as it is",
             Self::CheckAgain => "Look for faults again",
             Self::ShowNext => "Label what helps most",
-            Self::ShowCertainty => "Show how certain it is",
+            Self::ShowCertainty => "Show certainty and the rule for “unknown”",
             Self::ShowRuns => "Show the runs",
             Self::Why => "Why this answer",
             Self::ShowWhere => "Show where it looks",

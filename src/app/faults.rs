@@ -67,7 +67,7 @@ impl FoundFault {
                     text.push_str(&format!("{} here, {} there: ", class_of(self.id), class_of(*of)));
                 }
                 if *is_leak {
-                    text.push_str("trained and judged on: ");
+                    text.push_str("on both sides of the split: ");
                 }
                 text.push_str(&match is_exact {
                     true => format!("the same bytes as {other}"),
@@ -86,7 +86,6 @@ impl FoundFault {
             FaultDetail::Label { suggested, .. } => {
                 format!("Label “{}”", project.class(*suggested).map_or("?", |class| class.name.as_str()))
             }
-            FaultDetail::Copy { is_leak: true, .. } => "Take out of training".to_owned(),
             FaultDetail::Copy { .. } => "Take this copy out".to_owned(),
             FaultDetail::Outlier { .. } | FaultDetail::Odd(_) => "Take out of the project".to_owned(),
         }
@@ -180,6 +179,8 @@ pub struct Faults {
     asked: Option<(u64, usize)>,
     /// The files by row, for a state of the project.
     files: Option<(FilesOf, FilesByRow)>,
+    /// Those that are dealt with, by kind.
+    closed: [BTreeSet<ImageId>; N_KINDS],
     /// `open` is to be computed anew.
     pub(super) is_stale: bool,
 }
@@ -194,6 +195,12 @@ impl Faults {
     /// What is wrong, worst first.
     pub fn open(&self, kind: FaultKind) -> &[FoundFault] {
         &self.open[kind.idx()]
+    }
+
+    /// Whether what is shown could be looked for: labels and strangers need two classes with images.
+    pub fn has_looked(&self, project: &Project) -> bool {
+        let classes = project.present().filter_map(|(_, image)| image.class).collect::<BTreeSet<_>>();
+        !matches!(self.shown, FaultKind::Label | FaultKind::Outlier) || classes.len() >= 2
     }
 
     /// All that are open.
@@ -265,6 +272,9 @@ impl Faults {
         self.n_dismissed = 0;
         for (kind, (known, open)) in self.known.iter().zip(&mut self.open).enumerate() {
             *open = known.iter().filter(|fault| fault.is_open(project)).cloned().collect();
+            // What has been taken back is what the keys go on with.
+            let back = open.iter().map(|fault| fault.id).find(|id| self.closed[kind].contains(id));
+            self.closed[kind] = known.iter().filter(|f| !f.is_open(project)).map(|fault| fault.id).collect();
             for fault in known {
                 if fault.is_mended(project) {
                     mended.insert(fault.id);
@@ -273,6 +283,7 @@ impl Faults {
                 }
             }
             let (cursor, at) = &mut self.cursor[kind];
+            *cursor = back.or(*cursor);
             let position = cursor.and_then(|id| open.iter().position(|fault| fault.id == id));
             *at = position.unwrap_or(*at).min(open.len().saturating_sub(1));
             *cursor = open.get(*at).map(|fault| fault.id);
@@ -328,8 +339,14 @@ impl OpenProject {
             images: images
                 .filter_map(|(id, image)| {
                     // A copy on the other side of Graft's own split flatters the figures just as well.
-                    let split = image.split.or_else(|| self.live.split_of(id));
-                    Some(CheckImage { id, row: self.live.row(id)?, class: class(image.class), split })
+                    let drawn = self.live.split_of(id);
+                    Some(CheckImage {
+                        id,
+                        row: self.live.row(id)?,
+                        class: class(image.class),
+                        split: image.split,
+                        drawn,
+                    })
                 })
                 .collect(),
             classes,

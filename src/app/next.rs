@@ -201,7 +201,11 @@ pub fn reasons(project: &OpenProject, asked: &AskedImage) -> Vec<String> {
         && let (Some(first), Some(second)) = (name(first), name(second))
     {
         let percent = |p: f32| format!("{:.0} %", 100.0 * p);
-        reasons.push(format!("The head is torn between “{first}” ({}) and “{second}” ({}).", percent(p), percent(q)));
+        // Which ones is its guess, which is hidden until it is asked for.
+        reasons.push(match project.next.shows_guess {
+            true => format!("The head is torn between “{first}” ({}) and “{second}” ({}).", percent(p), percent(q)),
+            false => "The head is torn between two classes.".to_owned(),
+        });
     }
     if asked.stands_for > 1 {
         let n = n_images(asked.stands_for);

@@ -151,7 +151,7 @@ fn copies_text(copies: &Copies) -> String {
     let words = [
         (copies.is_exact, "the same bytes"),
         (!copies.is_exact, alike.as_str()),
-        (copies.is_leak, "trained and judged on"),
+        (copies.is_leak, "on both sides of the split"),
         (copies.disagree, "in different classes"),
     ];
     let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();

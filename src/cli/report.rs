@@ -25,6 +25,12 @@ pub(super) fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
         error @ ReportError::Occupied { .. } => anyhow::anyhow!("{error}, or say --force to replace it"),
         error => error.into(),
     };
+    match args.runs.as_deref() {
+        Some(_) if args.project.is_none() => {
+            bail!("--runs compares runs of a project: say --project instead of --images")
+        }
+        _ => {}
+    }
     check_target(&args.out, args.force).map_err(replaced)?;
     let cache = open_cache(terminal);
     let embed = args.model.run.embed();
@@ -40,7 +46,13 @@ pub(super) fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
             overridden(&mut project.settings, args);
             let backbone = open_as(&project.settings, &cache)?;
             let compared = match args.runs.as_deref() {
-                Some([a, b]) => Some((find_run(a, &runs, &project)?, find_run(b, &runs, &project)?)),
+                Some([a, b]) => {
+                    let pair = (find_run(a, &runs, &project)?, find_run(b, &runs, &project)?);
+                    if pair.0 == pair.1 {
+                        bail!("--runs compares two runs, and {a:?} and {b:?} are the same");
+                    }
+                    Some(pair)
+                }
                 _ => None,
             };
             let title = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

@@ -133,6 +133,21 @@ impl UnknownRule {
         }
     }
 
+    /// Why the answer is "unknown", in a sentence; `None` where it is not.
+    pub fn why(self, confidence: f32, distance: Option<f32>) -> Option<String> {
+        let is_it = self.is_unknown(confidence, distance);
+        let text = match (self, distance) {
+            (Self::Probability { below }, _) => {
+                format!("{:.1} % sure, and below {:.1} %", 100.0 * confidence, 100.0 * below)
+            }
+            (Self::Distance { above }, Some(distance)) => {
+                format!("It is {distance:.3} from the nearest class, and beyond {above:.3}")
+            }
+            (Self::Off | Self::Distance { .. }, _) => return None,
+        };
+        is_it.then(|| format!("{text} the answer is “unknown”."))
+    }
+
     /// Whether it needs distances.
     pub fn needs_distance(self) -> bool {
         matches!(self, Self::Distance { .. })
@@ -335,6 +350,24 @@ mod tests {
             UnknownWish::Distance { keep: 0.95 },
         ] {
             assert_eq!(read(&format!(r#"{{"unknown": {}}}"#, serde_json::to_string(&wish).unwrap())), wish);
+        }
+    }
+
+    #[test]
+    fn it_is_said_why_an_answer_is_unknown() {
+        let by_probability = UnknownRule::Probability { below: 0.7 };
+        let said = by_probability.why(0.654, Some(0.9)).unwrap();
+        assert_eq!(said, "65.4 % sure, and below 70.0 % the answer is “unknown”.");
+        let by_distance = UnknownRule::Distance { above: 0.5 };
+        let said = by_distance.why(0.99, Some(0.6234)).unwrap();
+        assert_eq!(said, "It is 0.623 from the nearest class, and beyond 0.500 the answer is “unknown”.");
+        for (rule, p, d) in [
+            (by_probability, 0.7, None),
+            (by_distance, 0.1, Some(0.5)),
+            (by_distance, 0.1, None),
+            (UnknownRule::Off, 0.0, Some(2.0)),
+        ] {
+            assert!(rule.why(p, d).is_none() && !rule.is_unknown(p, d));
         }
     }
 }

@@ -121,7 +121,7 @@ fn check(
         .iter()
         .filter_map(|image| {
             let row = rows.binary_search(&image.row).ok()?;
-            Some(CheckedImage { row, class: image.class.map(ClassIdx), split: image.split })
+            Some(CheckedImage { row, class: image.class.map(ClassIdx), split: image.split, drawn: image.drawn })
         })
         .collect();
     let mut found = find(&checked, x.view(), &pairs, request.classes.len(), request.seed, reporter.cancel_token())?;
@@ -161,7 +161,7 @@ fn faults(
     for group in &found.copies {
         let Some((&kept, extra)) = group.images.split_first() else { continue };
         // What is in no split, or has no class, is neither trained nor judged on.
-        let split = |idx: usize| checked[idx].class.and(checked[idx].split);
+        let split = |idx: usize| checked[idx].class.and(checked[idx].side());
         let is_leak =
             |a: usize, b: usize| split(a).is_some() && split(b).is_some() && dataset::is_leak(split(a), split(b));
         for &copy in extra {

@@ -38,8 +38,10 @@ pub struct CheckImage {
     pub row: u32,
     /// Its class: index into the request's classes.
     pub class: Option<u32>,
-    /// The split that it is in.
+    /// The split that it is given, if any.
     pub split: Option<Split>,
+    /// The split that it is in where it is given none.
+    pub drawn: Option<Split>,
 }
 
 /// A fault that was found.

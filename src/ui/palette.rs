@@ -118,19 +118,22 @@ impl Palette {
                 ui.add_space(space::S);
                 ui.spacing_mut().item_spacing.y = 0.0;
                 let height = (whole.height() - 240.0).clamp(120.0, 400.0);
-                ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
-                    for (i, entry) in entries.iter().enumerate() {
-                        let is_chosen = i == self.chosen;
-                        if entry_ui(ui, cx, entry, is_chosen, (up || down) && is_chosen) {
-                            picked = Some(i);
+                ScrollArea::vertical().max_height(height).min_scrolled_height(height).auto_shrink([false, true]).show(
+                    ui,
+                    |ui| {
+                        for (i, entry) in entries.iter().enumerate() {
+                            let is_chosen = i == self.chosen;
+                            if entry_ui(ui, cx, entry, is_chosen, (up || down) && is_chosen) {
+                                picked = Some(i);
+                            }
                         }
-                    }
-                    if entries.is_empty() {
-                        ui.add_space(space::M);
-                        ui.vertical_centered(|ui| super::widgets::weak(ui, "No command is called that"));
-                        ui.add_space(space::M);
-                    }
-                });
+                        if entries.is_empty() {
+                            ui.add_space(space::M);
+                            ui.vertical_centered(|ui| super::widgets::weak(ui, "No command is called that"));
+                            ui.add_space(space::M);
+                        }
+                    },
+                );
             });
         });
         if let Some(entry) = picked.and_then(|i| entries.get(i)) {

@@ -19,7 +19,8 @@ use super::train::Gathered;
 use super::{SharedCache, WorkflowError, embed};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
-use crate::dataset::Skipped;
+use crate::dataset::split::{SplitConfig, SplitItem, stratified};
+use crate::dataset::{Skipped, Split};
 use crate::head::OutOfSample;
 use crate::image::miniature::Miniature;
 use crate::image::oddity::Oddity;
@@ -150,9 +151,10 @@ pub fn clean(
             files.push((sample.path.clone(), hash));
             files.len() - 1
         });
-        images.push(CheckedImage { row, class: sample.class, split: sample.split });
+        images.push(CheckedImage { row, class: sample.class, split: sample.split, drawn: None });
         path_of.push(sample.path.clone());
     }
+    draw_split(&mut images, &files, &config.split);
     let x = embedded.embeddings.select(&kept);
     let limits = (&config.embed.limits, config.embed.max_file_bytes);
     let made = miniatures(&files, cache, limits, reporter)?;
@@ -170,6 +172,24 @@ pub fn clean(
     notes.extend(note);
     skipped.extend(embedded.skipped);
     Ok(named(found, odd, &images, &path_of, classes, (skipped, notes)))
+}
+
+/// Where no validation images are given, the side of each image that has a class in the split that training would draw.
+fn draw_split(images: &mut [CheckedImage], files: &[(PathBuf, ContentHash)], config: &SplitConfig) {
+    if images.iter().any(|image| image.split == Some(Split::Val)) {
+        return;
+    }
+    let is_open = |image: &CheckedImage| image.split != Some(Split::Test);
+    let (at, items): (Vec<usize>, Vec<SplitItem>) = images
+        .iter()
+        .enumerate()
+        .filter(|(_, image)| is_open(image))
+        .filter_map(|(at, image)| Some((at, SplitItem { class: image.class?, group: files[image.row].1 })))
+        .unzip();
+    for (at, split) in at.into_iter().zip(stratified(&items, config)) {
+        // Also one that lies in a training folder is split, where there is no other folder.
+        (images[at].split, images[at].drawn) = (None, split);
+    }
 }
 
 /// The shorter side of the picture that a backbone sees, in pixels.

@@ -92,10 +92,14 @@ pub(super) fn faults(document: &Document) -> String {
     }
     if !faults.copies.is_empty() {
         let n_leaks = faults.copies.iter().filter(|c| c.is_leak).count();
-        let leak = if n_leaks > 0 { " Copies of judged images were left out of training." } else { "" };
+        let leak = if n_leaks > 0 { " Those of judged images were left out of training." } else { "" };
         body += &format!(
             "<h3>The same picture more than once</h3>\n{}<ul class=\"plain\">\n{}</ul>\n",
-            note(&format!("{} with the same bytes; each counts once.{leak}", count(faults.copies.len(), "group"))),
+            note(&format!(
+                "{} with the same bytes; each counts once.{leak} Copies that were resized, cropped or compressed again are not \
+                 listed here: graft clean finds them.",
+                count(faults.copies.len(), "group")
+            )),
             copies(&faults.copies)
         );
     }
@@ -104,7 +108,7 @@ pub(super) fn faults(document: &Document) -> String {
 
 fn copies(groups: &[Copies]) -> String {
     let item = |group: &Copies| {
-        let words = [(group.is_leak, "trained and judged on"), (group.disagree, "in different classes")];
+        let words = [(group.is_leak, "on both sides of the split"), (group.disagree, "in different classes")];
         let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
         let words = if words.is_empty() {
             String::new()

@@ -93,11 +93,14 @@ pub(super) fn limits(document: &Document) -> String {
         });
     }
     if let (true, crate::head::ChosenBy::Validation { .. }) = (head.val.is_some(), head.record.chosen_by) {
-        lines.push(
-            "The strength of the head and its temperature were chosen on the same validation images, which flatters it a \
-             little."
+        lines.push(match head.record.temperature_by {
+            Some(_) => "The settings of the head were chosen on the same validation images, which flatters its accuracy a \
+                        little; they had no part in choosing its temperature."
                 .to_owned(),
-        );
+            None => "The settings of the head and its temperature were chosen on the same validation images, which flatters \
+                     it a little."
+                .to_owned(),
+        });
     }
     lines.push(
         "Figures hold for images like these. Of other cameras, places or kinds of picture, and of things that are of none \

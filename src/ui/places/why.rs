@@ -166,7 +166,8 @@ fn where_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, asked: &Asked<'
     }
     let mut on = why.shows_map && found.is_some();
     if found.is_some() {
-        if toggle(ui, &mut on, "Show it on the image (O)").changed() {
+        let label = if ui.available_width() < 210.0 { "Show it (O)" } else { "Show it on the image (O)" };
+        if toggle(ui, &mut on, label).changed() {
             cx.send(Command::Why(WhyCommand::Map(on)));
         }
     } else if ui.add(Button::new("Show where it looks").icon(icons::CROSSHAIR).shortcut("O").fill_width()).clicked() {

@@ -1,6 +1,6 @@
 //! Charts: `egui_plot` with our lines, labels and manners.
 
-use eframe::egui::{Color32, Rangef, Response, RichText, Role, Ui, WidgetInfo, vec2};
+use eframe::egui::{Color32, Rangef, Response, RichText, Role, Ui, Vec2, WidgetInfo, vec2};
 use egui_plot::{AxisHints, Plot, PlotResponse, PlotUi, uniform_grid_spacer};
 
 use super::text;
@@ -107,6 +107,12 @@ pub fn chart<'a, R>(
         plot = plot.include_y(from).include_y(to);
     }
     let shown = ui.scope(|ui| plot.show(ui, add)).inner;
+    // The room for ticks is known once they have been drawn: a chart of another size needs another frame.
+    let (id, size) = (shown.response.id.with("size"), shown.response.rect.size());
+    if ui.data(|d| d.get_temp::<Vec2>(id)) != Some(size) {
+        ui.data_mut(|d| d.insert_temp(id, size));
+        ui.ctx().request_repaint();
+    }
     shown.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, label));
     shown
 }

@@ -24,6 +24,8 @@ pub struct CheckedImage {
     pub class: Option<ClassIdx>,
     /// The split that it is given, if any.
     pub split: Option<Split>,
+    /// The split that Graft draws for it where it is given none.
+    pub drawn: Option<Split>,
 }
 
 impl CheckedImage {
@@ -38,7 +40,12 @@ impl CheckedImage {
     }
 
     fn is_judged_on(&self) -> bool {
-        is_judged_on(self.split)
+        is_judged_on(self.side())
+    }
+
+    /// The split that it is in.
+    pub fn side(&self) -> Option<Split> {
+        self.split.or(self.drawn)
     }
 }
 
@@ -244,7 +251,7 @@ mod tests {
     use crate::rng::SplitMix64;
 
     fn image(row: usize, class: u32, split: Option<Split>) -> CheckedImage {
-        CheckedImage { row, class: Some(ClassIdx(class)), split }
+        CheckedImage { row, class: Some(ClassIdx(class)), split, drawn: None }
     }
 
     /// Rows of three classes, well apart.
@@ -273,6 +280,8 @@ mod tests {
             image(5, 0, None),
             CheckedImage { class: None, ..image(6, 0, Some(Split::Test)) },
             image(6, 2, None),
+            CheckedImage { drawn: Some(Split::Train), ..image(7, 0, None) },
+            CheckedImage { drawn: Some(Split::Val), ..image(7, 0, None) },
         ];
         let found = copy_groups(&images, 9, &[pair(1, 0, 0.97), pair(2, 3, 0.96), pair(3, 8, 0.99)]);
         let facts: Vec<(&[usize], bool, bool, bool, f32)> =
@@ -282,6 +291,7 @@ mod tests {
             [
                 (&[3, 4][..], false, false, true, 0.96),
                 (&[1, 0, 2][..], false, true, false, 0.97),
+                (&[11, 12][..], true, true, false, 1.0),
                 (&[5, 6][..], true, false, false, 1.0),
                 (&[8, 7][..], true, false, false, 1.0),
                 (&[10, 9][..], true, false, false, 1.0),

@@ -46,7 +46,7 @@ pub struct Needs {
 /// Ranks classes by what an image more of each would add to the mean recall over the classes.
 ///
 /// The recall `r` of a class rises by `s` for each unit of `ln n`, so that `m` more images to `n` add `s ln(1 + m / n)`, of which
-/// the mean over `K` classes gets a `K`-th. `s` is the least-squares slope over the last three octaves of the curve. A class
+/// the mean over `K` classes gets a `K`-th, as far as a recall between 0 and 1 allows. `s` is the least-squares slope over the last three octaves of the curve. A class
 /// with few images thus comes first only where its recall still rises with them, and one with many may come before it. It
 /// stands out where its gain is above the mean of the others' by more than resamples of images and draws explain, at a level of
 /// 5 % over all classes (Bonferroni).
@@ -77,14 +77,18 @@ pub(super) fn needs(
             (0..n_classes).map(|class| slope(&of_class(&sizes, class))).collect()
         })
         .collect();
-    let factor = |class: usize| (1.0 + N_MORE as f64 / n_images[class].max(1) as f64).ln() / n_classes.max(1) as f64;
-    let estimate = |class: usize, times: f64| {
-        let value = slopes[class]? * times;
-        let drawn: Vec<f64> = resampled.iter().filter_map(|slopes| Some(slopes[class]? * times)).collect();
+    let last = points.last();
+    // `times` turns the slope into recall, of which `part` counts: recall stays between 0 and 1 whatever the slope says.
+    let estimate = |class: usize, times: f64, part: f64| {
+        let recall = last.and_then(|p| p.recall[class])?;
+        let of = |slope: f64| part * (slope * times).clamp(-recall, 1.0 - recall);
+        let value = of(slopes[class]?);
+        let drawn: Vec<f64> = resampled.iter().filter_map(|slopes| Some(of(slopes[class]?))).collect();
         let interval = if drawn.is_empty() { Interval { low: value, high: value } } else { Interval::of(drawn) };
         Some(Estimate { value, interval: Interval { low: interval.low.min(value), high: interval.high.max(value) } })
     };
-    let last = points.last();
+    let all = 1.0 / n_classes.max(1) as f64;
+    let more = |class: usize| (1.0 + N_MORE as f64 / n_images[class].max(1) as f64).ln();
     let mut order: Vec<(usize, ClassNeed)> = (0..n_classes)
         .map(|class| {
             let need = ClassNeed {
@@ -92,8 +96,8 @@ pub(super) fn needs(
                 n_images: n_images[class],
                 recall: last.and_then(|p| p.recall[class]),
                 f1: last.and_then(|p| p.f1[class]),
-                per_doubling: estimate(class, std::f64::consts::LN_2),
-                gain: estimate(class, factor(class)),
+                per_doubling: estimate(class, std::f64::consts::LN_2, 1.0),
+                gain: estimate(class, more(class), all),
             };
             (class, need)
         })
@@ -102,8 +106,11 @@ pub(super) fn needs(
     order.sort_by(|(a, x), (b, y)| gain(y).total_cmp(&gain(x)).then(a.cmp(b)));
     // The first one's gain less the mean of the others', in the resamples.
     let lead = |slopes: &[Option<f64>]| {
-        let gains: Vec<(usize, f64)> =
-            slopes.iter().enumerate().filter_map(|(class, slope)| Some((class, (*slope)? * factor(class)))).collect();
+        let gains: Vec<(usize, f64)> = slopes
+            .iter()
+            .enumerate()
+            .filter_map(|(class, slope)| Some((class, (*slope)? * more(class) * all)))
+            .collect();
         let first = gains.iter().find(|(class, _)| *class == order[0].0)?.1;
         let others = gains.len().checked_sub(1).filter(|n| *n > 0)?;
         Some(first - (gains.iter().map(|(_, gain)| gain).sum::<f64>() - first) / others as f64)

@@ -91,11 +91,11 @@ pub fn efficiency(transfer: &Transfer) -> Option<String> {
         return None;
     }
     Some(format!(
-        "They need {least}{} times fewer images for the {:.1} % that {of} reach with all {:.0} a class: {:.0} a class.",
+        "They need {least}{} times fewer images for the {:.1} % that {of} reach with all {:.0} a class: {} a class.",
         times(found.times),
         100.0 * found.accuracy,
         found.n_baseline,
-        found.n_pretrained.max(1.0)
+        times(found.n_pretrained)
     ))
 }
 

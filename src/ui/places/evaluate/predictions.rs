@@ -170,6 +170,10 @@ impl PredictionsCard {
             if of.label == UNKNOWN {
                 badge(ui, "unknown", Meaning::Warning);
             }
+            let sure = predictions.answers.probabilities.row(row).iter().copied().fold(0.0, f32::max);
+            if let Some(why) = predictions.rule.why(sure, predictions.distance(row)) {
+                widgets::caption(ui, &why);
+            }
             let values = predictions.answers.probabilities.row(row);
             let mut all: Vec<(usize, f32)> = values.iter().copied().enumerate().collect();
             all.sort_by(|a, b| b.1.total_cmp(&a.1));

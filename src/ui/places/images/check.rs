@@ -162,6 +162,7 @@ fn effect(cx: &Cx<'_>, project: &OpenProject) -> Option<String> {
     let points = (now - before.accuracy.value) * 100.0;
     Some(match is_old {
         true => format!("Validated accuracy {was} → …"),
+        false if points.abs() < 0.05 => format!("Validated accuracy {was}, as before"),
         false => format!("Validated accuracy {was} → {} ({points:+.1} points)", percent(now)),
     })
 }
@@ -188,7 +189,12 @@ fn nothing(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         text.push_str("\n\n");
         text.push_str(&note);
     }
-    EmptyState::new(icons::CHECK_CIRCLE, faults.shown.nothing()).text(&text).show(ui);
+    // Where it could not be looked for, nothing is said to be well.
+    let (icon, title) = match faults.has_looked(&project.data) {
+        true => (icons::CHECK_CIRCLE, faults.shown.nothing()),
+        false => (icons::TAG, "Labels come first"),
+    };
+    EmptyState::new(icon, title).text(&text).show(ui);
 }
 
 /// What is said of the set as a whole.
@@ -233,7 +239,12 @@ fn row_ui(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject, fault: &FoundFaul
     let room = (rect.right() - left - space::S).max(40.0);
     let title = cut_line(ui, &capitalised(&reason), size::BODY, Weight::Medium, t.text_strong, room);
     galley_in(ui, Align2::LEFT_BOTTOM, pos2(left, rect.center().y), title, t.text_strong);
-    let file = cut_line(ui, &name, size::SMALL, Weight::Regular, t.text_weak, room);
+    // Which of the two goes is to be read also where there is no room for the pair.
+    let below = match fault.what {
+        FaultDetail::Copy { of, .. } => format!("{name} goes, {} stays", name_of(&project.data, of)),
+        _ => name,
+    };
+    let file = cut_line(ui, &below, size::SMALL, Weight::Regular, t.text_weak, room);
     galley_in(ui, Align2::LEFT_TOP, pos2(left, rect.center().y + 3.0), file, t.text_weak);
     if response.double_clicked() {
         cx.send(Command::SelectFault(fault.id));

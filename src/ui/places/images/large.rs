@@ -7,7 +7,6 @@ use eframe::egui::{
 use crate::app::gallery::SelectOp;
 use crate::app::{Command, Fit, OpenProject, Target};
 use crate::dataset::Split;
-use crate::head::UnknownRule;
 use crate::jobs::Subject;
 use crate::project::{ClassId, ImageId};
 use crate::ui::cx::{Cx, contained};
@@ -260,14 +259,9 @@ impl LargeView {
             probability_bar(ui, &class_of.name, colour, *p, i == 0);
         }
         let top = probabilities.first();
-        if project.live.is_unknown(id) == Some(true) {
-            text::caption(
-                ui,
-                match project.live.rule() {
-                    UnknownRule::Distance { .. } => "Far from every class: the answer is “unknown”.",
-                    _ => "Under the threshold: the answer is “unknown”.",
-                },
-            );
+        let answer = project.live.answer(id);
+        if let Some(why) = answer.and_then(|a| project.live.rule().why(a.confidence, a.distance())) {
+            text::caption(ui, &why);
         } else if own.is_some() && top.is_some_and(|(class, _)| Some(*class) != own) {
             text::caption(ui, "The head disagrees with the label.");
         }

@@ -188,7 +188,8 @@ fn strip(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         0 => String::new(),
         n => format!("  ·  {} for later", crate::ui::format::thousands(n)),
     };
-    text::caption(ui, &format!("{} without a label{put_off}  ·  then", crate::ui::format::images(n_left)));
+    let then = if project.next.shown().nth(1).is_some() { "  ·  then" } else { "" };
+    text::caption(ui, &format!("{} without a label{put_off}{then}", crate::ui::format::images(n_left)));
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         let after: Vec<ImageId> = project.next.shown().skip(1).take(N_SHOWN - 1).map(|asked| asked.id).collect();
