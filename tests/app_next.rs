@@ -207,10 +207,17 @@ fn a_new_class_is_named_while_labelling_and_one_undo_takes_it_back() {
     app.next(NextCommand::Digit(1));
     assert_eq!(app.shown()[0], 9, "there are no classes yet");
     app.next(NextCommand::Name("  ".into()));
+    let keys_moved = |app: &App| app.state.notices.iter().filter(|n| n.text.contains("one on")).count();
+    let n_before = keys_moved(&app);
     app.next(NextCommand::Name(" wasp ".into()));
+    assert_eq!(keys_moved(&app), n_before, "it comes last: no key is another class's now");
     assert_eq!((app.class_of(9), app.shown()[0]), (Some("wasp"), 8));
     app.next(NextCommand::Name("wasp".into()));
     assert_eq!((app.class_of(8), app.project().data.sorted_classes().len()), (Some("wasp"), 1));
+    // One that comes before another takes its key.
+    app.next(NextCommand::Name("ant".into()));
+    assert_eq!((app.class_of(7), keys_moved(&app)), (Some("ant"), n_before + 1));
+    app.next(NextCommand::Back);
     app.do_it(Command::Act(Action::Undo));
     app.next(NextCommand::Back);
     assert_eq!((app.shown()[..2].to_vec(), app.project().data.sorted_classes().len()), (vec![9, 8], 0));

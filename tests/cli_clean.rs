@@ -38,6 +38,14 @@ fn blank() -> Vec<u8> {
     bytes
 }
 
+/// A picture at half its size, as another file.
+fn half(bytes: &[u8]) -> Vec<u8> {
+    let whole = graft::image::decode::decode(bytes, &graft::image::decode::DecodeLimits::default()).unwrap();
+    let (width, height) = (whole.width_px() / 2, whole.height_px() / 2);
+    let filter = graft::image::spec::Filter::Bicubic;
+    bitmap(&graft::image::resize::resize(&whole, width, height, filter, &mut Default::default()).unwrap())
+}
+
 #[test]
 fn every_kind_of_fault_is_found_in_photographs() {
     let world = World::new();
@@ -50,11 +58,7 @@ fn every_kind_of_fault_is_found_in_photographs() {
     copy(&world, &photographs("windmill")[13], "set/fish/wrong.jpg");
     copy(&world, &photographs("fish")[3], "set/fish/again.jpg");
     let bytes = fs::read(&photographs("windmill")[4]).unwrap();
-    let whole = graft::image::decode::decode(&bytes, &graft::image::decode::DecodeLimits::default()).unwrap();
-    let (width, height) = (whole.width_px() / 2, whole.height_px() / 2);
-    let filter = graft::image::spec::Filter::Bicubic;
-    let half = graft::image::resize::resize(&whole, width, height, filter, &mut Default::default()).unwrap();
-    world.write("set/fish/smaller.bmp", &bitmap(&half));
+    world.write("set/fish/smaller.bmp", &half(&bytes));
     world.write("set/windmill/blank.bmp", &blank());
     world.write("set/windmill/broken.jpg", &bytes[..bytes.len() / 2]);
     let images = world.path("set").to_string_lossy().into_owned();
@@ -140,6 +144,36 @@ fn a_copy_on_both_sides_of_a_split_is_a_leak() {
     assert_eq!((copies[0]["is_leak"].as_bool(), copies[0]["is_exact"].as_bool()), (Some(true), Some(true)));
     assert!(copies[0]["paths"][0].as_str().unwrap().ends_with("leak.bmp"), "the one that is judged on counts");
     assert!(world.graft(&["clean", "--images", &images]).stdout.contains("on both sides of the split"));
+}
+
+#[test]
+fn near_copies_on_both_sides_of_the_split_that_training_draws_are_leaks() {
+    let world = World::new();
+    for class in ["fish", "windmill"] {
+        for (i, file) in photographs(class).iter().take(10).enumerate() {
+            copy(&world, file, &format!("set/{class}/{i:02}.jpg"));
+            world.write(&format!("set/{class}/{i:02}-half.bmp"), &half(&fs::read(file).unwrap()));
+        }
+    }
+    let images = world.path("set").to_string_lossy().into_owned();
+    let leaks = |seed: &str| -> Vec<bool> {
+        let json = world.json(&["clean", "--images", &images, "--json", "--seed", seed]);
+        let copies = json["copies"].as_array().unwrap().clone();
+        assert_eq!(copies.len(), 20, "{json}");
+        copies
+            .iter()
+            .map(|group| {
+                let first = group["paths"][0].as_str().unwrap();
+                // Whichever side they were drawn for, the split is drawn anew once one of them is gone.
+                assert!(first.ends_with("-half.bmp"), "the first by name counts: {group}");
+                group["is_leak"] == true
+            })
+            .collect()
+    };
+    let (first, other) = (leaks("0"), leaks("1"));
+    let n = first.iter().filter(|is_leak| **is_leak).count();
+    assert!((1..=8).contains(&n), "a fifth of the images is judged on: {n}");
+    assert_ne!(first, other, "another seed draws another split");
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn bad_input_is_one_sentence_and_no_file() {
     let fresh = fresh.to_string_lossy().into_owned();
     assert_fails(&report(&["--project", &fresh]), "no images were found in the project");
     assert_fails(&report(&["--project", &fresh, "--runs", "1", "2"]), "there is no run \"1\"");
+    assert_fails(&report(&["--images", &one, "--runs", "1", "2"]), "--runs compares runs of a project");
     assert_eq!(report(&[]).status, 2, "either images or a project");
     assert_eq!(report(&["--images", &one, "--project", &fresh]).status, 2);
     assert!(!world.path("r.html").exists());

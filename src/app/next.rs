@@ -21,6 +21,9 @@ const GROWTH: f64 = 1.6;
 /// A head whose two likeliest classes are nearer to each other than this is torn between them.
 const TORN: f32 = 0.4;
 
+/// Classes that have a key.
+const N_KEYS: usize = 9;
+
 /// What the user wants of the images that are asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NextCommand {
@@ -327,7 +330,14 @@ impl AppState {
         let mut changes = vec![change];
         changes.extend(project.data.label_changes([id], Some(class)));
         let title = format!("label {} “{name}”", n_images(1));
+        // Keys follow the names: a hand that knows them is warned.
+        let classes = project.data.sorted_classes();
+        let position = classes.iter().filter(|(_, other)| other.name.as_str() < name).count();
+        let moves = position < classes.len().min(N_KEYS);
         self.commit(Edit { title, changes }, effects);
+        if moves {
+            self.notices.info(format!("“{name}” has the key {}: those of the classes after it are one on.", position + 1));
+        }
         self.answered(id);
     }
 

@@ -364,6 +364,10 @@ pub(super) fn check_gathered(
         });
     }
     if gathered.classes.len() < 2 {
+        // A folder that cannot be read may be the class that is missing.
+        if let Some(first) = gathered.skipped.iter().find(|s| s.reason != SkipReason::NotAnImage) {
+            reporter.warn(&format!("{} could not be used: {}", first.path.display(), first.reason));
+        }
         return Err(too_few(config, gathered.classes.names()));
     }
     Ok(())

@@ -23,7 +23,7 @@ const THUMB: f32 = 52.0;
 /// Rows beyond the view whose thumbnails are made beforehand.
 const ROWS_AHEAD: usize = 12;
 /// Narrower than this there is a list alone.
-const WITH_DETAIL: f32 = 640.0;
+const WITH_DETAIL: f32 = 600.0;
 /// Reasons of unreadable files that are listed, at most.
 const MAX_UNREAD: usize = 5;
 
