@@ -336,7 +336,8 @@ impl AppState {
         let moves = position < classes.len().min(N_KEYS);
         self.commit(Edit { title, changes }, effects);
         if moves {
-            self.notices.info(format!("“{name}” has the key {}: those of the classes after it are one on.", position + 1));
+            self.notices
+                .info(format!("“{name}” has the key {}: those of the classes after it are one on.", position + 1));
         }
         self.answered(id);
     }
