@@ -14,6 +14,7 @@ use graft::jobs::{
 };
 use graft::project::{ClassId, FaultKind, ImageId};
 use graft::store::project::{Access, Write};
+use graft::workflow::clean::Looked;
 
 const N: usize = 12;
 
@@ -76,6 +77,7 @@ fn checked(request: &CheckRequest, faults: Vec<FoundFault>) -> Checked {
         faults,
         n_images: request.images.len(),
         notes: vec!["A note.".into()],
+        looked: Looked { labels: true, outliers: false },
         unread: Vec::new(),
     }
 }
@@ -230,6 +232,24 @@ fn lists_do_not_jump_under_the_hands() {
         app.act(Action::Undo);
     }
     assert_eq!(app.faults(FaultKind::Label), [3, 1, 6, 10], "all back in their places");
+}
+
+#[test]
+fn what_a_check_finds_anew_does_not_take_the_keys() {
+    let mut app = App::found();
+    app.act(Action::FixFault);
+    assert_eq!((app.faults(FaultKind::Label), app.current()), (vec![1, 6], Some(1)));
+    // It looks like a third thing now: it is back in its place, and the keys stay where they are.
+    let again = FaultDetail::Label { given: ClassId(0), suggested: ClassId(1), confidence: 0.6 };
+    let mut found = all();
+    found[0].what = again;
+    app.answer(found);
+    assert_eq!((app.faults(FaultKind::Label), app.current()), (vec![3, 1, 6], Some(1)));
+    // What could not be looked for is not said to be well.
+    for (kind, has_looked) in [(FaultKind::Label, true), (FaultKind::Outlier, false), (FaultKind::Copy, true)] {
+        app.do_it(Command::ShowFaults(kind));
+        assert_eq!(app.project().faults.has_looked(), has_looked, "{kind:?}");
+    }
 }
 
 #[test]

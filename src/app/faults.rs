@@ -15,6 +15,7 @@ use super::views::ImagesView;
 use crate::jobs::{CheckImage, CheckRequest, Checked, FaultDetail, FoundFault, JobRequest};
 use crate::metrics::Estimate;
 use crate::project::{Change, ClassId, Edit, FaultKind, ImageId, Project};
+use crate::workflow::clean::Looked;
 use crate::workflow::clean::outlier_reason;
 
 /// Kinds of faults; each has a list.
@@ -167,6 +168,8 @@ pub struct Faults {
     pub unread: Vec<(ImageId, String)>,
     /// Images that were looked at; `None` before the first check is done.
     pub n_checked: Option<usize>,
+    /// What the last check could look for.
+    pub looked: Looked,
     /// Why the last check failed.
     pub error: Option<String>,
     /// Figures of when checking began.
@@ -197,10 +200,13 @@ impl Faults {
         &self.open[kind.idx()]
     }
 
-    /// Whether what is shown could be looked for: labels and strangers need two classes with images.
-    pub fn has_looked(&self, project: &Project) -> bool {
-        let classes = project.present().filter_map(|(_, image)| image.class).collect::<BTreeSet<_>>();
-        !matches!(self.shown, FaultKind::Label | FaultKind::Outlier) || classes.len() >= 2
+    /// Whether what is shown could be looked for.
+    pub fn has_looked(&self) -> bool {
+        match self.shown {
+            FaultKind::Label => self.looked.labels,
+            FaultKind::Outlier => self.looked.outliers,
+            FaultKind::Copy | FaultKind::Odd => true,
+        }
     }
 
     /// All that are open.
@@ -262,6 +268,8 @@ impl Faults {
             kept.extend(fresh.into_iter().map(|(_, fault)| fault));
             *known = kept;
         }
+        // What a check finds anew has not been taken back.
+        self.closed = Default::default();
         self.is_stale = true;
     }
 
@@ -395,6 +403,8 @@ impl AppState {
     pub(super) fn check_again(&mut self) {
         if let Some(project) = &mut self.project {
             (project.faults.error, project.faults.asked) = (None, None);
+            // Files that could not be read are tried again.
+            project.faults.files = None;
         }
     }
 
@@ -406,6 +416,7 @@ impl AppState {
         // What was found before the last change of a label is still worth showing: what was changed is not shown.
         project.faults.take(checked.faults, &project.data);
         project.faults.notes = checked.notes;
+        project.faults.looked = checked.looked;
         project.faults.unread = checked.unread;
         project.faults.n_checked = Some(checked.n_images);
         project.faults.error = None;

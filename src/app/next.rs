@@ -41,6 +41,8 @@ pub enum NextCommand {
     Pick(ImageId),
     /// Whether the head's answer is shown.
     ShowGuess(bool),
+    /// Orders them again, after that was cancelled or has failed.
+    Again,
 }
 
 /// How good the head was with so many labels.
@@ -292,6 +294,7 @@ impl AppState {
                 }
             }
             NextCommand::ShowGuess(on) => project.next.shows_guess = on,
+            NextCommand::Again => (project.next.error, project.next.asked) = (None, None),
         }
     }
 
@@ -335,7 +338,8 @@ impl AppState {
         let position = classes.iter().filter(|(_, other)| other.name.as_str() < name).count();
         let moves = position < classes.len().min(N_KEYS);
         self.commit(Edit { title, changes }, effects);
-        if moves {
+        let is_there = self.project.as_ref().is_some_and(|p| p.data.class_by_name(name).is_some());
+        if moves && is_there {
             self.notices
                 .info(format!("“{name}” has the key {}: those of the classes after it are one on.", position + 1));
         }
@@ -464,8 +468,12 @@ impl AppState {
 
     /// It was ended: what is due is asked for again, unless it was the user who ended it.
     pub(super) fn next_cancelled(&mut self, epoch: u64, revision: u64) {
-        if self.ended.remove(&LaneKind::Next) {
-            return self.next_failed(epoch, "Ordering was cancelled: another label begins it again".to_owned());
+        if self.ended.contains(&LaneKind::Next) {
+            // One that waits is cancelled with it.
+            if self.activity(LaneKind::Next).is_none() {
+                self.ended.remove(&LaneKind::Next);
+            }
+            return self.next_failed(epoch, "Ordering them was cancelled.".to_owned());
         }
         let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) else { return };
         if project.next.asked.as_ref().is_some_and(|asked| asked.revision == revision) {

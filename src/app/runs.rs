@@ -228,11 +228,14 @@ impl AppState {
 /// Whether a report can be written now, and if not why.
 pub(super) fn can_report(state: &AppState) -> Result<(), super::action::Reason> {
     let project = state.project.as_ref().ok_or("No project is open")?;
-    if project.live.fit.as_ref().is_none_or(|fit| fit.head().is_none()) {
+    let Some(fit) = project.live.fit.as_ref().filter(|fit| fit.head().is_some()) else {
         return Err("There is no trained head yet: label images of two classes");
-    }
+    };
     if state.activity(LaneKind::Fit).is_some() {
         return Err("Heads are being fitted: the report would be of those before");
+    }
+    if fit.output.revision != project.revision {
+        return Err("The heads are of the data as they were before the last change");
     }
     let is_at_it =
         state.activity(LaneKind::Export).is_some() && state.is_busy_with(|p| matches!(p, Purpose::Report { .. }));
@@ -322,6 +325,12 @@ impl OpenProject {
         }
         if fit.head().is_some_and(|head| !HeadKind::OF_EXAMPLES.contains(&head.kind())) {
             differs.push("It trains the heads that start from images alone, and reports the better of them.");
+        }
+        if !fit.output.is_chosen_anew {
+            differs.push("It chooses the settings of the heads anew; those here are of before the last change.");
+        }
+        if self.live.n_embedded < self.counts.n_images {
+            differs.push("It takes all images; the model had not seen all of them here.");
         }
         if self.drawn_curve().is_some_and(|drawn| drawn.revision == self.revision) {
             differs.push("The learning curve was drawn in the window; the command draws its own with --curve.");

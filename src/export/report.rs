@@ -239,6 +239,17 @@ pub struct Compared {
     pub pictures: BTreeMap<[u8; SHORT_HASH], Picture>,
 }
 
+/// What a rule for "unknown" leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftByRule {
+    /// Images.
+    pub n: usize,
+    /// Those that get an answer.
+    pub n_answered: usize,
+    /// Of these the right ones.
+    pub n_right: usize,
+}
+
 /// How to come to the same.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reproduce {
@@ -271,6 +282,8 @@ pub struct Document {
     pub answers: Vec<(f32, bool)>,
     /// When the answer is "unknown".
     pub unknown: UnknownRule,
+    /// What a rule by distance leaves of the validation images, where there is one and it can be said.
+    pub left_by_distance: Option<LeftByRule>,
     /// Its worst mistakes, the surest first.
     pub mistakes: Vec<Mistake>,
     /// How many there are.

@@ -34,8 +34,11 @@ pub(super) fn worker(models: Arc<OpenModels>, table: Arc<Table>) -> Work {
 #[derive(Default)]
 struct Kept {
     epoch: u64,
-    /// By row. What could not be read is not kept: it is tried again, the drive may be back.
+    /// By row.
     made: BTreeMap<u32, Miniature>,
+    /// What could not be read, by row; tried again once there is another list of files.
+    unread: BTreeMap<u32, SkipReason>,
+    files: Arc<Vec<(u32, PathBuf)>>,
     compared: Compared,
 }
 
@@ -57,6 +60,14 @@ impl Compared {
             return None;
         }
         let place = |at: usize| rows.binary_search(self.rows.get(at)?).ok();
+        // Of a group only so many pairs are known as hold it together: one that is gone may have been what held the others.
+        let mut n_pairs = vec![0_u32; self.rows.len()];
+        for pair in &self.pairs {
+            [pair.a, pair.b].into_iter().for_each(|at| n_pairs[at] += 1);
+        }
+        if (0..self.rows.len()).any(|at| n_pairs[at] > 1 && place(at).is_none()) {
+            return None;
+        }
         let pair = |pair: &SimilarPair| Some(SimilarPair { a: place(pair.a)?, b: place(pair.b)?, ..*pair });
         Some(self.pairs.iter().filter_map(pair).collect())
     }
@@ -88,7 +99,12 @@ fn check(
     }
     let rows: Vec<u32> = images.iter().map(|image| image.row).collect::<BTreeSet<u32>>().into_iter().collect();
     let path_of: BTreeMap<u32, &PathBuf> = request.files.iter().map(|(row, path)| (*row, path)).collect();
-    let missing: Vec<u32> = rows.iter().copied().filter(|row| !kept.made.contains_key(row)).collect();
+    if !Arc::ptr_eq(&kept.files, &request.files) {
+        kept.unread.clear();
+        kept.files = Arc::clone(&request.files);
+    }
+    let is_known = |row: &u32| kept.made.contains_key(row) || kept.unread.contains_key(row);
+    let missing: Vec<u32> = rows.iter().copied().filter(|row| !is_known(row)).collect();
     let files: Vec<(u32, (PathBuf, [u8; 32]))> = missing
         .into_iter()
         .filter_map(|row| Some((row, ((*path_of.get(&row)?).clone(), *hashes.get(row as usize)?))))
@@ -96,11 +112,10 @@ fn check(
     let (of, files): (Vec<u32>, Vec<(PathBuf, [u8; 32])>) = files.into_iter().unzip();
     let config = EmbedConfig::default();
     let made = miniatures(&files, &cache, (&config.limits, config.max_file_bytes), reporter)?;
-    let mut unread: BTreeMap<u32, SkipReason> = BTreeMap::new();
     for (row, made) in of.into_iter().zip(made) {
         match made {
             Ok(made) => drop(kept.made.insert(row, made)),
-            Err(why) => drop(unread.insert(row, why)),
+            Err(why) => drop(kept.unread.insert(row, why)),
         }
     }
     let x = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
@@ -129,7 +144,7 @@ fn check(
     let (odd, note) = find_odd(&checked, &known, input_px);
     notes.append(&mut found.notes);
     notes.extend(note);
-    let of_image = |image: &CheckImage| Some((image.id, unread.get(&image.row)?.to_string()));
+    let of_image = |image: &CheckImage| Some((image.id, kept.unread.get(&image.row)?.to_string()));
     Ok(JobOutput::Checked(Box::new(Checked {
         session: request.session,
         revision: request.revision,
@@ -137,6 +152,7 @@ fn check(
         faults: faults(&found, odd, &images, &checked, request),
         n_images: images.len(),
         notes,
+        looked: found.looked,
         unread: images.iter().filter_map(of_image).collect(),
     })))
 }
@@ -185,4 +201,29 @@ fn faults(
     }
     faults.extend(of_image.into_iter().map(|(id, odd)| FoundFault { id, what: FaultDetail::Odd(odd) }));
     faults
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn pairs(of: &[(usize, usize)]) -> Vec<SimilarPair> {
+        of.iter().map(|&(a, b)| SimilarPair { a, b, similarity: 0.98 }).collect()
+    }
+
+    #[test]
+    fn images_that_are_gone_need_no_new_search_unless_they_held_others_together() {
+        // 10, 11 and 12 are one picture, which two pairs say; 20 and 21 are another.
+        let compared = Compared { rows: vec![10, 11, 12, 20, 21, 30], pairs: pairs(&[(0, 1), (0, 2), (3, 4)]) };
+        let among = |rows: &[u32]| compared.among(rows, |_| true);
+        assert_eq!(among(&[10, 11, 12, 20, 21, 30]), Some(pairs(&[(0, 1), (0, 2), (3, 4)])));
+        assert_eq!(among(&[10, 12, 20, 21]), Some(pairs(&[(0, 1), (2, 3)])));
+        assert_eq!(among(&[10, 11, 12, 21, 30]), Some(pairs(&[(0, 1), (0, 2)])));
+        assert_eq!(among(&[11, 12, 20, 21]), None, "11 and 12 are alike still, which no pair says");
+        assert_eq!(among(&[10, 11, 12, 15, 20, 21]), None, "15 was never compared");
+        let unread = compared.among(&[10, 11, 12, 15, 20, 21], |at| at != 3);
+        assert_eq!(unread, Some(pairs(&[(0, 1), (0, 2), (4, 5)])), "nor can it be");
+        assert_eq!(Compared::default().among(&[], |_| true), Some(Vec::new()));
+    }
 }

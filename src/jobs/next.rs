@@ -126,12 +126,13 @@ fn estimate(
     for image in request.labelled.iter().filter(|image| !image.is_guessed) {
         class_of.entry(image.row).or_insert(image);
     }
-    // Of very many labels those of the sample.
+    // Of very many labels those of the sample, and no more of them.
     class_of.retain(|row, _| known.place.contains_key(row));
-    let rows: Vec<u32> = class_of.keys().copied().collect();
+    let mut rows = sample(class_of.keys().copied().collect(), request.seed);
+    rows.sort_unstable();
     let x = table.select(request.epoch, &rows).ok_or(JobError::Cancelled)?;
     let of_coverage: Vec<usize> = rows.iter().filter_map(|row| known.place.get(row).copied()).collect();
-    let y: Vec<ClassIdx> = class_of.values().map(|image| ClassIdx(image.class)).collect();
+    let y: Vec<ClassIdx> = rows.iter().filter_map(|row| Some(ClassIdx(class_of.get(row)?.class))).collect();
     let (labelled, cancel) = ((&x, &y[..]), reporter.cancel_token());
     let (n_classes, c, seed) = (request.n_classes, request.c, request.seed);
     Ok(estimate_accuracy(&known.coverage, &of_coverage, labelled, n_classes, c, seed, cancel)?)

@@ -7,6 +7,7 @@ use super::{ModelChoice, Session};
 use crate::dataset::Split;
 use crate::image::oddity::Oddity;
 use crate::project::{ClassId, ImageId};
+use crate::workflow::clean::Looked;
 
 /// Images to look for faults in.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub struct CheckImage {
     pub class: Option<u32>,
     /// The split that it is given, if any.
     pub split: Option<Split>,
-    /// The split that it is in where it is given none.
+    /// The split that heads were fitted with, where they were.
     pub drawn: Option<Split>,
 }
 
@@ -104,6 +105,8 @@ pub struct Checked {
     pub n_images: usize,
     /// What could not be looked for, and what is said of the set as a whole.
     pub notes: Vec<String>,
+    /// What could be looked for.
+    pub looked: Looked,
     /// Images whose files could not be read again, and why.
     pub unread: Vec<(ImageId, String)>,
 }

@@ -5,12 +5,12 @@ mod find;
 mod labels;
 mod miniatures;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use find::{CheckedImage, CopyGroup, Findings, find, find_odd, near_copies};
+pub use find::{CheckedImage, CopyGroup, Findings, Looked, find, find_odd, near_copies};
 pub use labels::{Suspected, suspected};
 pub use miniatures::miniatures;
 
@@ -19,6 +19,7 @@ use super::train::Gathered;
 use super::{SharedCache, WorkflowError, embed};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
+use crate::dataset::duplicates::{self, Hashed};
 use crate::dataset::split::{SplitConfig, SplitItem, stratified};
 use crate::dataset::{Skipped, Split};
 use crate::head::OutOfSample;
@@ -135,7 +136,7 @@ pub fn clean(
     cache: &SharedCache,
     reporter: &dyn Reporter,
 ) -> Result<CleanOutcome, WorkflowError> {
-    let Gathered { classes, samples, mut skipped, mut notes, .. } = config.gather(reporter)?;
+    let Gathered { classes, samples, mut skipped, mut notes, val_is_given, .. } = config.gather(reporter)?;
     let paths: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
     let embedded = embed::embed(backbone, &paths, cache, &config.embed, reporter)?;
     if embedded.path_idx.is_empty() {
@@ -154,7 +155,9 @@ pub fn clean(
         images.push(CheckedImage { row, class: sample.class, split: sample.split, drawn: None });
         path_of.push(sample.path.clone());
     }
-    draw_split(&mut images, &files, &config.split);
+    if !val_is_given {
+        draw_split(&mut images, &path_of, &files, &classes, &config.split);
+    }
     let x = embedded.embeddings.select(&kept);
     let limits = (&config.embed.limits, config.embed.max_file_bytes);
     let made = miniatures(&files, cache, limits, reporter)?;
@@ -174,21 +177,33 @@ pub fn clean(
     Ok(named(found, odd, &images, &path_of, classes, (skipped, notes)))
 }
 
-/// Where no validation images are given, the side of each image that has a class in the split that training would draw.
-fn draw_split(images: &mut [CheckedImage], files: &[(PathBuf, ContentHash)], config: &SplitConfig) {
-    if images.iter().any(|image| image.split == Some(Split::Val)) {
-        return;
-    }
-    let is_open = |image: &CheckedImage| image.split != Some(Split::Test);
-    let (at, items): (Vec<usize>, Vec<SplitItem>) = images
+/// Where no validation images are given: the side of each image that has a class, as training draws it. Of identical files
+/// one is dealt, and the others go with it; what is given to test on stays.
+fn draw_split(
+    images: &mut [CheckedImage],
+    paths: &[PathBuf],
+    files: &[(PathBuf, ContentHash)],
+    classes: &ClassSet,
+    config: &SplitConfig,
+) {
+    let (labelled, hashed): (Vec<usize>, Vec<Hashed<'_>>) = images
         .iter()
         .enumerate()
-        .filter(|(_, image)| is_open(image))
-        .filter_map(|(at, image)| Some((at, SplitItem { class: image.class?, group: files[image.row].1 })))
+        .filter_map(|(at, image)| {
+            let (class, hash) = (image.class?, files[image.row].1);
+            Some((at, Hashed { path: &paths[at], class, split: image.split, hash }))
+        })
         .unzip();
-    for (at, split) in at.into_iter().zip(stratified(&items, config)) {
-        // Also one that lies in a training folder is split, where there is no other folder.
-        (images[at].split, images[at].drawn) = (None, split);
+    let dropped: BTreeSet<usize> = duplicates::find(&hashed, classes).into_iter().map(|(i, _)| i).collect();
+    let is_dealt = |i: &usize| !dropped.contains(i) && hashed[*i].split != Some(Split::Test);
+    let items: Vec<SplitItem> = (0..hashed.len())
+        .filter(is_dealt)
+        .map(|i| SplitItem { class: hashed[i].class, group: hashed[i].hash })
+        .collect();
+    let sides = stratified(&items, config);
+    let side_of: BTreeMap<ContentHash, Option<Split>> = items.iter().map(|item| item.group).zip(sides).collect();
+    for at in labelled {
+        images[at].drawn = side_of.get(&files[images[at].row].1).copied().flatten();
     }
 }
 

@@ -20,10 +20,10 @@ use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::Split;
 use crate::embedding::Embeddings;
 use crate::export::report::{
-    BeforeScaling, Compared, Copies, Data, Document, DoubtfulLabel, Faults, HeadFigures, LearningCurve, Mistake,
-    NotLookedFor, Picture, Reproduce, RunRow,
+    BeforeScaling, Compared, Copies, Data, Document, DoubtfulLabel, Faults, HeadFigures, LearningCurve, LeftByRule,
+    Mistake, NotLookedFor, Picture, Reproduce, RunRow,
 };
-use crate::head::{HeadError, UnknownRule, softmax};
+use crate::head::{HeadError, KnownImage, UnknownRule, softmax};
 use crate::metrics::{calibration_bins, expected_calibration_error};
 use crate::progress::{Reporter, Stage};
 use crate::project::runs::{Comparison, Run, RunMarks, SHORT_HASH, compare};
@@ -174,6 +174,7 @@ pub fn document(input: ReportInput<'_>, reporter: &dyn Reporter) -> Result<Docum
         before_scaling: answers.before,
         answers: rights,
         unknown: input.unknown,
+        left_by_distance: input.heads.get(input.shown).and_then(|head| left_by(input.unknown, &head.certainty.known)),
         mistakes,
         n_mistakes,
         faults: Some(faults),
@@ -186,6 +187,16 @@ pub fn document(input: ReportInput<'_>, reporter: &dyn Reporter) -> Result<Docum
             facts: text::versions(input.backbone, input.heads.get(input.shown).copied(), input.seed),
         },
     })
+}
+
+/// What a rule by distance leaves of the validation images.
+fn left_by(rule: UnknownRule, known: &[KnownImage]) -> Option<LeftByRule> {
+    if !rule.needs_distance() || known.is_empty() || known.iter().any(|image| image.distance.is_none()) {
+        return None;
+    }
+    let answered = known.iter().filter(|image| !rule.is_unknown(image.confidence, image.distance));
+    let (n_answered, n_right) = answered.fold((0, 0), |(n, right), image| (n + 1, right + usize::from(image.is_right)));
+    Some(LeftByRule { n: known.len(), n_answered, n_right })
 }
 
 /// What the head says of the judged images.

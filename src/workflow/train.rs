@@ -381,7 +381,7 @@ pub(super) struct Gathered {
     pub skipped: Vec<Skipped>,
     pub notes: Vec<String>,
     n_unlabelled: usize,
-    val_is_given: bool,
+    pub val_is_given: bool,
 }
 
 impl Gathered {

@@ -1,6 +1,6 @@
 //! Plots: how sure it may be, when to say "unknown", more images, how it was fitted.
 
-use super::page::{escape, note, p, percent, section};
+use super::page::{count, escape, note, p, percent, section};
 use super::plot::{Axis, Plot, figure, number};
 use super::{Document, HeadFigures};
 use crate::export::describe::rule_text;
@@ -87,10 +87,22 @@ pub(super) fn unknown(document: &Document) -> String {
     );
     plot = plot.line("s0", curve.iter().copied());
     let words = match document.unknown {
-        UnknownRule::Distance { .. } => format!(
-            "{} By probability instead, fewer images would get an answer and more of the answers would be right:",
-            rule_text(document.unknown)
-        ),
+        UnknownRule::Distance { .. } => {
+            let left = document.left_by_distance.map(|left| {
+                let right = match left.n_answered {
+                    0 => "no answer is left".to_owned(),
+                    n => format!("{} of the answers are right", percent(left.n_right as f64 / n as f64)),
+                };
+                let answered = percent(left.n_answered as f64 / left.n.max(1) as f64);
+                format!(" {answered} of {} get an answer, and {right}.", count(left.n, "validation image"))
+            });
+            format!(
+                "{}{} The plot shows what a rule by probability would do instead: fewer images with an answer (to the left), more \
+                 of the answers right (upwards).",
+                rule_text(document.unknown),
+                left.unwrap_or_default()
+            )
+        }
         UnknownRule::Off => "Every image gets an answer. Had it to be surer before it answers, fewer images would get an answer and more \
                  of the answers would be right:"
             .to_owned(),

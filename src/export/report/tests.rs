@@ -87,6 +87,7 @@ fn document(name: &str, n_classes: usize) -> Document {
         before_scaling: Some(BeforeScaling { bins: report.calibration.clone(), error: 0.2, cross_fitted: None }),
         answers: (0..20).map(|i| (0.05 * i as f32, i % 3 != 0)).collect(),
         unknown: UnknownRule::Probability { below: 0.4 },
+        left_by_distance: None,
         mistakes: vec![
             Mistake { picture: picture(), truth: name.to_owned(), predicted: name.to_owned(), confidence: 0.9 },
             Mistake { picture: gone(), truth: name.to_owned(), predicted: name.to_owned(), confidence: 0.8 },
@@ -214,6 +215,23 @@ fn every_section_is_there_and_says_its_figures() {
     assert!(html.contains("Judged on 36 images: the accuracy is known to about ±"));
     assert!(html.contains("The 2 surest of 3 mistakes."));
     assert!(!html.contains("NaN") && !html.contains("inf"));
+}
+
+#[test]
+fn a_rule_by_distance_says_what_it_leaves() {
+    let mut found = document("ant", 3);
+    found.unknown = UnknownRule::Distance { above: 0.5 };
+    found.left_by_distance = Some(LeftByRule { n: 20, n_answered: 18, n_right: 9 });
+    let html = found.html();
+    elements(&html);
+    assert!(
+        html.contains("90.0\u{a0}% of 20 validation images get an answer, and 50.0\u{a0}% of the answers are right."),
+        "{html}"
+    );
+    found.left_by_distance = Some(LeftByRule { n: 20, n_answered: 0, n_right: 0 });
+    assert!(found.html().contains("and no answer is left."));
+    found.left_by_distance = None;
+    assert!(!found.html().contains("get an answer, and"));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 """Classify images: python predict.py IMAGE...   (pip install numpy onnxruntime pillow)"""
-import json, os, sys; os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # nothing is sent to its maker
-from pathlib import Path
+import json, os, pathlib, sys; os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # nothing is sent to its maker
 import numpy as np, onnxruntime
 from PIL import Image, ImageOps
 
-HERE = Path(__file__).parent
+HERE = pathlib.Path(__file__).parent
 META = json.loads((HERE / "graft.json").read_text(encoding="utf-8"))
 SPEC, CLASSES, RULE = META["preprocess"], META["classes"], META["unknown"]
 
@@ -31,14 +30,21 @@ def pixels(path):
     x = ((x - np.float32(SPEC["mean"])) / np.float32(SPEC["std"]))[..., :: -1 if SPEC["channels"] == "bgr" else 1]
     return x.transpose(2, 0, 1) if SPEC["layout"] == "nchw" else x
 session = onnxruntime.InferenceSession(str(HERE / "classifier.onnx"), providers=["CPUExecutionProvider"])
-port = session.get_inputs()[0]
+port, failed = session.get_inputs()[0], False
 outputs = ["logits", "probabilities"] + ["distance"] * META["has_distance"]
 # "Unknown" is what the rule in graft.json says of the largest probability or the distance to the nearest class.
 limit = np.float32(RULE.get("below", RULE.get("above", 0)))
 is_unknown = {"off": lambda p, d: False, "probability": lambda p, d: p < limit, "distance": lambda p, d: d > limit}[RULE["by"]]
-for path in sys.argv[1:]:
-    x = pixels(path)[None].astype({"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(port.type, np.float32))
+for path in sys.argv[1:] or sys.exit(__doc__):
+    try:
+        x = pixels(path)[None]
+    except Exception as error:  # no picture: the others get their answers, and the exit status says it
+        print(f"{path}: {error}", file=sys.stderr)
+        failed = True
+        continue
+    x = x.astype({"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(port.type, np.float32))
     x = np.repeat(x, port.shape[0] if isinstance(port.shape[0], int) else 1, axis=0)
     logits, p, *distance = (row[0] for row in session.run(outputs, {port.name: x}))
     label = "unknown" if is_unknown(p.max(), distance[0][0] if distance else None) else CLASSES[logits.argmax()]
     print(path, label, *(f"{name}={v:.6f}" for name, v in zip(CLASSES, p)), sep="\t")
+sys.exit(failed)

@@ -24,7 +24,7 @@ pub struct CheckedImage {
     pub class: Option<ClassIdx>,
     /// The split that it is given, if any.
     pub split: Option<Split>,
-    /// The split that Graft draws for it where it is given none.
+    /// The split that training puts it in, where that is known.
     pub drawn: Option<Split>,
 }
 
@@ -45,7 +45,7 @@ impl CheckedImage {
 
     /// The split that it is in.
     pub fn side(&self) -> Option<Split> {
-        self.split.or(self.drawn)
+        self.drawn.or(self.split)
     }
 }
 
@@ -64,6 +64,15 @@ pub struct CopyGroup {
     pub disagree: bool,
 }
 
+/// What could be looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Wrong labels.
+    pub labels: bool,
+    /// Images unlike all others.
+    pub outliers: bool,
+}
+
 /// What was found, by index of an image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
@@ -80,6 +89,8 @@ pub struct Findings {
     pub judged: Vec<usize>,
     /// What heads said that had not seen them; `None` where that could not be asked.
     pub out_of_sample: Option<OutOfSample>,
+    /// What could be looked for at all.
+    pub looked: Looked,
     /// What could not be looked for, and why; and what is said of the set as a whole.
     pub notes: Vec<String>,
 }
@@ -131,6 +142,7 @@ pub fn find(
                 let at = |error: Suspected| Suspected { row: judged[error.row], ..error };
                 found.label_errors = errors.into_iter().map(at).collect();
                 found.out_of_sample = Some(first);
+                found.looked.labels = true;
                 found.judged = judged;
             }
             Err(HeadError::Cancelled) => return Err(WorkflowError::Cancelled),
@@ -153,6 +165,7 @@ pub fn find(
         Ok(strange) => {
             let at = |outlier: Outlier| Outlier { row: kept[outlier.row], ..outlier };
             found.outliers = strange.into_iter().map(at).collect();
+            found.looked.outliers = true;
         }
         Err(OutlierError::Cancelled) => return Err(WorkflowError::Cancelled),
         Err(OutlierError::TooFew | OutlierError::LabelCount { .. }) => {

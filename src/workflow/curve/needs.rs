@@ -78,12 +78,16 @@ pub(super) fn needs(
         })
         .collect();
     let last = points.last();
-    // `times` turns the slope into recall, of which `part` counts: recall stays between 0 and 1 whatever the slope says.
-    let estimate = |class: usize, times: f64, part: f64| {
+    // Recall stays between 0 and 1 whatever the slope says.
+    let within = |class: usize, more: f64| {
         let recall = last.and_then(|p| p.recall[class])?;
-        let of = |slope: f64| part * (slope * times).clamp(-recall, 1.0 - recall);
-        let value = of(slopes[class]?);
-        let drawn: Vec<f64> = resampled.iter().filter_map(|slopes| Some(of(slopes[class]?))).collect();
+        Some(more.clamp(-recall, 1.0 - recall))
+    };
+    // `times` turns the slope into recall, of which `part` counts.
+    let estimate = |class: usize, times: f64, part: f64| {
+        let value = part * within(class, slopes[class]? * times)?;
+        let drawn: Vec<f64> =
+            resampled.iter().filter_map(|slopes| Some(part * within(class, slopes[class]? * times)?)).collect();
         let interval = if drawn.is_empty() { Interval { low: value, high: value } } else { Interval::of(drawn) };
         Some(Estimate { value, interval: Interval { low: interval.low.min(value), high: interval.high.max(value) } })
     };
@@ -109,7 +113,7 @@ pub(super) fn needs(
         let gains: Vec<(usize, f64)> = slopes
             .iter()
             .enumerate()
-            .filter_map(|(class, slope)| Some((class, (*slope)? * more(class) * all)))
+            .filter_map(|(class, slope)| Some((class, all * within(class, (*slope)? * more(class))?)))
             .collect();
         let first = gains.iter().find(|(class, _)| *class == order[0].0)?.1;
         let others = gains.len().checked_sub(1).filter(|n| *n > 0)?;

@@ -190,9 +190,10 @@ fn nothing(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) {
         text.push_str(&note);
     }
     // Where it could not be looked for, nothing is said to be well.
-    let (icon, title) = match faults.has_looked(&project.data) {
+    let (icon, title) = match faults.has_looked() {
         true => (icons::CHECK_CIRCLE, faults.shown.nothing()),
-        false => (icons::TAG, "Labels come first"),
+        false if faults.shown == FaultKind::Label => (icons::TAG, "Labels could not be checked"),
+        false => (icons::TAG, "Strangers could not be looked for"),
     };
     EmptyState::new(icon, title).text(&text).show(ui);
 }

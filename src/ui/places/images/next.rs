@@ -107,7 +107,10 @@ fn instead(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) -> bool {
         return true;
     }
     if let Some(why) = project.next.error.as_ref().filter(|_| !project.next.is_ordered) {
-        EmptyState::new(icons::WARNING, "The images could not be ordered").text(why).show(ui);
+        let shown = EmptyState::new(icons::WARNING, "The images could not be ordered").text(why);
+        if shown.actions(&["Try again"]).show(ui).is_some() {
+            cx.send(Command::Next(NextCommand::Again));
+        }
         return true;
     }
     if project.next.current().is_none() {
@@ -118,7 +121,13 @@ fn instead(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) -> bool {
             (Some(EmbedPause::Cancelled), _) => {
                 ("The model has not seen the others", "Embedding was cancelled.", &["Resume"][..])
             }
-            (None, Some(why)) => ("The images could not be ordered", why.as_str(), &[][..]),
+            (None, Some(why)) => {
+                let shown = EmptyState::new(icons::WARNING, "The images could not be ordered").text(why);
+                if shown.actions(&["Try again"]).show(ui).is_some() {
+                    cx.send(Command::Next(NextCommand::Again));
+                }
+                return true;
+            }
             (None, None) => return false,
         };
         if EmptyState::new(icons::WARNING, title).text(words).actions(action).show(ui).is_some() {
