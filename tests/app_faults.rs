@@ -14,7 +14,7 @@ use graft::jobs::{
 };
 use graft::project::{ClassId, FaultKind, ImageId};
 use graft::store::project::{Access, Write};
-use graft::workflow::clean::Looked;
+use graft::workflow::clean::LookedFor;
 
 const N: usize = 12;
 
@@ -77,7 +77,7 @@ fn checked(request: &CheckRequest, faults: Vec<FoundFault>) -> Checked {
         faults,
         n_images: request.images.len(),
         notes: vec!["A note.".into()],
-        looked: Looked { labels: true, outliers: false },
+        looked: LookedFor { labels: true, outliers: false },
         unread: Vec::new(),
     }
 }

@@ -366,6 +366,14 @@ impl AppState {
         }
     }
 
+    /// Whether it was the user who ended the work of a lane; one that waits is cancelled with the one that runs.
+    pub(super) fn was_ended(&mut self, lane: LaneKind) -> bool {
+        match self.activity(lane) {
+            Some(_) => self.ended.contains(&lane),
+            None => self.ended.remove(&lane),
+        }
+    }
+
     /// Confirms what the user asked for; what ends because another takes its place is not worth a word.
     fn tell_cancelled(&mut self, lane: LaneKind) {
         if self.ended.remove(&lane) {

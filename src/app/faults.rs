@@ -15,7 +15,7 @@ use super::views::ImagesView;
 use crate::jobs::{CheckImage, CheckRequest, Checked, FaultDetail, FoundFault, JobRequest};
 use crate::metrics::Estimate;
 use crate::project::{Change, ClassId, Edit, FaultKind, ImageId, Project};
-use crate::workflow::clean::Looked;
+use crate::workflow::clean::LookedFor;
 use crate::workflow::clean::outlier_reason;
 
 /// Kinds of faults; each has a list.
@@ -169,7 +169,7 @@ pub struct Faults {
     /// Images that were looked at; `None` before the first check is done.
     pub n_checked: Option<usize>,
     /// What the last check could look for.
-    pub looked: Looked,
+    pub looked: LookedFor,
     /// Why the last check failed.
     pub error: Option<String>,
     /// Figures of when checking began.

@@ -468,11 +468,7 @@ impl AppState {
 
     /// It was ended: what is due is asked for again, unless it was the user who ended it.
     pub(super) fn next_cancelled(&mut self, epoch: u64, revision: u64) {
-        if self.ended.contains(&LaneKind::Next) {
-            // One that waits is cancelled with it.
-            if self.activity(LaneKind::Next).is_none() {
-                self.ended.remove(&LaneKind::Next);
-            }
+        if self.was_ended(LaneKind::Next) {
             return self.next_failed(epoch, "Ordering them was cancelled.".to_owned());
         }
         let Some(project) = self.project.as_mut().filter(|p| p.live.epoch == epoch) else { return };

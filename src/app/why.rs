@@ -296,10 +296,7 @@ impl AppState {
 
     /// It was ended by a look: it is asked for again after that. Where the user ended it, it is not.
     pub(super) fn near_cancelled(&mut self, id: JobId) {
-        if self.ended.contains(&LaneKind::Explain) {
-            if self.activity(LaneKind::Explain).is_none() {
-                self.ended.remove(&LaneKind::Explain);
-            }
+        if self.was_ended(LaneKind::Explain) {
             return self.on_near(id, Err("It was cancelled".to_owned()));
         }
         if let Some(project) = &mut self.project {

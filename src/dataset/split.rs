@@ -65,6 +65,21 @@ pub fn stratified(items: &[SplitItem], config: &SplitConfig) -> Vec<Option<Split
     splits
 }
 
+/// As [`stratified`], of the items for which `fixed` says nothing; the others stay where it says, or in no split.
+pub fn stratified_around(
+    items: &[SplitItem],
+    fixed: impl Fn(usize) -> Option<Option<Split>>,
+    config: &SplitConfig,
+) -> Vec<Option<Split>> {
+    let mut splits: Vec<Option<Split>> = (0..items.len()).map(|i| fixed(i).flatten()).collect();
+    let open: Vec<usize> = (0..items.len()).filter(|&i| fixed(i).is_none()).collect();
+    let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
+    for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
+        splits[i] = split;
+    }
+    splits
+}
+
 /// A group's place in the order of one purpose. Its class has no say, so that an image with another label mostly stays on
 /// its side.
 fn draw(purpose: &str, seed: u64, group: &[u8; 32]) -> [u8; 32] {
@@ -142,6 +157,23 @@ mod tests {
         let few = split(0, Some(4));
         assert_eq!(count(&items, &few, 0, Split::Train), 4);
         assert_eq!(count(&items, &few, 0, Split::Val), 20, "shots leave the validation images alone");
+    }
+
+    #[test]
+    fn what_is_fixed_stays_and_has_no_say() {
+        let items: Vec<_> = (0..60).map(|g| item(u32::from(g % 2), g)).collect();
+        let config = SplitConfig::default();
+        let fixed = |i: usize| match i % 6 {
+            0 => Some(Some(Split::Test)),
+            1 => Some(None),
+            _ => None,
+        };
+        let splits = stratified_around(&items, fixed, &config);
+        assert!((0..60).all(|i| fixed(i).is_none_or(|split| splits[i] == split)));
+        let open = |i: &usize| fixed(*i).is_none();
+        let rest: Vec<SplitItem> = (0..60).filter(open).map(|i| items[i].clone()).collect();
+        let of_rest: Vec<_> = (0..60).filter(open).map(|i| splits[i]).collect();
+        assert_eq!(of_rest, stratified(&rest, &config));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::protocol::{
 use super::runs::runs;
 use super::table::Table;
 use crate::classes::{ClassIdx, ClassSet};
-use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
+use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified_around};
 use crate::dataset::{Split, is_leak};
 use crate::head::few_shot::FewShotConfig;
 use crate::head::{HeadKind, TrainConfig};
@@ -254,13 +254,7 @@ fn assign(images: &[FitImage], items: &[SplitItem], val_is_given: bool, config: 
         (false, split) if val_is_given => Some(Some(split.unwrap_or(Split::Train))),
         (false, _) => None,
     };
-    let mut splits: Vec<Option<Split>> = images.iter().map(|image| fixed(image).flatten()).collect();
-    let open: Vec<usize> = (0..items.len()).filter(|&i| fixed(&images[i]).is_none()).collect();
-    let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
-    for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
-        splits[i] = split;
-    }
-    splits
+    stratified_around(items, |i| fixed(&images[i]), config)
 }
 
 /// One image of each picture: of copies one whose class is no guess, the one in the test split, else in the validation

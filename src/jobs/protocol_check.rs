@@ -7,7 +7,7 @@ use super::{ModelChoice, Session};
 use crate::dataset::Split;
 use crate::image::oddity::Oddity;
 use crate::project::{ClassId, ImageId};
-use crate::workflow::clean::Looked;
+use crate::workflow::clean::LookedFor;
 
 /// Images to look for faults in.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ pub struct Checked {
     /// What could not be looked for, and what is said of the set as a whole.
     pub notes: Vec<String>,
     /// What could be looked for.
-    pub looked: Looked,
+    pub looked: LookedFor,
     /// Images whose files could not be read again, and why.
     pub unread: Vec<(ImageId, String)>,
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use find::{CheckedImage, CopyGroup, Findings, Looked, find, find_odd, near_copies};
+pub use find::{CheckedImage, CopyGroup, Findings, LookedFor, find, find_odd, near_copies};
 pub use labels::{Suspected, suspected};
 pub use miniatures::miniatures;
 
@@ -20,7 +20,7 @@ use super::{SharedCache, WorkflowError, embed};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::duplicates::{self, Hashed};
-use crate::dataset::split::{SplitConfig, SplitItem, stratified};
+use crate::dataset::split::{SplitConfig, SplitItem, stratified_around};
 use crate::dataset::{Skipped, Split};
 use crate::head::OutOfSample;
 use crate::image::miniature::Miniature;
@@ -195,13 +195,15 @@ fn draw_split(
         })
         .unzip();
     let dropped: BTreeSet<usize> = duplicates::find(&hashed, classes).into_iter().map(|(i, _)| i).collect();
-    let is_dealt = |i: &usize| !dropped.contains(i) && hashed[*i].split != Some(Split::Test);
-    let items: Vec<SplitItem> = (0..hashed.len())
-        .filter(is_dealt)
-        .map(|i| SplitItem { class: hashed[i].class, group: hashed[i].hash })
-        .collect();
-    let sides = stratified(&items, config);
-    let side_of: BTreeMap<ContentHash, Option<Split>> = items.iter().map(|item| item.group).zip(sides).collect();
+    let items: Vec<SplitItem> = hashed.iter().map(|of| SplitItem { class: of.class, group: of.hash }).collect();
+    let fixed = |i: usize| match hashed[i].split {
+        _ if dropped.contains(&i) => Some(None),
+        Some(Split::Test) => Some(Some(Split::Test)),
+        _ => None,
+    };
+    let sides = stratified_around(&items, fixed, config);
+    let dealt = items.iter().zip(sides).filter(|(_, side)| side.is_some());
+    let side_of: BTreeMap<ContentHash, Option<Split>> = dealt.map(|(item, side)| (item.group, side)).collect();
     for at in labelled {
         images[at].drawn = side_of.get(&files[images[at].row].1).copied().flatten();
     }

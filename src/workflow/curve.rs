@@ -234,16 +234,12 @@ pub fn curve(
     let joined = dual.as_ref().map_or_else(|| backbone.clone(), |dual| dual.joined(backbone));
     let Prepared { data, skipped, notes: more, .. } = config.study.prepare(&joined, cache, reporter)?;
     notes.splice(0..0, more);
-    // Where validation images are given, those of a test folder have no part anyway.
-    let n_used = |data: &FitData| match data.val_is_given && !data.val.is_empty() {
-        true => data.train.len() + data.val.len(),
-        false => data.train.len() + data.val.len() + data.test.len(),
-    };
-    let n_all = n_used(&data);
+    let data = pool::without_unused(data);
+    let n_all = data.n_images();
     let data = pool::limited(data, MAX_TRAINED as usize, config.study.split.seed);
-    let n_taken = n_used(&data);
-    if n_taken < n_all {
-        notes.push(format!("Curves are drawn on {n_taken} of the {n_all} images: more would hardly change them."));
+    if data.n_images() < n_all {
+        let n = data.n_images();
+        notes.push(format!("Curves are drawn on {n} of the {n_all} images: more would hardly change them."));
     }
     let pool = Pool::new(&data)?;
     let all = Pool::rows(&data)?;

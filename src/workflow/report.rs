@@ -13,7 +13,7 @@ use ndarray::Array2;
 
 use super::WorkflowError;
 use super::clean::suspected;
-use super::evaluate::top;
+use super::evaluate::{RuleFigures, top};
 use super::train::JudgedHead;
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
@@ -194,9 +194,8 @@ fn left_by(rule: UnknownRule, known: &[KnownImage]) -> Option<LeftByRule> {
     if !rule.needs_distance() || known.is_empty() || known.iter().any(|image| image.distance.is_none()) {
         return None;
     }
-    let answered = known.iter().filter(|image| !rule.is_unknown(image.confidence, image.distance));
-    let (n_answered, n_right) = answered.fold((0, 0), |(n, right), image| (n + 1, right + usize::from(image.is_right)));
-    Some(LeftByRule { n: known.len(), n_answered, n_right })
+    let RuleFigures { n, n_answered, n_right, .. } = RuleFigures::new(known, rule);
+    Some(LeftByRule { n, n_answered, n_right })
 }
 
 /// What the head says of the judged images.

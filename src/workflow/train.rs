@@ -11,7 +11,7 @@ use super::{SharedCache, WorkflowError};
 use crate::backbone::Backbone;
 use crate::classes::{ClassIdx, ClassSet};
 use crate::dataset::duplicates::{self, Hashed};
-use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified};
+use crate::dataset::split::{SplitConfig, SplitItem, limit_shots, stratified_around};
 use crate::dataset::{Dataset, Sample, SkipReason, Skipped, Split};
 use crate::embedding::{EmbeddingSpace, Embeddings};
 use crate::export::describe::DataMeta;
@@ -84,6 +84,11 @@ pub struct FitData {
 }
 
 impl FitData {
+    /// Images of all parts.
+    pub fn n_images(&self) -> usize {
+        self.train.len() + self.val.len() + self.test.len()
+    }
+
     /// One part of features that stand side by side; `parts` are the spaces of all of them.
     ///
     /// # Errors
@@ -568,13 +573,8 @@ fn assign(usable: &[Usable<'_>], items: &[SplitItem], val_is_given: bool, config
         return splits;
     }
     // A given test folder stays what it is; the rest is split.
-    let open: Vec<usize> = (0..items.len()).filter(|&i| usable[i].split != Some(Split::Test)).collect();
-    let open_items: Vec<SplitItem> = open.iter().map(|&i| items[i].clone()).collect();
-    let mut splits = vec![Some(Split::Test); items.len()];
-    for (i, split) in open.into_iter().zip(stratified(&open_items, config)) {
-        splits[i] = split;
-    }
-    splits
+    let is_test = |i: usize| usable[i].split == Some(Split::Test);
+    stratified_around(items, |i| is_test(i).then_some(Some(Split::Test)), config)
 }
 
 fn single_image_notes(

@@ -66,7 +66,7 @@ pub struct CopyGroup {
 
 /// What could be looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Looked {
+pub struct LookedFor {
     /// Wrong labels.
     pub labels: bool,
     /// Images unlike all others.
@@ -90,7 +90,7 @@ pub struct Findings {
     /// What heads said that had not seen them; `None` where that could not be asked.
     pub out_of_sample: Option<OutOfSample>,
     /// What could be looked for at all.
-    pub looked: Looked,
+    pub looked: LookedFor,
     /// What could not be looked for, and why; and what is said of the set as a whole.
     pub notes: Vec<String>,
 }

@@ -49,21 +49,31 @@ pub(super) fn limited(data: FitData, max_trained: usize, seed: u64) -> FitData {
     let n_classes = data.classes.len();
     let (n_train, n_val) = (data.train.len(), data.val.len());
     let is_given = data.val_is_given && n_val > 0;
-    let (train, val, test) = if is_given {
-        // Those of the test folder have no part then.
-        (max_trained, MAX_JUDGED, 0)
+    let (train, val) = if is_given {
+        (max_trained, MAX_JUDGED)
     } else {
         // Both are drawn from; without a test folder both are judged on in turn.
         let most = if data.test.is_empty() { max_trained + MAX_JUDGED } else { max_trained };
         let share = (most as f64 / (n_train + n_val).max(1) as f64).min(1.0);
         let part = |n: usize| (share * n as f64).round() as usize;
-        (part(n_train), part(n_val), MAX_JUDGED)
+        (part(n_train), part(n_val))
     };
     let draw = |of: LabelledEmbeddings, most: usize| stratified_part(of, most, n_classes, seed);
-    FitData { train: draw(data.train, train), val: draw(data.val, val), test: draw(data.test, test), ..data }
+    FitData { train: draw(data.train, train), val: draw(data.val, val), test: draw(data.test, MAX_JUDGED), ..data }
 }
 
-/// About `most` rows, each class by its share, one of each at least; none where none is wanted.
+/// Without the images of a test folder where those that are given to validate on are judged on.
+pub(super) fn without_unused(data: FitData) -> FitData {
+    let test = match data.val_is_given && !data.val.is_empty() {
+        true => {
+            LabelledEmbeddings { embeddings: data.test.embeddings.select(&[]), classes: Vec::new(), paths: Vec::new() }
+        }
+        false => data.test,
+    };
+    FitData { test, ..data }
+}
+
+/// About `most` rows, each class by its share, one of each at least.
 fn stratified_part(of: LabelledEmbeddings, most: usize, n_classes: usize, seed: u64) -> LabelledEmbeddings {
     if of.len() <= most {
         return of;
@@ -77,7 +87,7 @@ fn stratified_part(of: LabelledEmbeddings, most: usize, n_classes: usize, seed: 
     for (class, mut rows) in of_class.into_iter().enumerate() {
         SplitMix64::new(SplitMix64::at(seed ^ 0x9a27, class as u64)).shuffle(&mut rows);
         let n = (share * rows.len() as f64).round() as usize;
-        kept.extend(rows.into_iter().take(if most == 0 { 0 } else { n.max(1) }));
+        kept.extend(rows.into_iter().take(n.max(1)));
     }
     kept.sort_unstable();
     LabelledEmbeddings {
@@ -311,7 +321,7 @@ pub(in crate::workflow) mod tests {
     #[test]
     fn of_very_many_a_stratified_part_is_taken() {
         let many: Vec<usize> = (0..1000).map(|i| usize::from(i % 10 == 0) + 2 * usize::from(i == 7)).collect();
-        let whole = data(&many, &[0, 1], &[0, 1, 1], true);
+        let whole = without_unused(data(&many, &[0, 1], &[0, 1, 1], true));
         let same = limited(whole.clone(), 1000, 0);
         assert_eq!((&same.train.classes, same.val.len(), same.test.len()), (&whole.train.classes, 2, 0));
         let part = limited(whole.clone(), 100, 0);

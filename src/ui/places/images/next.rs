@@ -106,12 +106,15 @@ fn instead(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) -> bool {
         }
         return true;
     }
-    if let Some(why) = project.next.error.as_ref().filter(|_| !project.next.is_ordered) {
+    let mut not_ordered = |why: &str| {
         let shown = EmptyState::new(icons::WARNING, "The images could not be ordered").text(why);
         if shown.actions(&["Try again"]).show(ui).is_some() {
             cx.send(Command::Next(NextCommand::Again));
         }
-        return true;
+        true
+    };
+    if let Some(why) = project.next.error.as_ref().filter(|_| !project.next.is_ordered) {
+        return not_ordered(why);
     }
     if project.next.current().is_none() {
         let (title, words, action) = match (&project.live.pause, &project.next.error) {
@@ -121,13 +124,7 @@ fn instead(cx: &mut Cx<'_>, ui: &mut Ui, project: &OpenProject) -> bool {
             (Some(EmbedPause::Cancelled), _) => {
                 ("The model has not seen the others", "Embedding was cancelled.", &["Resume"][..])
             }
-            (None, Some(why)) => {
-                let shown = EmptyState::new(icons::WARNING, "The images could not be ordered").text(why);
-                if shown.actions(&["Try again"]).show(ui).is_some() {
-                    cx.send(Command::Next(NextCommand::Again));
-                }
-                return true;
-            }
+            (None, Some(why)) => return not_ordered(why),
             (None, None) => return false,
         };
         if EmptyState::new(icons::WARNING, title).text(words).actions(action).show(ui).is_some() {
